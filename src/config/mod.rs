@@ -1,0 +1,394 @@
+//! The configuration: read, merged with what the command line says, checked as a whole, resolved to absolute paths.
+//!
+//! Every error names the file, the key, the value and the remedy; nothing is found out later, at 03:00.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("configuration {path}: {source}; name another file with --config")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No file was named and none lies where one is looked for.
+    #[error("no configuration {name} in {}; name one with --config", folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(" or "))]
+    NotFound {
+        /// The file's name.
+        name: String,
+        /// Where it was looked for.
+        folders: Vec<PathBuf>,
+    },
+    /// The file is not TOML of the expected shape: unknown or missing keys, values of another type.
+    #[error("configuration {path}: {reason}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words, with line and key.
+        reason: String,
+    },
+    /// A value is out of its range.
+    #[error("configuration {path}: {key} = {value}: {remedy}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key, dotted.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What it must be.
+        remedy: &'static str,
+    },
+}
+
+/// The whole configuration, paths absolute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The grid file.
+    pub grid: PathBuf,
+    /// Where things lie.
+    pub folders: Folders,
+    /// Which files make a day.
+    pub selection: Selection,
+    /// From satellite fields to features.
+    pub prepare: Prepare,
+    /// The network.
+    pub model: Model,
+    /// The ensemble.
+    pub ensemble: Ensemble,
+    /// Who publishes.
+    pub publisher: Publisher,
+}
+
+/// Where things lie.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folders {
+    /// The product root.
+    pub products: PathBuf,
+    /// The plain folder that holds the days' input files.
+    pub inputs: PathBuf,
+    /// What can be made again: remap weights, scratch.
+    pub cache: PathBuf,
+}
+
+/// Which files make a day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// The oldest thickness that a provisional product may use: days between its centre and the product's day.
+    pub oldest_thickness_days: u32,
+}
+
+/// From satellite fields to features.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prepare {
+    /// Whether holes of thickness and drift inside the ice are filled.
+    pub fill_gaps: bool,
+    /// How far from data a hole is filled, km.
+    pub fill_reach_km: f64,
+    /// Gaussian remap kernels by input: `concentration`, `thickness_v206`, `thickness_v300`, `deformation`.
+    pub remap: BTreeMap<RemapInput, GaussianKernel>,
+}
+
+/// An input that has a remap kernel of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemapInput {
+    /// OSI SAF concentration, 10 km.
+    Concentration,
+    /// CS2SMOS v206, 25 km.
+    #[serde(rename = "thickness_v206")]
+    ThicknessV206,
+    /// CS3SMOS v300, 12.5 km.
+    #[serde(rename = "thickness_v300")]
+    ThicknessV300,
+    /// Divergence and shear of the OSI SAF drift, 62.5 km.
+    Deformation,
+}
+
+impl RemapInput {
+    const ALL: [Self; 4] = [Self::Concentration, Self::ThicknessV206, Self::ThicknessV300, Self::Deformation];
+}
+
+/// The weight exp(-d^2/scale^2) within a radius.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GaussianKernel {
+    /// Scale, km.
+    pub scale_km: f64,
+    /// Radius, km.
+    pub radius_km: f64,
+}
+
+/// The network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The checkpoint file.
+    pub checkpoint: PathBuf,
+    /// Where it runs.
+    pub device: DeviceChoice,
+    /// Number format of the network; the sampler always works in f32.
+    pub precision: Precision,
+    /// Threads on CPU; 0 takes as many as the process may use.
+    pub threads: usize,
+}
+
+/// Where the network runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// CUDA where there is one, else the CPU; which one it was is said.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first CUDA device, or an error.
+    Cuda,
+}
+
+/// Number format of the network's weights and activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+/// How noise becomes a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SamplerKind {
+    /// The sampler of SuperIce deliverable 3.1 section 4.
+    Ddim,
+}
+
+/// The ensemble.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ensemble {
+    /// Number of members.
+    pub members: usize,
+    /// The sampler.
+    pub sampler: SamplerKind,
+    /// Network calls per member.
+    pub steps: usize,
+    /// Seed of the members' noise; it stands in the product.
+    pub seed: u64,
+    /// Members that the network handles at once.
+    pub batch: usize,
+}
+
+/// Who publishes; goes into the files as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publisher {
+    /// The institution.
+    pub institution: String,
+    /// Its address on the web.
+    pub url: String,
+    /// Whom a user may write to.
+    pub email: String,
+    /// The licence of the products.
+    pub license: String,
+}
+
+/// A grid file: where the cells lie and which are land.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GridFile {
+    /// Name, as it stands in file names.
+    pub name: String,
+    /// PROJ string.
+    pub projection: String,
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub columns: usize,
+    /// Side of the square cells, m.
+    pub cell_size_m: f64,
+    /// x of the centre of cell (0, 0), m.
+    pub first_cell_centre_x_m: f64,
+    /// y of the centre of cell (0, 0), m.
+    pub first_cell_centre_y_m: f64,
+    /// The land mask, an image beside the grid file.
+    pub land_mask: PathBuf,
+}
+
+/// What the command line says instead of the file; `None` leaves the file's word.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Overrides {
+    /// Folder of the input files.
+    pub inputs: Option<PathBuf>,
+    /// The product root.
+    pub products: Option<PathBuf>,
+    /// Number of members.
+    pub members: Option<usize>,
+    /// Network calls per member.
+    pub steps: Option<usize>,
+    /// The sampler.
+    pub sampler: Option<SamplerKind>,
+    /// Seed of the noise.
+    pub seed: Option<u64>,
+    /// Members at once.
+    pub batch: Option<usize>,
+    /// Where the network runs.
+    pub device: Option<DeviceChoice>,
+    /// Number format.
+    pub precision: Option<Precision>,
+    /// Threads on CPU.
+    pub threads: Option<usize>,
+    /// The checkpoint.
+    pub checkpoint: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the configuration file, applies the overrides, checks every value and makes the file's relative
+    /// paths absolute: they are meant from the file's own folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming file, key, value and remedy.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut config: Self = parse(path)?;
+        config.resolve_paths(path);
+        config.merge(overrides);
+        config.validate(path)?;
+        Ok(config)
+    }
+
+    /// The file `name` in `./config`, else in `/etc/nilas`.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotFound`].
+    pub fn find(name: &str) -> Result<PathBuf, ConfigError> {
+        let folders = vec![PathBuf::from("config"), PathBuf::from("/etc/nilas")];
+        folders
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|file| file.is_file())
+            .ok_or(ConfigError::NotFound { name: name.to_owned(), folders })
+    }
+
+    /// Reads the grid file that the configuration names.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn grid_file(&self) -> Result<GridFile, ConfigError> {
+        let mut grid: GridFile = parse(&self.grid)?;
+        grid.land_mask = beside(&self.grid, &grid.land_mask);
+        let refuse = |key, value: String, remedy| {
+            Err(ConfigError::Value { path: self.grid.clone(), key, value, remedy })
+        };
+        if grid.rows == 0 || grid.columns == 0 {
+            return refuse("rows, columns", format!("{}, {}", grid.rows, grid.columns), "a grid has at least one cell");
+        }
+        if !(grid.cell_size_m > 0.0 && grid.cell_size_m.is_finite()) {
+            return refuse("cell_size_m", grid.cell_size_m.to_string(), "give a length above 0 in metres");
+        }
+        Ok(grid)
+    }
+
+    /// The kernel that remaps an input.
+    #[must_use]
+    pub fn kernel(&self, input: RemapInput) -> GaussianKernel {
+        self.prepare.remap[&input]
+    }
+
+    /// SHA-256 over everything that shapes a product, hexadecimal: the same configuration, the same number.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let text = serde_json::to_string(&(&self.selection, &self.prepare, &self.model, &self.ensemble, &self.publisher))
+            .unwrap_or_default();
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn resolve_paths(&mut self, file: &Path) {
+        for path in [
+            &mut self.grid,
+            &mut self.folders.products,
+            &mut self.folders.inputs,
+            &mut self.folders.cache,
+            &mut self.model.checkpoint,
+        ] {
+            *path = beside(file, path);
+        }
+    }
+
+    fn merge(&mut self, overrides: &Overrides) {
+        fn set<T: Clone>(target: &mut T, value: Option<&T>) {
+            if let Some(value) = value {
+                *target = value.clone();
+            }
+        }
+        set(&mut self.folders.inputs, overrides.inputs.as_ref());
+        set(&mut self.folders.products, overrides.products.as_ref());
+        set(&mut self.ensemble.members, overrides.members.as_ref());
+        set(&mut self.ensemble.steps, overrides.steps.as_ref());
+        set(&mut self.ensemble.sampler, overrides.sampler.as_ref());
+        set(&mut self.ensemble.seed, overrides.seed.as_ref());
+        set(&mut self.ensemble.batch, overrides.batch.as_ref());
+        set(&mut self.model.device, overrides.device.as_ref());
+        set(&mut self.model.precision, overrides.precision.as_ref());
+        set(&mut self.model.threads, overrides.threads.as_ref());
+        set(&mut self.model.checkpoint, overrides.checkpoint.as_ref());
+    }
+
+    fn validate(&self, path: &Path) -> Result<(), ConfigError> {
+        let refuse = |key, value: String, remedy| {
+            Err(ConfigError::Value { path: path.to_owned(), key, value, remedy })
+        };
+        if self.ensemble.members < 2 {
+            return refuse(
+                "ensemble.members",
+                self.ensemble.members.to_string(),
+                "a spread needs at least 2 members; 30 is usual",
+            );
+        }
+        if self.ensemble.steps == 0 {
+            return refuse("ensemble.steps", "0".into(), "give at least 1; 40 is the reference");
+        }
+        if self.ensemble.batch == 0 {
+            return refuse("ensemble.batch", "0".into(), "give at least 1");
+        }
+        if !(self.prepare.fill_reach_km >= 0.0 && self.prepare.fill_reach_km.is_finite()) {
+            return refuse(
+                "prepare.fill_reach_km",
+                self.prepare.fill_reach_km.to_string(),
+                "give a length of 0 km or more; 150 is usual",
+            );
+        }
+        for input in RemapInput::ALL {
+            let Some(kernel) = self.prepare.remap.get(&input) else {
+                return refuse("prepare.remap", format!("{input:?} is missing"), "give scale_km and radius_km for each input");
+            };
+            if !(kernel.scale_km > 0.0 && kernel.radius_km > 0.0 && kernel.radius_km <= 1000.0) {
+                return refuse("prepare.remap", format!("{input:?} {kernel:?}"), "give lengths above 0 and a radius of at most 1000 km");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|error| ConfigError::Shape { path: path.to_owned(), reason: error.to_string() })
+}
+
+/// `path` seen from the folder of `file`; absolute paths stay.
+fn beside(file: &Path, path: &Path) -> PathBuf {
+    let joined = file.parent().unwrap_or(Path::new(".")).join(path);
+    std::path::absolute(&joined).unwrap_or(joined)
+}

@@ -1,0 +1,29 @@
+//! The ensemble: noise per member, members one by one, and their statistics. No IO of its own, no clock.
+
+mod store;
+
+use ndarray::Array2;
+
+pub use store::{InMemory, MemberStore};
+
+/// Mean and spread of the members, from one pass over them as they came.
+#[derive(Debug, Clone)]
+pub struct Statistics {
+    /// Number of members.
+    pub members: usize,
+    /// Mean of the effective thickness, m; NaN outside the mask.
+    pub mean_m: Array2<f32>,
+    /// Standard deviation between the members (divisor members - 1), m; NaN outside the mask.
+    pub spread_m: Array2<f32>,
+    /// Share of all members' cells inside the mask that were below 0 m and were set to 0.
+    pub clamped_fraction: f64,
+}
+
+/// Exact quantiles over the members, one array for each probability; NaN outside the mask.
+#[derive(Debug, Clone)]
+pub struct Quantiles {
+    /// Probabilities, rising, each in 0..1.
+    pub probabilities: Vec<f64>,
+    /// The quantiles of the effective thickness, m, in the same order.
+    pub values_m: Vec<Array2<f32>>,
+}

@@ -1,0 +1,134 @@
+//! Stages of a long job: how long each took, and a bar for people at a terminal.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::time::Clock;
+
+/// How long one stage took.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StageTiming {
+    /// Name of the stage.
+    pub stage: String,
+    /// Seconds from its beginning to its end.
+    pub seconds: f64,
+}
+
+/// The stages of one job, in the order in which they ended.
+pub struct Stages<'a> {
+    clock: &'a dyn Clock,
+    timings: Vec<StageTiming>,
+}
+
+impl<'a> Stages<'a> {
+    /// No stage yet.
+    #[must_use]
+    pub fn new(clock: &'a dyn Clock) -> Self {
+        Self { clock, timings: Vec::new() }
+    }
+
+    /// Runs one stage of `steps` steps, showing a bar on terminals, and keeps its time whether it succeeds or not.
+    ///
+    /// # Errors
+    /// Those of the stage itself.
+    pub fn run<T, E>(&mut self, stage: &str, steps: usize, work: impl FnOnce(&Bar) -> Result<T, E>) -> Result<T, E> {
+        tracing::debug!(stage, "stage begins");
+        let bar = Bar::new(stage, steps);
+        let begin = self.clock.monotonic();
+        let result = work(&bar);
+        let seconds = self.clock.monotonic().saturating_sub(begin).as_secs_f64();
+        bar.finish();
+        tracing::info!(stage, seconds = (seconds * 1000.0).round() / 1000.0, "stage done");
+        self.timings.push(StageTiming { stage: stage.to_owned(), seconds });
+        result
+    }
+
+    /// The stages that have ended, with their times.
+    #[must_use]
+    pub fn timings(&self) -> &[StageTiming] {
+        &self.timings
+    }
+}
+
+/// The progress of one stage. On anything but a terminal it shows nothing.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// A bar of `steps` steps on standard error, drawn only if that is a terminal.
+    #[must_use]
+    pub fn new(stage: &str, steps: usize) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let template = "{prefix:>10} {bar:40} {pos}/{len} {elapsed} {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(stage.to_owned());
+        if terminal {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self(bar)
+    }
+
+    /// A bar that is never drawn.
+    #[must_use]
+    pub fn hidden() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
+    /// One step further.
+    pub fn step(&self) {
+        self.0.inc(1);
+    }
+
+    /// Jumps to a step, when a job goes on where an earlier one ended.
+    pub fn jump_to(&self, step: usize) {
+        self.0.set_position(step as u64);
+    }
+
+    /// Shows a short text behind the bar.
+    pub fn say(&self, message: String) {
+        self.0.set_message(message);
+    }
+
+    fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+
+    /// A clock that is one second later at every look.
+    struct Ticking(AtomicU64);
+
+    impl Clock for Ticking {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::UNIX_EPOCH
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_failed_stage_keeps_its_time_too() {
+        let clock = Ticking(AtomicU64::new(0));
+        let mut stages = Stages::new(&clock);
+        let good: Result<i32, String> = stages.run("read", 1, |_| Ok(7));
+        let bad: Result<i32, String> = stages.run("draw", 1, |_| Err("no".into()));
+        assert_eq!((good, bad), (Ok(7), Err("no".into())));
+        let names: Vec<_> = stages.timings().iter().map(|timing| (timing.stage.as_str(), timing.seconds)).collect();
+        assert_eq!(names, [("read", 1.0), ("draw", 1.0)]);
+    }
+}

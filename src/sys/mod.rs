@@ -1,0 +1,56 @@
+//! What the operating system and foreign libraries must be asked for by `unsafe` calls: the only `unsafe` of the crate.
+
+use std::ffi::c_int;
+
+/// Keeps freed memory in the process. Large tensors come and go with every layer of the network, and the default of glibc
+/// returns and faults each of them in anew: half of the time of a network call on CPU. Call it before any thread starts.
+#[expect(unsafe_code, reason = "allocator parameters are a C call")]
+pub fn keep_freed_memory() {
+    const HEAD_ROOM: c_int = 256 << 20;
+    // SAFETY: mallopt only changes parameters of the allocator and may be called at any time.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, c_int::MAX);
+        libc::mallopt(libc::M_TOP_PAD, HEAD_ROOM);
+    }
+}
+
+/// Loads libtorch's CUDA part, which registers itself; must run before the first question about CUDA.
+///
+/// # Errors
+/// What the dynamic linker said where the library is not there: this is then an installation for CPU only.
+#[expect(unsafe_code, reason = "a library is loaded by name")]
+pub fn load_cuda_library() -> Result<(), String> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: the library is libtorch's own and its initialisers only register kernels.
+    let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+    // Forgotten on purpose: unloading would take the registered kernels away.
+    library.map(std::mem::forget).map_err(|error| error.to_string())
+}
+
+/// Stops HDF5 from printing its own error stack on this thread; errors reach us as return values.
+/// HDF5 keeps this setting per thread, so whoever opens NetCDF files calls it first.
+#[expect(unsafe_code, reason = "HDF5's error printer is set by a C call")]
+pub fn silence_hdf5_errors() {
+    let _lock = netcdf_sys::libnetcdf_lock.lock();
+    // SAFETY: the call sets a callback to none under the library's global lock.
+    unsafe {
+        hdf5_metno_sys::h5e::H5Eset_auto2(hdf5_metno_sys::h5e::H5E_DEFAULT, None, std::ptr::null_mut());
+    }
+}
+
+/// The largest resident size that this process has had, bytes; `None` where the system does not say.
+#[must_use]
+pub fn peak_resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_peak_of_this_process_is_known() {
+        assert!(super::peak_resident_bytes().unwrap() > 1 << 20);
+    }
+}
