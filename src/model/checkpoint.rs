@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -12,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{ModelError, Network, NetworkConfiguration, Placement, Schedule};
 use crate::config::Precision;
+use crate::sys;
 
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "nilas";
@@ -187,7 +187,7 @@ pub fn write_tensors(
         .map_err(|error| refuse(error.to_string()))?;
     let metadata = metadata.map(|(key, text)| HashMap::from([(key.to_owned(), text)]));
     let bytes = safetensors::serialize(views, metadata).map_err(|error| refuse(error.to_string()))?;
-    replace_file(path, &bytes).map_err(|source| ModelError::File { path: path.to_owned(), source })
+    sys::replace_file(path, &bytes).map_err(|source| ModelError::File { path: path.to_owned(), source })
 }
 
 fn parse_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
@@ -209,16 +209,6 @@ fn dtype_of(kind: Kind) -> Option<Dtype> {
 
 fn kind_of(dtype: Dtype) -> Option<Kind> {
     [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Int64].into_iter().find(|&kind| dtype_of(kind) == Some(dtype))
-}
-
-fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

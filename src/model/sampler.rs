@@ -85,7 +85,7 @@ mod tests {
     fn every_call_is_told_of() {
         let noise = Tensor::ones([1, 1, 1, 1], (Kind::Double, Device::Cpu));
         let mut calls = 0;
-        ddim(&Exact { variance: 1.0 }, Schedule::default(), &noise, &noise, 7, || calls += 1).unwrap();
+        let _ = ddim(&Exact { variance: 1.0 }, Schedule::default(), &noise, &noise, 7, || calls += 1).unwrap();
         assert_eq!(calls, 7);
     }
 }
