@@ -9,7 +9,7 @@ mod synth;
 mod train;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -48,7 +48,13 @@ pub fn trainer() -> ExitCode {
 fn prepare_process() {
     crate::sys::keep_freed_memory();
     let filter = EnvFilter::try_from_env("NILAS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .init();
 }
 
 fn finish(result: Result<(), Failure>) -> ExitCode {

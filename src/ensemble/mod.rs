@@ -1,11 +1,17 @@
 //! The ensemble: noise per member, members one by one, and their statistics. No IO of its own, no clock.
 
+mod draw;
 mod noise;
+mod statistics;
 mod store;
 
 use ndarray::Array2;
 
+use statistics::Streaming;
+
+pub use draw::{EnsembleError, Plan, draw};
 pub use noise::{member_noise, standard_normal};
+pub use statistics::quantiles;
 pub use store::{InMemory, MemberStore};
 
 /// Mean and spread of the members, from one pass over them as they came.

@@ -286,7 +286,14 @@ impl ResidualBlock {
 /// A convolution that reports a failure instead of panicking: a large field may not fit into memory.
 fn convolve(layer: &nn::Conv2D, input: &Tensor) -> Result<Tensor, tch::TchError> {
     let padding = layer.ws.size()[2] / 2;
-    input.f_conv2d(&layer.ws, layer.bs.as_ref(), [1, 1], [padding, padding], [1, 1], 1)
+    let bias = layer.bs.as_ref();
+    if input.device() == Device::Cpu {
+        // oneDNN by name: left to itself, libtorch takes another kernel for 1x1 convolutions when it has a single thread, and
+        // the members would depend on the number of threads.
+        input.f_mkldnn_convolution(&layer.ws, bias, [padding, padding], [1, 1], [1, 1], 1)
+    } else {
+        input.f_conv2d(&layer.ws, bias, [1, 1], [padding, padding], [1, 1], 1)
+    }
 }
 
 /// Sines, then cosines, of 16 frequencies of the noise variance: `[n, 32, 1, 1]`. Angles are taken in f64: the highest is

@@ -2,9 +2,15 @@
 //!
 //! `docs/method.md` says what is computed, exactly.
 
+mod deformation;
 mod features;
+mod fill;
+mod smooth;
 
-use ndarray::Array2;
+use ndarray::{Array2, Array3, Zip};
+
+use crate::field::Field;
+use crate::grid::{Grid, Weights};
 
 pub use features::{context, standardise};
 
@@ -37,6 +43,32 @@ pub mod flag {
 /// Sea ice is where the smoothed concentration is at least this, as a fraction.
 pub const ICE_EDGE: f32 = 0.15;
 
+/// One day as the satellites see it, each quantity on its own grid.
+#[derive(Debug, Clone, Copy)]
+pub struct SatelliteFields<'a> {
+    /// Sea-ice concentration, fraction.
+    pub concentration: &'a Field,
+    /// Mean thickness over the ice, m.
+    pub thickness_m: &'a Field,
+    /// Displacement along the x axis of its grid, km.
+    pub displacement_x_km: &'a Field,
+    /// Displacement along the y axis of its grid (upwards), km.
+    pub displacement_y_km: &'a Field,
+    /// Time in which the ice was displaced, days, on the drift's grid.
+    pub drift_days: &'a Field,
+}
+
+/// The weights that bring each quantity to the sea cells of the product grid.
+#[derive(Debug)]
+pub struct Remaps {
+    /// For the concentration.
+    pub concentration: Weights,
+    /// For the thickness.
+    pub thickness: Weights,
+    /// For divergence and shear.
+    pub deformation: Weights,
+}
+
 /// The prepared fields of one day on the product grid, `[row, column]`, NaN where there is no value.
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -56,4 +88,157 @@ pub struct Prepared {
     pub mask: Array2<bool>,
     /// Bits of [`flag`].
     pub flags: Array2<u16>,
+}
+
+impl Prepared {
+    /// The context of the network before standardising; see [`context`].
+    #[must_use]
+    pub fn context(&self) -> Array3<f32> {
+        context(&self.concentration, &self.effective_thickness_m, &self.deformation_per_day, &self.mask)
+    }
+}
+
+/// Makes the network's inputs of one day. `fill_reach_km` is how far from data holes inside the ice are filled; `None` leaves them.
+#[must_use]
+pub fn prepare(fields: SatelliteFields<'_>, remaps: &Remaps, grid: &Grid, fill_reach_km: Option<f64>) -> Prepared {
+    let drift_cell_km = fields.displacement_x_km.grid().cell_size_m / 1000.0;
+    let motion = deformation::deformation(
+        fields.displacement_x_km.values(),
+        fields.displacement_y_km.values(),
+        fields.drift_days.values(),
+        drift_cell_km,
+    );
+    let on_grid = |weights: &Weights, values: &Array2<f32>| smooth::smooth(&weights.apply(values.view()));
+    let concentration = on_grid(&remaps.concentration, fields.concentration.values());
+    let mut thickness_m = on_grid(&remaps.thickness, fields.thickness_m.values());
+    let mut divergence_per_day = on_grid(&remaps.deformation, &motion.divergence_per_day);
+    let mut shear_per_day = on_grid(&remaps.deformation, &motion.shear_per_day);
+
+    let ice = concentration.mapv(|value| value >= ICE_EDGE);
+    let reach = fill_reach_km.map_or(0.0, |km| km * 1000.0 / grid.spec.cell_size_m);
+    let filled_thickness = fill(&mut [&mut thickness_m], &ice, reach);
+    let filled_drift = fill(&mut [&mut divergence_per_day, &mut shear_per_day], &ice, reach);
+
+    let deformation_per_day =
+        Zip::from(&divergence_per_day).and(&shear_per_day).map_collect(|divergence, shear| divergence.hypot(*shear));
+    let mask = Zip::from(&ice)
+        .and(&thickness_m)
+        .and(&deformation_per_day)
+        .map_collect(|&ice, thickness, deformation| ice && !thickness.is_nan() && !deformation.is_nan());
+    let flags = Array2::from_shape_fn(mask.dim(), |cell| {
+        let when = |condition: bool, bit: u16| if condition { bit } else { 0 };
+        let land = grid.land[cell];
+        when(land, flag::LAND)
+            | when(!land && !ice[cell], flag::OPEN_WATER)
+            | when(mask[cell], flag::ICE)
+            | when(mask[cell] && filled_drift[cell], flag::FILLED_DRIFT)
+            | when(mask[cell] && filled_thickness[cell], flag::FILLED_THICKNESS)
+            | when(ice[cell] && !mask[cell], flag::MISSING_INPUT)
+    });
+    Prepared {
+        effective_thickness_m: &thickness_m * &concentration,
+        concentration,
+        thickness_m,
+        divergence_per_day,
+        shear_per_day,
+        deformation_per_day,
+        mask,
+        flags,
+    }
+}
+
+/// Fills the holes of fields that have the same valid cells; true where a cell was filled.
+fn fill(fields: &mut [&mut Array2<f32>], ice: &Array2<bool>, reach: f64) -> Array2<bool> {
+    let holes = fill::Holes::find(fields[0], ice, reach);
+    for field in fields {
+        holes.fill(field);
+    }
+    holes.filled()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::grid::{GridSpec, Kernel};
+
+    const SIZE: usize = 12;
+
+    /// A day on one grid for everything, so that remapping leaves values alone: ice 2 m thick, 0.9 of each cell, moving apart.
+    struct Day {
+        grid: Grid,
+        fields: [Field; 5],
+    }
+
+    impl Day {
+        fn new() -> Self {
+            let spec = Arc::new(GridSpec::test_square(SIZE));
+            let field = |of: &dyn Fn(usize, usize) -> f32| {
+                Field::new(Arc::clone(&spec), Array2::from_shape_fn((SIZE, SIZE), |(r, c)| of(r, c))).unwrap()
+            };
+            let fields = [field(&|_, _| 0.9), field(&|_, _| 2.0), field(&|_, c| 0.4 * c as f32), field(&|_, _| 0.0), field(&|_, _| 2.0)];
+            Self { grid: Grid { spec: Arc::clone(&spec), land: Array2::from_elem((SIZE, SIZE), false) }, fields }
+        }
+
+        fn set(&mut self, field: usize, cell: [usize; 2], value: f32) {
+            let mut values = self.fields[field].values().clone();
+            values[cell] = value;
+            self.fields[field] = Field::new(Arc::clone(&self.grid.spec), values).unwrap();
+        }
+
+        fn prepare(&self, fill_reach_km: Option<f64>) -> Prepared {
+            let spec = &self.grid.spec;
+            let weights = || Weights::build(spec, spec, &self.grid.sea(), Kernel::Bilinear).unwrap();
+            let remaps = Remaps { concentration: weights(), thickness: weights(), deformation: weights() };
+            let [concentration, thickness_m, displacement_x_km, displacement_y_km, drift_days] = &self.fields;
+            let fields =
+                SatelliteFields { concentration, thickness_m, displacement_x_km, displacement_y_km, drift_days };
+            prepare(fields, &remaps, &self.grid, fill_reach_km)
+        }
+    }
+
+    #[test]
+    fn a_plain_day_is_ice_with_effective_thickness() {
+        let prepared = Day::new().prepare(None);
+        let middle = [5, 5];
+        assert_eq!(prepared.flags[middle], flag::ICE);
+        assert!((prepared.effective_thickness_m[middle] - 1.8).abs() < 1e-5);
+        // 0.4 km per cell of 10 km in two days.
+        assert!((prepared.divergence_per_day[middle] - 0.02).abs() < 1e-4, "{}", prepared.divergence_per_day[middle]);
+        assert_eq!(prepared.flags[[0, 5]], flag::MISSING_INPUT, "the edge has no deformation and nothing is filled");
+    }
+
+    #[test]
+    fn filling_brings_the_ice_to_the_edge_and_says_so() {
+        let prepared = Day::new().prepare(Some(150.0));
+        assert!(prepared.mask.iter().all(|&inside| inside));
+        assert_eq!(prepared.flags[[0, 5]], flag::ICE | flag::FILLED_DRIFT);
+        assert_eq!(prepared.flags[[5, 5]], flag::ICE);
+    }
+
+    #[test]
+    fn land_and_open_water_and_missing_thickness_are_told_apart() {
+        let mut day = Day::new();
+        day.grid.land[[3, 3]] = true;
+        for cell in 0..25 {
+            day.set(0, [6 + cell / 5, 6 + cell % 5], 0.0);
+        }
+        day.set(1, [5, 2], f32::NAN);
+        let prepared = day.prepare(Some(150.0));
+        assert_eq!(prepared.flags[[3, 3]], flag::LAND);
+        assert!(prepared.concentration[[3, 3]].is_nan());
+        assert_eq!(prepared.flags[[8, 8]], flag::OPEN_WATER);
+        assert_eq!(prepared.flags[[5, 2]], flag::ICE | flag::FILLED_THICKNESS);
+        assert!((prepared.thickness_m[[5, 2]] - 2.0).abs() < 1e-5);
+        assert!(!prepared.mask[[3, 3]] && !prepared.mask[[8, 8]]);
+    }
+
+    #[test]
+    fn outside_the_mask_the_network_sees_nothing() {
+        let mut day = Day::new();
+        day.grid.land[[3, 3]] = true;
+        let prepared = day.prepare(Some(150.0));
+        assert!(prepared.context().slice(ndarray::s![.., 3, 3]).iter().all(|&value| value == 0.0));
+    }
 }

@@ -1,0 +1,157 @@
+//! Drawing members.
+
+use std::io;
+
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
+use tch::{Device, Tensor};
+
+use super::{MemberStore, Statistics, Streaming, member_noise};
+use crate::config::SamplerKind;
+use crate::model::{Checkpoint, ModelError, ddim};
+use crate::prepare;
+use crate::progress::Bar;
+use crate::time::ProductDay;
+
+/// What to draw.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Day of the product; part of the key of every member's noise.
+    pub day: ProductDay,
+    /// Number of members.
+    pub members: usize,
+    /// The sampler.
+    pub sampler: SamplerKind,
+    /// Network calls per member.
+    pub steps: usize,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Members handled at once on a GPU. On a CPU the network is always called for one member: larger batches gain nothing
+    /// there, and so a member is bit-equal whatever the batch.
+    pub batch: usize,
+}
+
+/// What can go wrong while drawing.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsembleError {
+    /// The model failed.
+    #[error("member {member}: {source}")]
+    Model {
+        /// The member (the first of its batch).
+        member: usize,
+        /// What the model said.
+        source: ModelError,
+    },
+    /// A member could not be kept or read again.
+    #[error("member {member} could not be kept in the scratch file: {source}; free space in folders.cache")]
+    Store {
+        /// The member.
+        member: usize,
+        /// What the store met.
+        source: io::Error,
+    },
+    /// The model gave something that is not a number.
+    #[error("member {member} has {cells} cells that are not numbers; the checkpoint {checkpoint} does not fit these inputs")]
+    NotANumber {
+        /// The member.
+        member: usize,
+        /// How many of its cells.
+        cells: usize,
+        /// The checkpoint's name.
+        checkpoint: String,
+    },
+}
+
+/// Draws the members of `plan` from `context` (`[4, row, column]`, before standardising, see [`prepare::context`]) and hands each to
+/// `store`: effective thickness, m, at least 0, NaN outside the mask. Steps `bar` once for every network call and member.
+///
+/// # Errors
+/// [`EnsembleError`]; the members kept so far stay in the store.
+pub fn draw(
+    checkpoint: &Checkpoint,
+    context: &Array3<f32>,
+    plan: Plan,
+    store: &mut dyn MemberStore,
+    bar: &Bar,
+) -> Result<Statistics, EnsembleError> {
+    let scene = Scene::new(checkpoint, context);
+    let at_once = if scene.device == Device::Cpu { 1 } else { plan.batch };
+    let mut streaming = Streaming::new(scene.low.dim());
+    for first in (0..plan.members).step_by(at_once) {
+        let batch = first..plan.members.min(first + at_once);
+        let anomalies = scene
+            .sample(plan, batch.clone(), || batch.clone().for_each(|_| bar.step()))
+            .map_err(|source| EnsembleError::Model { member: first, source })?;
+        for (member, anomaly) in batch.zip(anomalies.axis_iter(Axis(0))) {
+            let (field, clamped) = scene.member(anomaly);
+            let broken = Zip::from(&field).and(&scene.mask).fold(0, |n, v, &inside| n + usize::from(inside && !v.is_finite()));
+            if broken > 0 {
+                let checkpoint = checkpoint.info.name.clone();
+                return Err(EnsembleError::NotANumber { member, cells: broken, checkpoint });
+            }
+            store.append(field.view()).map_err(|source| EnsembleError::Store { member, source })?;
+            streaming.add(&field, clamped);
+            bar.say(format!("member {}", member + 1));
+        }
+    }
+    Ok(streaming.finish(&scene.mask))
+}
+
+/// What all members of a day share.
+struct Scene<'a> {
+    checkpoint: &'a Checkpoint,
+    device: Device,
+    /// Standardised context on the device, `[1, 4, row, column]`.
+    context: Tensor,
+    /// Low-resolution effective thickness, m.
+    low: Array2<f32>,
+    mask: Array2<bool>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(checkpoint: &'a Checkpoint, context: &Array3<f32>) -> Self {
+        let low = context.index_axis(Axis(0), 1).to_owned();
+        let mask = context.index_axis(Axis(0), 3).mapv(|inside| inside > 0.5);
+        let statistics = &checkpoint.info.statistics;
+        let mut standardised = context.clone();
+        prepare::standardise(&mut standardised, statistics.mean, statistics.standard_deviation);
+        let (rows, columns) = low.dim();
+        let values: Vec<f32> = standardised.iter().copied().collect();
+        let device = checkpoint.network.device();
+        let context = Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]).to_device(device);
+        Self { checkpoint, device, context, low, mask }
+    }
+
+    /// The anomalies of some members in units of the target's scale, `[member, row, column]`.
+    fn sample(
+        &self,
+        plan: Plan,
+        members: std::ops::Range<usize>,
+        after_call: impl FnMut(),
+    ) -> Result<Array3<f32>, ModelError> {
+        let (rows, columns) = self.low.dim();
+        let count = members.len();
+        let noise: Vec<f32> =
+            members.flat_map(|member| member_noise(plan.seed, plan.day, member, rows * columns)).collect();
+        let size = [count as i64, 1, rows as i64, columns as i64];
+        let noise = Tensor::from_slice(&noise).reshape(size).to_device(self.device);
+        let context = self.context.expand([count as i64, -1, -1, -1], false);
+        let SamplerKind::Ddim = plan.sampler;
+        let (network, schedule) = (&self.checkpoint.network, self.checkpoint.info.schedule);
+        let clean = tch::no_grad(|| ddim(network, schedule, &noise, &context, plan.steps, after_call))?;
+        let mut values = vec![0.0_f32; clean.numel()];
+        clean.to_device(Device::Cpu).contiguous().copy_data(&mut values, clean.numel());
+        Ok(Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c]))
+    }
+
+    /// A member from its anomaly: effective thickness, m, with the number of cells that had to be lifted to 0.
+    fn member(&self, anomaly: ArrayView2<'_, f32>) -> (Array2<f32>, usize) {
+        let scale = self.checkpoint.info.target_scale;
+        let mut clamped = 0;
+        let field = Zip::from(anomaly).and(&self.low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
+            let thickness = low + scale.at(low) * anomaly;
+            clamped += usize::from(inside && thickness < 0.0);
+            if inside { if thickness < 0.0 { 0.0 } else { thickness } } else { f32::NAN }
+        });
+        (field, clamped)
+    }
+}

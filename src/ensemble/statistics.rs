@@ -1,0 +1,138 @@
+//! Statistics of the members: mean and spread as they come, exact quantiles in a second pass over their rows.
+
+use std::io;
+
+use ndarray::{Array2, Array3, Axis, Zip, s};
+
+use super::{MemberStore, Quantiles, Statistics};
+
+/// Rows that the second pass holds of every member at once: a band of 30 members of the full grid is 5 MB.
+const BAND_ROWS: usize = 32;
+
+/// Mean and squared deviations, updated member by member (Welford 1962).
+#[derive(Debug)]
+pub(super) struct Streaming {
+    members: usize,
+    mean: Array2<f64>,
+    squares: Array2<f64>,
+    clamped: usize,
+}
+
+impl Streaming {
+    pub(super) fn new(shape: (usize, usize)) -> Self {
+        Self { members: 0, mean: Array2::zeros(shape), squares: Array2::zeros(shape), clamped: 0 }
+    }
+
+    /// Adds a member, `clamped` of whose cells had been below 0.
+    pub(super) fn add(&mut self, member: &Array2<f32>, clamped: usize) {
+        self.members += 1;
+        self.clamped += clamped;
+        let count = self.members as f64;
+        Zip::from(&mut self.mean).and(&mut self.squares).and(member).for_each(|mean, squares, &value| {
+            let before = f64::from(value) - *mean;
+            *mean += before / count;
+            *squares += before * (f64::from(value) - *mean);
+        });
+    }
+
+    pub(super) fn finish(self, mask: &Array2<bool>) -> Statistics {
+        let divisor = (self.members as f64 - 1.0).max(1.0);
+        let cells = mask.iter().filter(|&&inside| inside).count() * self.members;
+        let inside = |values: &Array2<f64>, map: &dyn Fn(f64) -> f64| {
+            Zip::from(values).and(mask).map_collect(|&value, &inside| if inside { map(value) as f32 } else { f32::NAN })
+        };
+        Statistics {
+            members: self.members,
+            mean_m: inside(&self.mean, &|mean| mean),
+            spread_m: inside(&self.squares, &|squares| (squares / divisor).sqrt()),
+            clamped_fraction: if cells == 0 { 0.0 } else { self.clamped as f64 / cells as f64 },
+        }
+    }
+}
+
+/// The quantiles at `probabilities` (each in 0..1) over all members of a store, by linear interpolation between order statistics
+/// (Hyndman and Fan 1996, type 7). Reads the members once, band of rows by band of rows.
+///
+/// # Errors
+/// Whatever the store meets while reading.
+pub fn quantiles(store: &dyn MemberStore, shape: (usize, usize), probabilities: &[f64]) -> io::Result<Quantiles> {
+    let mut values_m = vec![Array2::from_elem(shape, f32::NAN); probabilities.len()];
+    for first in (0..shape.0).step_by(BAND_ROWS) {
+        let rows = first..shape.0.min(first + BAND_ROWS);
+        let mut band = Array3::zeros((rows.len(), shape.1, store.len()));
+        for member in 0..store.len() {
+            band.slice_mut(s![.., .., member]).assign(&store.rows(member, rows.clone())?);
+        }
+        for mut cell in band.lanes_mut(Axis(2)) {
+            if let Some(values) = cell.as_slice_mut() {
+                values.sort_unstable_by(f32::total_cmp);
+            }
+        }
+        for (out, &probability) in values_m.iter_mut().zip(probabilities) {
+            Zip::from(out.slice_mut(s![rows.clone(), ..])).and(band.lanes(Axis(2))).for_each(|out, sorted| {
+                if let Some(sorted) = sorted.as_slice() {
+                    *out = interpolate(sorted, probability);
+                }
+            });
+        }
+    }
+    Ok(Quantiles { probabilities: probabilities.to_vec(), values_m })
+}
+
+/// The quantile of sorted values; NaN if any of them is (it sorts last).
+fn interpolate(sorted: &[f32], probability: f64) -> f32 {
+    let Some(&largest) = sorted.last() else { return f32::NAN };
+    if largest.is_nan() {
+        return f32::NAN;
+    }
+    let position = probability.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
+    (f64::from(low) + (position - position.floor()) * f64::from(high - low)) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ensemble::InMemory;
+
+    #[test]
+    fn mean_and_spread_are_those_of_the_formula() {
+        let mask = ndarray::array![[true, false]];
+        let mut streaming = Streaming::new((1, 2));
+        for value in [1.0, 2.0, 6.0] {
+            streaming.add(&ndarray::array![[value, f32::NAN]], 1);
+        }
+        let statistics = streaming.finish(&mask);
+        assert!((statistics.mean_m[[0, 0]] - 3.0).abs() < 1e-6);
+        assert!((statistics.spread_m[[0, 0]] - 7.0_f32.sqrt()).abs() < 1e-6);
+        assert!(statistics.mean_m[[0, 1]].is_nan() && statistics.spread_m[[0, 1]].is_nan());
+        assert!((statistics.clamped_fraction - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn quantiles_interpolate_between_order_statistics() {
+        assert!((interpolate(&[1.0, 2.0, 3.0, 4.0], 0.5) - 2.5).abs() < 1e-6);
+        assert!((interpolate(&[0.0, 10.0], 0.1) - 1.0).abs() < 1e-6);
+        assert!(interpolate(&[1.0, f32::NAN], 0.5).is_nan());
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_rise_and_stay_between_the_members(members in prop::collection::vec(prop::collection::vec(0.0_f32..9.0, 3 * 70), 2..6)) {
+            let mut store = InMemory::default();
+            for member in &members {
+                store.append(Array2::from_shape_vec((70, 3), member.clone()).unwrap().view()).unwrap();
+            }
+            let found = quantiles(&store, (70, 3), &[0.0, 0.3, 1.0]).unwrap();
+            for cell in 0..210 {
+                let at = |k: usize| found.values_m[k][[cell / 3, cell % 3]];
+                let values: Vec<f32> = members.iter().map(|member| member[cell]).collect();
+                prop_assert_eq!(at(0), values.iter().copied().fold(f32::MAX, f32::min));
+                prop_assert_eq!(at(2), values.iter().copied().fold(f32::MIN, f32::max));
+                prop_assert!(at(0) <= at(1) && at(1) <= at(2));
+            }
+        }
+    }
+}
