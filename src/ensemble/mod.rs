@@ -4,6 +4,8 @@ mod store;
 
 use ndarray::Array2;
 
+#[cfg(test)]
+pub(crate) use store::conformance;
 pub use store::{InMemory, MemberStore};
 
 /// Mean and spread of the members, from one pass over them as they came.
