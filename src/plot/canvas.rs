@@ -69,7 +69,7 @@ impl Canvas {
         drawing(&area).map_err(|error| PlotError::Drawing { reason: error.to_string() })
     }
 
-    /// Writes a text whose vertical middle is at `y`.
+    /// Writes a text; the vertical middle of its capitals is at the height of `at`.
     pub(super) fn text(&mut self, text: &str, at: (i32, i32), lettering: Lettering) -> Result<(), PlotError> {
         let horizontal = match lettering.anchor {
             Anchor::Left => HPos::Left,
@@ -79,7 +79,9 @@ impl Canvas {
         let style = TextStyle::from((FONT, lettering.size, font_style).into_font())
             .color(&lettering.colour)
             .pos(Pos::new(horizontal, VPos::Center));
-        self.draw(|area| area.draw(&Text::new(text, at, style)))
+        // The library centres the whole line, with room for accents above; the eye looks at the capitals.
+        let below = (0.15 * lettering.size).round() as i32;
+        self.draw(|area| area.draw(&Text::new(text, (at.0, at.1 + below), style)))
     }
 
     /// Writes the picture as PNG.
