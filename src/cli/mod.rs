@@ -1,1 +1,67 @@
-//! cli
+//! The commands, one file each. They read the command line, call the house, and print; nothing else prints.
+//!
+//! Three binaries share the verbs, so that `nilas` itself stays light: it loads neither libtorch nor GDAL nor NetCDF and
+//! hands every verb that needs them to `nilas-engine` or `nilas-train` by replacing itself. All verbs are reached as `nilas VERB`.
+
+mod failure;
+mod model;
+mod synth;
+mod train;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use failure::Failure;
+
+/// Sea-ice thickness at 3 km: the verbs that need libtorch only.
+#[derive(Parser)]
+#[command(name = "nilas", version)]
+struct TrainArguments {
+    #[command(subcommand)]
+    verb: TrainVerb,
+}
+
+#[derive(Subcommand)]
+enum TrainVerb {
+    Synth(synth::Arguments),
+    Train(train::Arguments),
+    #[command(subcommand)]
+    Model(model::Arguments),
+}
+
+/// Runs `nilas-train`.
+#[must_use]
+pub fn trainer() -> ExitCode {
+    prepare_process();
+    finish(match TrainArguments::parse().verb {
+        TrainVerb::Synth(arguments) => synth::run(&arguments),
+        TrainVerb::Train(arguments) => train::run(&arguments),
+        TrainVerb::Model(arguments) => model::run(&arguments),
+    })
+}
+
+/// What a process needs before its first thread starts: memory that stays, and a log on standard error.
+fn prepare_process() {
+    crate::sys::keep_freed_memory();
+    let filter = EnvFilter::try_from_env("NILAS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+fn finish(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "nilas: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Prints one line of the result. A reader that has gone away is no failure of ours.
+fn print(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

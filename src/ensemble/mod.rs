@@ -1,9 +1,11 @@
 //! The ensemble: noise per member, members one by one, and their statistics. No IO of its own, no clock.
 
+mod noise;
 mod store;
 
 use ndarray::Array2;
 
+pub use noise::{member_noise, standard_normal};
 #[cfg(test)]
 pub(crate) use store::conformance;
 pub use store::{InMemory, MemberStore};

@@ -1,14 +1,14 @@
 //! Remapping: sparse weights from the cells of one grid to the cells of another, built once, stored, and applied as a product.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::{GridError, GridSpec};
+use crate::sys;
 
 /// Radius of the sphere that distances are measured on, km.
 const EARTH_RADIUS_KM: f64 = 6371.228;
@@ -288,7 +288,7 @@ impl RemapCache {
             }
         }
         let weights = Weights::build(source, target, wanted, kernel)?;
-        if let Err(error) = store(&path, &weights.to_bytes()) {
+        if let Err(error) = sys::replace_file(&path, &weights.to_bytes()) {
             tracing::warn!(path = %path.display(), %error, "remap weights could not be stored; the next run builds them again");
         }
         Ok(weights)
@@ -301,16 +301,6 @@ fn fingerprint(source: &GridSpec, target: &GridSpec, wanted: &Array2<bool>, kern
     hasher.update(format!("{source:?}|{target:?}|{kernel:?}"));
     hasher.update(wanted.iter().map(|&cell| u8::from(cell)).collect::<Vec<u8>>());
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes through a temporary file, so that a reader never meets half a file.
-fn store(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]

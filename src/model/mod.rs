@@ -1,1 +1,72 @@
-//! model
+//! The diffusion model: a network that predicts the noise in a field, the schedule of noise, and the samplers that turn
+//! noise into fields. Tensors only; it knows no geography.
+//!
+//! The method is that of SuperIce (ESA/NERSC deliverable 3.1, 2025): a conditional, continuous-time DDIM over the thickness
+//! anomaly. Tensors are `[sample, channel, row, column]`, f32 outside the network.
+
+mod checkpoint;
+mod device;
+mod network;
+mod sampler;
+mod schedule;
+
+use std::path::PathBuf;
+
+pub use checkpoint::{
+    Checkpoint, CheckpointInfo, FeatureStatistics, TargetScale, TrainingRecord, read_tensors, write_tensors,
+};
+pub use device::{Placement, select_device};
+pub use network::{CONTEXT_CHANNELS, Network, NetworkConfiguration, channels_last};
+pub use sampler::{NoisePredictor, ddim};
+pub use schedule::Schedule;
+
+/// What can go wrong with a model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not a checkpoint of Nilas, or not a whole one.
+    #[error("checkpoint {path}: {reason}; use a file written by `nilas train`, or fetch it again")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tensor file lacks a tensor or has it in another shape.
+    #[error("tensors {path}: {reason}")]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The checkpoint was trained for another meaning of thickness.
+    #[error("checkpoint {path} was trained for {found} thickness, but Nilas works with effective thickness (volume per cell area); use a checkpoint trained for that")]
+    ThicknessDefinition {
+        /// The file.
+        path: PathBuf,
+        /// The definition that the checkpoint states.
+        found: String,
+    },
+    /// CUDA was asked for and is not to be had.
+    #[error("no CUDA device can be used: {reason}; choose --device cpu, or put the folder of a CUDA build of libtorch 2.11 into LD_LIBRARY_PATH")]
+    NoCuda {
+        /// Why not.
+        reason: String,
+    },
+    /// libtorch failed.
+    #[error("libtorch failed while {task}: {source}")]
+    Torch {
+        /// What was being done.
+        task: &'static str,
+        /// libtorch's words.
+        source: tch::TchError,
+    },
+}

@@ -2,7 +2,11 @@
 //!
 //! `docs/method.md` says what is computed, exactly.
 
+mod features;
+
 use ndarray::Array2;
+
+pub use features::{context, standardise};
 
 /// What is known of a cell, as bits. The bits are the published ones (`status_flag`).
 pub mod flag {

@@ -1,4 +1,4 @@
-//! The maps of effective thickness in EPSG:3413, as cloud-optimised GeoTIFF files.
+//! The maps of effective thickness in EPSG:3413, as cloud-optimised `GeoTIFF` files.
 
 use std::ffi::CStr;
 use std::path::Path;
@@ -176,6 +176,33 @@ mod tests {
         assert!((edge / 3000.0).fract().abs() < 1e-9, "{edge}");
         assert!(edge <= -150_000.0 + 1500.0 && edge > -156_000.0, "{edge}");
         assert_eq!(target.rows, target.columns);
+    }
+
+    #[test]
+    fn a_value_stays_at_its_place_on_the_earth() {
+        let source = GridSpec::test_square(30);
+        let latitude = source.lonlat().unwrap().mapv(|place| place.lat as f32);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latitude.tif");
+        let caption = Caption {
+            description: "latitude",
+            title: "latitude",
+            created: DateTime::UNIX_EPOCH,
+            software: "test",
+            license: "none",
+        };
+        Mapper::from(&source).unwrap().write(&path, &latitude, &caption).unwrap();
+        let dataset = Dataset::open(&path).unwrap();
+        let edges = dataset.geo_transform().unwrap();
+        let projection = Projection::parse(PROJECTION).unwrap();
+        for (column, row) in [(20, 30), (50, 41), (70, 80)] {
+            let value =
+                dataset.rasterband(1).unwrap().read_as::<f32>((column, row), (1, 1), (1, 1), None).unwrap();
+            let x_m = edges[0] + (column as f64 + 0.5) * edges[1];
+            let y_m = edges[3] + (row as f64 + 0.5) * edges[5];
+            let expected = projection.to_lonlat(x_m, y_m).unwrap().lat;
+            assert!((f64::from(value.data()[0]) - expected).abs() < 0.02, "{value:?} {expected}");
+        }
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::sys;
 use crate::time::ProductDay;
 
 use super::manifest::read_manifest;
-use super::names::{LATEST, private_folder, revision_number};
-use super::staging::sync;
+use super::names::{LATEST, revision_number};
 use super::{PublishError, Status};
 
 /// What `latest.json` says.
@@ -44,13 +44,9 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     else {
         return Ok(());
     };
-    let temporary = private_folder(root).join(LATEST);
-    let text = serde_json::to_string_pretty(&latest)
+    let text = serde_json::to_vec_pretty(&latest)
         .map_err(|error| PublishError::File { path: path.clone(), source: error.into() })?;
-    fs::write(&temporary, text).map_err(|source| PublishError::File { path: temporary.clone(), source })?;
-    sync(&temporary)?;
-    fs::rename(&temporary, &path).map_err(|source| PublishError::File { path, source })?;
-    sync(root)
+    sys::replace_file(&path, &text).map_err(|source| PublishError::File { path, source })
 }
 
 /// The newest revisions under `root`, found from the newest folder downwards; `None` where nothing is published.

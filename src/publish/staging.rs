@@ -99,7 +99,7 @@ impl Drop for Staging {
 }
 
 /// Makes the bytes or entries at `path` survive a power failure.
-pub(super) fn sync(path: &Path) -> Result<(), PublishError> {
+fn sync(path: &Path) -> Result<(), PublishError> {
     let synced = File::open(path).and_then(|file| file.sync_all());
     synced.map_err(|source| PublishError::File { path: path.to_owned(), source })
 }

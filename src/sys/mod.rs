@@ -1,6 +1,11 @@
-//! What the operating system and foreign libraries must be asked for by `unsafe` calls: the only `unsafe` of the crate.
+//! What the operating system and foreign libraries must be asked for: the only `unsafe` of the crate, and files that are whole
+//! or not there.
+
+mod files;
 
 use std::ffi::c_int;
+
+pub use files::{replace_file, sync_folder};
 
 /// Keeps freed memory in the process. Large tensors come and go with every layer of the network, and the default of glibc
 /// returns and faults each of them in anew: half of the time of a network call on CPU. Call it before any thread starts.

@@ -1,1 +1,56 @@
-//! train
+//! Training: synthetic fields to learn from, the batches drawn from an archive, and the loop.
+//!
+//! The recipe is that of D3.1 section 3 unless options say otherwise: noise loss, Adam with a learning-rate schedule, batches
+//! of 4, 250 epochs, averaged weights.
+
+mod batch;
+mod optimiser;
+mod synth;
+mod trainer;
+
+pub use batch::{BatchOptions, TrainingSet};
+pub use synth::{SynthOptions, synthesise};
+pub use trainer::{Outcome, TrainOptions, train};
+
+use std::path::PathBuf;
+
+use crate::archive::ArchiveError;
+use crate::model::ModelError;
+
+/// What can go wrong with training.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The archive cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The model cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An option cannot be used with this archive.
+    #[error("{0}")]
+    Option(String),
+    /// The folder holds the state of a training with other options.
+    #[error("{path} is the state of a training with other options ({differing}); give the same ones to go on, or another --out to begin anew")]
+    OtherTraining {
+        /// The state file.
+        path: PathBuf,
+        /// The options that differ.
+        differing: String,
+    },
+    /// The loss is no longer a number.
+    #[error("the loss at step {step} is {loss}; begin again with a lower --learning-rate")]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// The loss.
+        loss: f64,
+    },
+}

@@ -1,0 +1,36 @@
+# Nilas in a container:
+#   docker build -t nilas .
+#   docker run --rm -v /srv/nilas:/var/lib/nilas nilas produce --date 2022-04-15
+# /srv/nilas has to belong to user 990; input files lie in /srv/nilas/inputs, products come to /srv/nilas/products.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+# Packages and libtorch depend on this one file only; the layer stays when the code changes.
+COPY dev ./
+RUN ./dev setup
+COPY . .
+# The crates' sources and what was compiled before stay in caches of the builder and do not become part of the image.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    ./dev package && mkdir /out && tar -C /out --strip-components=1 -xzf target/package/nilas-*.tar.gz
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates libgdal32 libnetcdf19 \
+    && rm -rf /var/lib/apt/lists/*
+# A fixed number, so that the owner of a mounted folder can be set before.
+RUN groupadd --system --gid 990 nilas \
+    && useradd --system --uid 990 --gid nilas --home-dir /var/lib/nilas --shell /usr/sbin/nologin nilas \
+    && install -d -o nilas -g nilas /var/lib/nilas /var/lib/nilas/products /var/lib/nilas/inputs /var/cache/nilas
+COPY --from=build /out/ /usr/local/
+# The configuration's relative paths are meant from its own folder; the models stay where the package has put them.
+RUN cp -r /usr/local/share/nilas/config /etc/nilas \
+    && sed -i 's|^checkpoint = "\.\./models/|checkpoint = "/usr/local/share/nilas/models/|' /etc/nilas/*.toml
+
+USER nilas
+# An image that cannot do this is no use to anyone: the whole chain, as the user that it will run as.
+WORKDIR /usr/local/share/nilas
+RUN nilas demo --out /tmp/demo && rm -rf /tmp/demo
+WORKDIR /var/lib/nilas
+ENTRYPOINT ["nilas"]
+CMD ["--help"]

@@ -1,0 +1,135 @@
+//! `nilas model`: what a checkpoint is, and its network and sampler on plain tensors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use tch::{Device, Tensor};
+
+use super::failure::Failure;
+use super::print;
+use crate::config::{DeviceChoice, Precision};
+use crate::model::{
+    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, NoisePredictor, Placement, ddim,
+    read_tensors, select_device, write_tensors,
+};
+
+/// Looks at a checkpoint, or runs it on tensors in safetensors files.
+#[derive(Subcommand)]
+pub(super) enum Arguments {
+    /// Says what a checkpoint is. A file, or a built-in configuration: small, reference.
+    Info {
+        /// The checkpoint file, `small` or `reference`.
+        checkpoint: String,
+    },
+    /// The noise that the network sees: reads `z` `[n,1,h,w]`, `context` `[n,4,h,w]` and `noise_variance` (one number), writes `noise`.
+    Apply(Tensors),
+    /// A sample: reads `context` `[n,4,h,w]` and `noise` `[n,1,h,w]`, writes `anomaly` in units of the target's scale.
+    Sample {
+        #[command(flatten)]
+        tensors: Tensors,
+        /// Network calls.
+        #[arg(long, default_value_t = 40)]
+        steps: usize,
+    },
+}
+
+/// Files and place of a run.
+#[derive(Args)]
+pub(super) struct Tensors {
+    /// The checkpoint file.
+    checkpoint: PathBuf,
+    /// Safetensors file to read.
+    #[arg(long = "in", value_name = "FILE")]
+    input: PathBuf,
+    /// Safetensors file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where the network runs.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Number format of the network.
+    #[arg(long, default_value = "f32")]
+    precision: Precision,
+    /// Threads on CPU; 0 takes as many as the process may use.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match arguments {
+        Arguments::Info { checkpoint } => info(checkpoint),
+        Arguments::Apply(tensors) => tensors.run("noise", |checkpoint, inputs| {
+            let variance = inputs.get("noise_variance")?.to_kind(tch::Kind::Double).reshape([-1]).double_value(&[0]);
+            checkpoint.network.predict(&inputs.get("z")?, &inputs.get("context")?, variance).map_err(Failure::from)
+        }),
+        Arguments::Sample { tensors, steps } => tensors.run("anomaly", |checkpoint, inputs| {
+            let (noise, context) = (inputs.get("noise")?, inputs.get("context")?);
+            ddim(&checkpoint.network, checkpoint.info.schedule, &noise, &context, *steps, || {})
+                .map_err(Failure::from)
+        }),
+    }
+}
+
+fn info(name: &str) -> Result<(), Failure> {
+    let (network, info) = match NetworkConfiguration::named(name) {
+        Some(configuration) => (Network::new(&configuration, Device::Cpu), None),
+        None => {
+            let checkpoint = Checkpoint::load(Path::new(name), Placement::CPU)?;
+            (checkpoint.network, Some((checkpoint.info, checkpoint.sha256)))
+        }
+    };
+    let configuration = network.configuration();
+    print(format_args!("parameters    {}", network.parameter_count()));
+    print(format_args!("widths        {:?}", configuration.widths));
+    print(format_args!("block depth   {}", configuration.block_depth));
+    if let Some((info, sha256)) = info {
+        describe(&info, &sha256);
+    }
+    Ok(())
+}
+
+fn describe(info: &CheckpointInfo, sha256: &str) {
+    let (training, scale) = (&info.training, &info.target_scale);
+    print(format_args!("name          {}", info.name));
+    print(format_args!("sha256        {sha256}"));
+    print(format_args!("thickness     {}", info.thickness_definition));
+    print(format_args!("signal rates  {} to {}", info.schedule.max_signal_rate, info.schedule.min_signal_rate));
+    print(format_args!("scale         {:.4} m + {:.4} x thickness", scale.constant_m, scale.per_metre));
+    print(format_args!("mean          {:?}", info.statistics.mean));
+    print(format_args!("deviation     {:?}", info.statistics.standard_deviation));
+    print(format_args!("degradation   {}", info.degradation));
+    print(format_args!("data          {}", training.data));
+    print(format_args!("training      {} steps of {} windows of {2} x {2} on {3}", training.steps, training.batch, training.window, training.device));
+    print(format_args!("validation    noise loss {:.4}", training.validation_noise_loss));
+}
+
+/// The tensors of an input file.
+struct Inputs<'a> {
+    path: &'a Path,
+    tensors: BTreeMap<String, Tensor>,
+    device: Device,
+}
+
+impl Inputs<'_> {
+    fn get(&self, name: &str) -> Result<Tensor, ModelError> {
+        let missing = || ModelError::Tensors { path: self.path.to_owned(), reason: format!("it holds no tensor `{name}`") };
+        self.tensors.get(name).map(|tensor| tensor.to_device(self.device)).ok_or_else(missing)
+    }
+}
+
+impl Tensors {
+    fn run(
+        &self,
+        output: &str,
+        work: impl FnOnce(&Checkpoint, &Inputs<'_>) -> Result<Tensor, Failure>,
+    ) -> Result<(), Failure> {
+        let device = select_device(self.device, self.threads)?;
+        let checkpoint = Checkpoint::load(&self.checkpoint, Placement { device, precision: self.precision })?;
+        let inputs = Inputs { path: &self.input, tensors: read_tensors(&self.input)?, device };
+        let result = tch::no_grad(|| work(&checkpoint, &inputs))?;
+        write_tensors(&self.out, &[(output.to_owned(), result)], None)?;
+        print(self.out.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! Checkpoints: a network's weights in a safetensors file, with all that is needed to use it in one JSON text.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::{ModelError, Network, NetworkConfiguration, Placement, Schedule};
+use crate::config::Precision;
+use crate::sys;
+
+/// The key of the JSON text in the file's metadata.
+const KEY: &str = "nilas";
+/// The meaning of thickness that features, target and members have inside Nilas.
+const EFFECTIVE: &str = "effective";
+
+/// What a checkpoint says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointInfo {
+    /// Name of the checkpoint, as products carry it.
+    pub name: String,
+    /// Size of the network.
+    pub network: NetworkConfiguration,
+    /// Input channels: the noisy field and the context.
+    pub channels: i64,
+    /// Standardisation of the features.
+    pub statistics: FeatureStatistics,
+    /// Scale of the target.
+    pub target_scale: TargetScale,
+    /// The noise that the network was trained for.
+    pub schedule: Schedule,
+    /// What thickness means: `effective` (volume per cell area).
+    pub thickness_definition: String,
+    /// The observation operator that made the low-resolution fields of the training data.
+    pub degradation: String,
+    /// How it was trained.
+    pub training: TrainingRecord,
+}
+
+/// Means and standard deviations of concentration (fraction), effective thickness (m) and ln deformation, over mask cells.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureStatistics {
+    /// The means.
+    pub mean: [f32; 3],
+    /// The standard deviations.
+    pub standard_deviation: [f32; 3],
+}
+
+/// The anomaly is divided by `constant_m + per_metre * low-resolution effective thickness`. D3.1 has one standard
+/// deviation, that is `per_metre` = 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetScale {
+    /// The part that does not depend on the thickness, m.
+    pub constant_m: f32,
+    /// The part that grows with the thickness, m per m.
+    pub per_metre: f32,
+}
+
+impl TargetScale {
+    /// The scale for a low-resolution effective thickness, m.
+    #[must_use]
+    pub fn at(&self, effective_thickness_m: f32) -> f32 {
+        self.constant_m + self.per_metre * effective_thickness_m
+    }
+}
+
+/// How a checkpoint was trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRecord {
+    /// The training data in one sentence; says so where it is synthetic.
+    pub data: String,
+    /// Optimiser steps done.
+    pub steps: u64,
+    /// Samples in a step.
+    pub batch: usize,
+    /// Cells along a side of a sample.
+    pub window: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Decay of the averaged weights.
+    pub ema_decay: f64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Mean noise loss on held-out samples at the end.
+    pub validation_noise_loss: f64,
+    /// Device it was trained on.
+    pub device: String,
+    /// Version of Nilas that trained it.
+    pub code_version: String,
+}
+
+/// A network that is ready to use, with its description.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The network.
+    pub network: Network,
+    /// What it says of itself.
+    pub info: CheckpointInfo,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint and puts its network on a device, channels-last.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the file is not a whole checkpoint or was trained for another meaning of thickness.
+    pub fn load(path: &Path, placement: Placement) -> Result<Self, ModelError> {
+        let refuse = |reason: String| ModelError::Checkpoint { path: path.to_owned(), reason };
+        let bytes = fs::read(path).map_err(|source| ModelError::File { path: path.to_owned(), source })?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
+        let text = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(KEY))
+            .ok_or_else(|| refuse("its metadata has no entry \"nilas\"".into()))?;
+        let info: CheckpointInfo = serde_json::from_str(text).map_err(|error| refuse(format!("metadata: {error}")))?;
+        if info.thickness_definition != EFFECTIVE {
+            return Err(ModelError::ThicknessDefinition { path: path.to_owned(), found: info.thickness_definition });
+        }
+        if !info.network.is_buildable() {
+            return Err(refuse(format!("no network can be built of {:?}", info.network)));
+        }
+        let tensors = parse_tensors(&bytes).map_err(refuse)?;
+        let mut network = Network::new(&info.network, placement.device);
+        network.assign(|name| tensors.get(name).map(Tensor::shallow_clone)).map_err(refuse)?;
+        if placement.precision == Precision::Bf16 {
+            network.use_bfloat16();
+        }
+        network.use_channels_last();
+        Ok(Self { network, info, sha256: hexadecimal(&Sha256::digest(&bytes)) })
+    }
+
+    /// Writes a checkpoint through a temporary file.
+    ///
+    /// # Errors
+    /// [`ModelError::File`].
+    pub fn save(path: &Path, info: &CheckpointInfo, tensors: &[(String, Tensor)]) -> Result<(), ModelError> {
+        let text = serde_json::to_string(info)
+            .map_err(|error| ModelError::Checkpoint { path: path.to_owned(), reason: error.to_string() })?;
+        write_tensors(path, tensors, Some((KEY, text)))
+    }
+}
+
+/// Reads every tensor of a safetensors file, onto the CPU, by name.
+///
+/// # Errors
+/// [`ModelError::File`], or [`ModelError::Tensors`] when the file is none or holds a number format not used here.
+pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    let bytes = fs::read(path).map_err(|source| ModelError::File { path: path.to_owned(), source })?;
+    parse_tensors(&bytes).map_err(|reason| ModelError::Tensors { path: path.to_owned(), reason })
+}
+
+/// Writes tensors (f32, f64, bf16 or i64) through a temporary file, with one text in the metadata if given.
+///
+/// # Errors
+/// [`ModelError::File`], or [`ModelError::Tensors`] for a number format not used here.
+pub fn write_tensors(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: Option<(&str, String)>,
+) -> Result<(), ModelError> {
+    let refuse = |reason: String| ModelError::Tensors { path: path.to_owned(), reason };
+    let buffers = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            let dtype = dtype_of(tensor.kind()).ok_or_else(|| refuse(format!("{name} is {:?}", tensor.kind())))?;
+            let shape: Vec<usize> = tensor.size().into_iter().map(|side| side as usize).collect();
+            let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
+            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.copy_data_u8(&mut bytes, tensor.numel());
+            Ok((name, dtype, shape, bytes))
+        })
+        .collect::<Result<Vec<_>, ModelError>>()?;
+    let views = buffers
+        .iter()
+        .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|error| refuse(error.to_string()))?;
+    let metadata = metadata.map(|(key, text)| HashMap::from([(key.to_owned(), text)]));
+    let bytes = safetensors::serialize(views, metadata).map_err(|error| refuse(error.to_string()))?;
+    sys::replace_file(path, &bytes).map_err(|source| ModelError::File { path: path.to_owned(), source })
+}
+
+fn parse_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    file.iter()
+        .map(|(name, view)| {
+            let kind = kind_of(view.dtype()).ok_or_else(|| format!("tensor {name} is {:?}", view.dtype()))?;
+            let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
+            Ok((name.to_owned(), Tensor::from_data_size(view.data(), &shape, kind)))
+        })
+        .collect()
+}
+
+fn dtype_of(kind: Kind) -> Option<Dtype> {
+    [(Kind::Float, Dtype::F32), (Kind::Double, Dtype::F64), (Kind::BFloat16, Dtype::BF16), (Kind::Int64, Dtype::I64)]
+        .into_iter()
+        .find_map(|(known, dtype)| (known == kind).then_some(dtype))
+}
+
+fn kind_of(dtype: Dtype) -> Option<Kind> {
+    [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Int64].into_iter().find(|&kind| dtype_of(kind) == Some(dtype))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,55 @@
+//! How much signal and how much noise there is at a diffusion time.
+
+use serde::{Deserialize, Serialize};
+
+/// The schedule of D3.1 section 3: an angle that grows linearly with the diffusion time t in 0..1; signal rate = cos,
+/// noise rate = sin.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Signal rate at t = 0.
+    pub max_signal_rate: f64,
+    /// Signal rate at t = 1.
+    pub min_signal_rate: f64,
+}
+
+/// Signal and noise rate at one diffusion time; their squares add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Weight of the clean field.
+    pub signal: f64,
+    /// Weight of the noise.
+    pub noise: f64,
+}
+
+impl Default for Schedule {
+    /// The rates of D3.1 section 6.3: 0.95 to 0.02.
+    fn default() -> Self {
+        Self { max_signal_rate: 0.95, min_signal_rate: 0.02 }
+    }
+}
+
+impl Schedule {
+    /// The rates at diffusion time `t` in 0..1.
+    #[must_use]
+    pub fn rates(&self, t: f64) -> Rates {
+        let (first, last) = (self.max_signal_rate.acos(), self.min_signal_rate.acos());
+        let angle = first + t * (last - first);
+        Rates { signal: angle.cos(), noise: angle.sin() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_abs_diff_eq;
+
+    use super::*;
+
+    #[test]
+    fn the_ends_are_the_given_rates() {
+        let schedule = Schedule::default();
+        assert_abs_diff_eq!(schedule.rates(0.0).signal, 0.95, epsilon = 1e-12);
+        assert_abs_diff_eq!(schedule.rates(1.0).signal, 0.02, epsilon = 1e-12);
+        assert_abs_diff_eq!(schedule.rates(1.0 / 40.0).noise, 0.341, epsilon = 5e-4);
+    }
+}

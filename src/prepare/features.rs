@@ -1,0 +1,63 @@
+//! What the network sees of a day.
+
+use ndarray::{Array2, Array3, Axis, Zip};
+
+/// Deformation below this counts as this, 1/day: the noise of the drift product hides anything smaller.
+const SMALLEST_DEFORMATION_PER_DAY: f32 = 2e-3;
+
+/// The context of the network before standardising, `[4, row, column]`: concentration (fraction), effective thickness (m),
+/// ln of the deformation (per day) and the mask. All are 0 where the mask is 0.
+#[must_use]
+pub fn context(
+    concentration: &Array2<f32>,
+    effective_thickness_m: &Array2<f32>,
+    deformation_per_day: &Array2<f32>,
+    mask: &Array2<bool>,
+) -> Array3<f32> {
+    let (rows, columns) = mask.dim();
+    let mut context = Array3::zeros((4, rows, columns));
+    let channel = |values: &Array2<f32>, map: fn(f32) -> f32, mut out: ndarray::ArrayViewMut2<'_, f32>| {
+        Zip::from(&mut out).and(values).and(mask).for_each(|out, &value, &inside| {
+            if inside {
+                *out = map(value);
+            }
+        });
+    };
+    channel(concentration, |value| value, context.index_axis_mut(Axis(0), 0));
+    channel(effective_thickness_m, |value| value, context.index_axis_mut(Axis(0), 1));
+    channel(
+        deformation_per_day,
+        |value| value.max(SMALLEST_DEFORMATION_PER_DAY).ln(),
+        context.index_axis_mut(Axis(0), 2),
+    );
+    context.index_axis_mut(Axis(0), 3).assign(&mask.mapv(|inside| f32::from(u8::from(inside))));
+    context
+}
+
+/// Standardises the first three channels of a context inside its mask.
+pub fn standardise(context: &mut Array3<f32>, mean: [f32; 3], standard_deviation: [f32; 3]) {
+    let mask = context.index_axis(Axis(0), 3).to_owned();
+    for channel in 0..3 {
+        Zip::from(context.index_axis_mut(Axis(0), channel))
+            .and(&mask)
+            .for_each(|value, &inside| *value = inside * (*value - mean[channel]) / standard_deviation[channel]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_seen_outside_the_mask() {
+        let nan = f32::NAN;
+        let mask = array![[true, false]];
+        let mut context = context(&array![[0.9, 0.1]], &array![[1.8, nan]], &array![[1e-5, nan]], &mask);
+        assert_eq!(context.index_axis(Axis(0), 2)[[0, 0]], 2e-3_f32.ln());
+        standardise(&mut context, [0.5, 0.8, 0.0], [0.2, 0.5, 1.0]);
+        assert!((context[[0, 0, 0]] - 2.0).abs() < 1e-6 && (context[[1, 0, 0]] - 2.0).abs() < 1e-6);
+        assert!(context.slice(ndarray::s![.., .., 1]).iter().all(|&value| value == 0.0));
+    }
+}

@@ -1,0 +1,187 @@
+//! Why a day has no inputs, or a file is refused.
+
+use std::path::PathBuf;
+
+use crate::field::ShapeMismatch;
+use crate::grid::GridError;
+use crate::source::Role;
+use crate::time::ProductDay;
+
+/// An input that a day still lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingRole {
+    /// What the file would give.
+    pub role: Role,
+    /// The names that were looked for.
+    pub looked_for: String,
+}
+
+/// Why a day has no inputs, or a file is refused. Each names the file, what was expected, and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Files that make the day have not come yet.
+    #[error(
+        "the inputs of {day} are not all in {folder} yet: {}; wait until the providers deliver, or put the files there",
+        in_words(missing)
+    )]
+    Missing {
+        /// The day.
+        day: ProductDay,
+        /// Where the files were looked for.
+        folder: PathBuf,
+        /// Every input that is lacking.
+        missing: Vec<MissingRole>,
+    },
+    /// A file that was named is not there.
+    #[error("{path}: there is no such file, expected {expected}; name a file that exists, or fetch it")]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// The system does not give the file away.
+    #[error(
+        "{path}: expected {expected}, which cannot be read ({source}); see that it is a file that Nilas may read"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of no bytes.
+    #[error("{path}: the file is empty, expected {expected}; fetch it again")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// A web page was stored under the product's name.
+    #[error(
+        "{path}: expected {expected}, found an HTML page, not a NetCDF file (the server answered with an error or login page); \
+         check address and account, then fetch it again"
+    )]
+    Html {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// The first bytes are those of another format.
+    #[error(
+        "{path}: expected {expected}, found something that is not NetCDF; fetch it again, unpacked if it was compressed"
+    )]
+    NotNetcdf {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// NetCDF that ends too early or cannot be read.
+    #[error("{path}: expected {expected}, but the file is truncated or damaged ({reason}); fetch it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+        /// Where reading failed.
+        reason: String,
+    },
+    /// The file is another product, or another version of it.
+    #[error("{path}: expected {expected}, found {found}; give a file of a product that is known")]
+    UnknownProduct {
+        /// The file.
+        path: PathBuf,
+        /// The products known.
+        expected: &'static str,
+        /// What the file says it is.
+        found: String,
+    },
+    /// A variable or attribute is not as the product's documents say.
+    #[error(
+        "{path}: expected {expected}, found {found}; fetch it again, and if it stays so the product has a new layout that Nilas must learn"
+    )]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// What the documents say.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
+    /// A unit that is not known.
+    #[error(
+        "{path}: {variable} is in \"{found}\", expected {expected}; fetch it again, and if it stays so the product has a new layout that Nilas must learn"
+    )]
+    Unit {
+        /// The file.
+        path: PathBuf,
+        /// The variable.
+        variable: String,
+        /// Its unit.
+        found: String,
+        /// The units known.
+        expected: &'static str,
+    },
+    /// The cells do not lie where they should.
+    #[error(
+        "{path}: wrong grid, expected {expected}, found {found}; give the file of the product on this grid"
+    )]
+    WrongGrid {
+        /// The file.
+        path: PathBuf,
+        /// The known grid.
+        expected: String,
+        /// The file's grid.
+        found: String,
+    },
+    /// The file observes another time.
+    #[error(
+        "{path}: wrong date, expected {expected}, found {found} inside the file; give the file of the right day"
+    )]
+    WrongDate {
+        /// The file.
+        path: PathBuf,
+        /// The time asked for.
+        expected: String,
+        /// The time in the file.
+        found: String,
+    },
+    /// The values cannot be right.
+    #[error(
+        "{path}: {variable} is not plausible, expected {expected}, found {found}; fetch it again, and if it stays so tell the provider"
+    )]
+    Implausible {
+        /// The file.
+        path: PathBuf,
+        /// The variable.
+        variable: String,
+        /// What values should be like.
+        expected: &'static str,
+        /// What they are like.
+        found: String,
+    },
+    /// A known grid cannot be built.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// An array does not fit its grid.
+    #[error(transparent)]
+    Shape(#[from] ShapeMismatch),
+}
+
+impl SourceError {
+    /// True where nothing is wrong but that files have not come yet.
+    #[must_use]
+    pub fn is_not_there_yet(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+    }
+}
+
+fn in_words(missing: &[MissingRole]) -> String {
+    let one = |lack: &MissingRole| format!("no {} ({})", lack.role, lack.looked_for);
+    missing.iter().map(one).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,86 @@
+//! AWI/ESA merged sea-ice thickness: CS2SMOS v206 on 25 km and CS3SMOS v300 on 12.5 km.
+
+use std::path::Path;
+
+use ndarray::Array2;
+
+use crate::field::Field;
+use crate::grid::GridSpec;
+use crate::source::native_grid::{NativeGrid, ease2_125, ease2_250};
+use crate::source::netcdf_file::{NetcdfFile, PackedVariable, Unit};
+use crate::source::{Identity, SourceError, ThicknessLayout, file_time, range};
+use crate::time::{ProductDay, Window};
+
+const EXPECTED: &str = "merged sea-ice thickness (CS2SMOS or CS3SMOS) in NetCDF";
+
+/// Names of the variables, the newest first.
+const THICKNESS: [&str; 3] = ["sea_ice_thickness", "analysis_sea_ice_thickness", "analysis_ice_thickness"];
+const UNCERTAINTY: [&str; 3] =
+    ["sea_ice_thickness_uncertainty", "analysis_sea_ice_thickness_unc", "analysis_thickness_unc"];
+
+const LARGEST_THICKNESS_M: f64 = 20.0;
+
+/// Sea-ice thickness of seven days: the mean over the ice-covered part of each cell.
+#[derive(Debug, Clone)]
+pub struct Thickness {
+    /// Thickness over ice, m; NaN where there is none.
+    pub thickness_m: Field,
+    /// Its uncertainty (one standard deviation), m, where the file has it.
+    pub uncertainty_m: Option<Field>,
+    /// Version and grid.
+    pub layout: ThicknessLayout,
+    /// Which file it is.
+    pub identity: Identity,
+    /// What time it observes.
+    pub window: Window,
+}
+
+/// Reads the thickness of the window from `start` to `end`, both days included.
+///
+/// # Errors
+/// [`SourceError`] when the file is not what it should be.
+pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness, SourceError> {
+    let file = NetcdfFile::open(path, EXPECTED)?;
+    let window = file_time::window(&file)?;
+    let days = (end.date() - start.date()).num_days();
+    file_time::verify_centre(&file, &window, start.plus_days(days / 2))?;
+
+    let variable = file.variable(&THICKNESS)?;
+    let (layout, spec) = layout_of(&variable)?;
+    let grid = NativeGrid::verify(spec, &file, &variable)?;
+    let thickness = not_negative(&grid.array(&variable, Unit::Metre)?);
+    range::verify(
+        &file,
+        variable.name(),
+        &thickness,
+        0.0..=LARGEST_THICKNESS_M,
+        "thicknesses from 0 m to 20 m",
+    )?;
+
+    let uncertainty =
+        file.find(&UNCERTAINTY).map(|variable| grid.array(&variable, Unit::Metre)).transpose()?;
+    let product = match layout {
+        ThicknessLayout::V206 => "CS2SMOS",
+        ThicknessLayout::V300 => "CS3SMOS",
+    };
+    Ok(Thickness {
+        thickness_m: grid.field(&thickness)?,
+        uncertainty_m: uncertainty.map(|values| grid.field(&not_negative(&values))).transpose()?,
+        layout,
+        identity: Identity::new(product, file.text("product_version").as_deref(), path),
+        window,
+    })
+}
+
+/// The resolution tells the versions apart; their names for the variables have changed more often.
+fn layout_of(variable: &PackedVariable<'_>) -> Result<(ThicknessLayout, GridSpec), SourceError> {
+    let fine = ease2_125()?;
+    if variable.shape()? == fine.shape() {
+        return Ok((ThicknessLayout::V300, fine));
+    }
+    Ok((ThicknessLayout::V206, ease2_250()?))
+}
+
+fn not_negative(values: &Array2<f64>) -> Array2<f64> {
+    values.mapv(|value| if value < 0.0 { f64::NAN } else { value })
+}

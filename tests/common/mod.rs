@@ -1,0 +1,4 @@
+//! What several tests need.
+
+pub(crate) mod netcdf_copy;
+pub(crate) mod sample_layouts;
