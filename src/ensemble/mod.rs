@@ -12,6 +12,8 @@ use statistics::Streaming;
 pub use draw::{EnsembleError, Plan, draw};
 pub use noise::{member_noise, standard_normal};
 pub use statistics::quantiles;
+#[cfg(test)]
+pub(crate) use store::conformance;
 pub use store::{InMemory, MemberStore};
 
 /// Mean and spread of the members, from one pass over them as they came.

@@ -1,1 +1,89 @@
-//! plot
+//! Pictures of fields: maps on the product grid, as quicklooks show them.
+
+mod canvas;
+mod map;
+mod quicklook;
+
+use std::path::PathBuf;
+
+use ndarray::Array2;
+
+use crate::grid::{GridError, GridSpec};
+
+pub use quicklook::draw_quicklook;
+
+/// A picture cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// The file cannot be written.
+    #[error("picture {path}: {source}; see that its folder is writable and has space")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the encoder said.
+        source: std::io::Error,
+    },
+    /// Something could not be drawn.
+    #[error("the picture cannot be drawn ({reason}); report this with the product's manifest")]
+    Drawing {
+        /// What the drawing library said.
+        reason: String,
+    },
+    /// The grid has no place for the lines of longitude and latitude.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+}
+
+/// A perceptually uniform ramp of colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ramp {
+    /// From violet over green to yellow.
+    Viridis,
+    /// From black over red to pale yellow.
+    Magma,
+}
+
+/// How values become colours: linear from 0 to `highest`; values above have the last colour, and the bar ends in an arrow.
+#[derive(Debug, Clone)]
+pub struct ColourScale {
+    /// The colours.
+    pub ramp: Ramp,
+    /// The value of the last colour, in the unit of the values; above 0.
+    pub highest: f32,
+    /// What stands beside the bar, with the unit.
+    pub label: String,
+}
+
+/// One map of a quicklook.
+#[derive(Debug, Clone)]
+pub struct Panel<'a> {
+    /// What stands above the map.
+    pub title: String,
+    /// The values, `[row, column]`, NaN where there is none.
+    pub values: &'a Array2<f32>,
+    /// Their colours.
+    pub scale: ColourScale,
+}
+
+/// Two maps of one grid side by side, with what a reader must know.
+#[derive(Debug, Clone)]
+pub struct Quicklook<'a> {
+    /// The grid of all arrays.
+    pub grid: &'a GridSpec,
+    /// True where a cell is land.
+    pub land: &'a Array2<bool>,
+    /// Sea-ice concentration, fraction; the line of the ice edge comes from it.
+    pub concentration: &'a Array2<f32>,
+    /// Concentration at the ice edge, fraction.
+    pub ice_edge: f32,
+    /// The first line.
+    pub heading: String,
+    /// The line below it.
+    pub subheading: String,
+    /// A word in a red box at the top, where readers must be warned.
+    pub stamp: Option<String>,
+    /// The maps.
+    pub panels: [Panel<'a>; 2],
+    /// The lines at the foot.
+    pub footer: [String; 2],
+}

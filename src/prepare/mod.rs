@@ -29,14 +29,18 @@ pub mod flag {
     /// Ice by its concentration, but an input is missing and could not be filled.
     pub const MISSING_INPUT: u16 = 32;
 
+    /// The whole product is provisional; set on every cell when it is published, never here.
+    pub const PROVISIONAL: u16 = 64;
+
     /// Every flag with its name in `flag_meanings`.
-    pub const ALL: [(u16, &str); 6] = [
+    pub const ALL: [(u16, &str); 7] = [
         (LAND, "land"),
         (OPEN_WATER, "open_water"),
         (ICE, "ice"),
         (FILLED_DRIFT, "filled_drift"),
         (FILLED_THICKNESS, "filled_thickness"),
         (MISSING_INPUT, "missing_input"),
+        (PROVISIONAL, "provisional"),
     ];
 }
 

@@ -44,6 +44,15 @@ pub fn silence_hdf5_errors() {
     }
 }
 
+/// Says which unit a raster band is in; the `gdal` crate can only read it.
+#[expect(unsafe_code, reason = "the unit is set by a C call")]
+pub fn set_band_unit(band: &mut gdal::raster::RasterBand<'_>, unit: &std::ffi::CStr) {
+    // SAFETY: the band is alive and not used elsewhere, and GDAL copies the text.
+    unsafe {
+        gdal_sys::GDALSetRasterUnitType(band.c_rasterband(), unit.as_ptr());
+    }
+}
+
 /// The largest resident size that this process has had, bytes; `None` where the system does not say.
 #[must_use]
 pub fn peak_resident_bytes() -> Option<u64> {

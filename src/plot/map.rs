@@ -1,0 +1,149 @@
+//! One field as pixels, and the lines over it.
+
+use ndarray::Array2;
+use plotters::prelude::*;
+
+use crate::grid::{GridError, GridSpec, LonLat};
+
+use super::canvas::Canvas;
+use super::{ColourScale, PlotError, Quicklook, Ramp};
+
+/// Colour of land.
+pub(super) const LAND: [u8; 3] = [176, 172, 166];
+/// Colour of water without ice.
+pub(super) const WATER: [u8; 3] = [230, 240, 247];
+/// Colour of sea that may have ice and that the product has no value for.
+pub(super) const NO_VALUE: [u8; 3] = [214, 196, 222];
+/// Colour of the line along the ice edge.
+pub(super) const EDGE: [u8; 3] = [200, 30, 60];
+const GRATICULE: RGBAColor = RGBAColor(70, 80, 90, 0.38);
+
+/// Looks at each pixel in so many places along each side, which smooths coasts and averages cells that share a pixel.
+const SAMPLES: usize = 3;
+
+/// Where a map lies in the picture.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) left: usize,
+    pub(super) top: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    /// Pixels along the side of a cell.
+    pub(super) scale: f64,
+}
+
+impl ColourScale {
+    /// The colour at a share of the scale, 0..1.
+    pub(super) fn colour_at(&self, share: f64) -> [u8; 3] {
+        let ramp = match self.ramp {
+            Ramp::Viridis => colorous::VIRIDIS,
+            Ramp::Magma => colorous::MAGMA,
+        };
+        let colour = ramp.eval_continuous(share.clamp(0.0, 1.0));
+        [colour.r, colour.g, colour.b]
+    }
+}
+
+/// Fills the frame with the colours of the cells.
+pub(super) fn paint(
+    canvas: &mut Canvas,
+    frame: Frame,
+    quicklook: &Quicklook<'_>,
+    values: &Array2<f32>,
+    scale: &ColourScale,
+) {
+    for y in 0..frame.height {
+        for x in 0..frame.width {
+            let mut sum = [0_usize; 3];
+            for sample in 0..SAMPLES * SAMPLES {
+                let place = |pixel: usize, part: usize| {
+                    (pixel as f64 + (part as f64 + 0.5) / SAMPLES as f64) / frame.scale
+                };
+                let (row, column) =
+                    (place(y, sample / SAMPLES) as usize, place(x, sample % SAMPLES) as usize);
+                let (rows, columns) = values.dim();
+                let colour =
+                    cell_colour(quicklook, values, scale, [row.min(rows - 1), column.min(columns - 1)]);
+                for (total, part) in sum.iter_mut().zip(colour) {
+                    *total += usize::from(part);
+                }
+            }
+            canvas.set(frame.left + x, frame.top + y, sum.map(|total| (total / (SAMPLES * SAMPLES)) as u8));
+        }
+    }
+}
+
+fn cell_colour(
+    quicklook: &Quicklook<'_>,
+    values: &Array2<f32>,
+    scale: &ColourScale,
+    cell: [usize; 2],
+) -> [u8; 3] {
+    let value = values[cell];
+    if quicklook.land[cell] {
+        LAND
+    } else if !value.is_nan() {
+        scale.colour_at(f64::from(value / scale.highest))
+    } else if quicklook.concentration[cell] < quicklook.ice_edge {
+        WATER
+    } else {
+        NO_VALUE
+    }
+}
+
+/// Draws the line between ice and water.
+pub(super) fn paint_ice_edge(canvas: &mut Canvas, frame: Frame, quicklook: &Quicklook<'_>) {
+    let (rows, columns) = quicklook.land.dim();
+    let cell = |x: usize, y: usize| {
+        let index = |pixel: usize, last: usize| (((pixel as f64 + 0.5) / frame.scale) as usize).min(last);
+        [index(y, rows - 1), index(x, columns - 1)]
+    };
+    // Where the concentration is not known there is no edge: both comparisons are false for NaN.
+    let ice = |cell: [usize; 2]| quicklook.concentration[cell] >= quicklook.ice_edge;
+    let water = |cell: [usize; 2]| quicklook.concentration[cell] < quicklook.ice_edge;
+    let sea = |cell: [usize; 2]| !quicklook.land[cell];
+    for y in 0..frame.height - 1 {
+        for x in 0..frame.width - 1 {
+            let here = cell(x, y);
+            let crosses =
+                |there| sea(here) && sea(there) && (ice(here) && water(there) || water(here) && ice(there));
+            if crosses(cell(x + 1, y)) || crosses(cell(x, y + 1)) {
+                canvas.set(frame.left + x, frame.top + y, EDGE);
+            }
+        }
+    }
+}
+
+/// Draws meridians every 30 degrees and parallels every 5, thin, over land and sea.
+pub(super) fn draw_graticule(canvas: &mut Canvas, frame: Frame, grid: &GridSpec) -> Result<(), PlotError> {
+    let meridians = (0..12)
+        .map(|k| (0..=180).map(|i| (30.0 * f64::from(k) - 180.0, 40.0 + 0.25 * f64::from(i))).collect());
+    let parallels = (8..18).map(|k| (0..=360).map(|i| (f64::from(i) - 180.0, 5.0 * f64::from(k))).collect());
+    for line in meridians.chain(parallels) {
+        for piece in pieces_inside(frame, grid, line)? {
+            canvas.draw(|area| area.draw(&PathElement::new(piece, GRATICULE.stroke_width(1))))?;
+        }
+    }
+    Ok(())
+}
+
+/// The stretches of a line (longitude, latitude) that lie inside the frame, in pixels.
+fn pieces_inside(
+    frame: Frame,
+    grid: &GridSpec,
+    line: Vec<(f64, f64)>,
+) -> Result<Vec<Vec<(i32, i32)>>, GridError> {
+    let mut pieces = vec![Vec::new()];
+    for (lon, lat) in line.into_iter().filter(|(_, lat)| *lat < 89.0) {
+        let (x_m, y_m) = grid.projection.from_lonlat(LonLat { lon, lat })?;
+        let (row, column) = grid.position(x_m, y_m);
+        let (x, y) = ((column + 0.5) * frame.scale, (row + 0.5) * frame.scale);
+        let inside = x >= 0.0 && y >= 0.0 && x < frame.width as f64 && y < frame.height as f64;
+        if let (true, Some(piece)) = (inside, pieces.last_mut()) {
+            piece.push((frame.left as i32 + x as i32, frame.top as i32 + y as i32));
+        } else if pieces.last().is_some_and(|piece| !piece.is_empty()) {
+            pieces.push(Vec::new());
+        }
+    }
+    Ok(pieces)
+}

@@ -1,0 +1,185 @@
+//! The layout of a quicklook.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+
+use super::canvas::{Anchor, Canvas, Lettering};
+use super::map::{self, Frame};
+use super::{ColourScale, PlotError, Quicklook};
+
+/// Room for the longest lines of text, and two maps that can be read.
+const NARROWEST: usize = 1200;
+const WIDEST: usize = 1480;
+const MARGIN: usize = 30;
+const HEADER: usize = 150;
+const TALLEST_MAP: usize = 900;
+/// Below each map: the colour bar with its ticks.
+const BAR_SPACE: usize = 86;
+/// At the foot: the key of the colours and two lines of text.
+const FOOTER: usize = 116;
+
+const INK: RGBColor = RGBColor(30, 36, 44);
+const QUIET: RGBColor = RGBColor(90, 98, 108);
+const WARNING: RGBColor = RGBColor(190, 30, 45);
+
+/// Draws a quicklook and writes it as PNG, 1200 to 1480 pixels wide.
+///
+/// # Errors
+/// [`PlotError`] when something cannot be drawn or the file cannot be written.
+pub fn draw_quicklook(path: &Path, quicklook: &Quicklook<'_>) -> Result<(), PlotError> {
+    let (width, frames) = layout(quicklook);
+    let height = HEADER + frames[0].height + BAR_SPACE + FOOTER;
+    let mut canvas = Canvas::new(width, height)?;
+    draw_header(&mut canvas, quicklook)?;
+    for (panel, frame) in quicklook.panels.iter().zip(frames) {
+        map::paint(&mut canvas, frame, quicklook, panel.values, &panel.scale);
+        map::paint_ice_edge(&mut canvas, frame, quicklook);
+        map::draw_graticule(&mut canvas, frame, quicklook.grid)?;
+        draw_outline(&mut canvas, frame)?;
+        let middle = (frame.left + frame.width / 2) as i32;
+        canvas.text(&panel.title, (middle, HEADER as i32 - 22), letters(21.0, true, INK, Anchor::Centre))?;
+        draw_colour_bar(&mut canvas, frame, &panel.scale)?;
+    }
+    draw_footer(&mut canvas, quicklook)?;
+    canvas.write(path)
+}
+
+fn letters(size: f64, bold: bool, colour: RGBColor, anchor: Anchor) -> Lettering {
+    Lettering { size, bold, colour, anchor }
+}
+
+/// The width of the picture and the places of the two maps in it: as large as they fit, each in the middle of its half.
+fn layout(quicklook: &Quicklook<'_>) -> (usize, [Frame; 2]) {
+    let (rows, columns) = quicklook.land.dim();
+    let half = |width: usize| (width - 3 * MARGIN) / 2;
+    let scale = (half(WIDEST) as f64 / columns as f64).min(TALLEST_MAP as f64 / rows as f64);
+    let side = |cells: usize| ((cells as f64 * scale) as usize).max(1);
+    let picture = (2 * side(columns) + 3 * MARGIN).clamp(NARROWEST, WIDEST);
+    let frames = [0, 1].map(|number| {
+        let left = MARGIN + number * (half(picture) + MARGIN) + (half(picture) - side(columns)) / 2;
+        Frame { left, top: HEADER, width: side(columns), height: side(rows), scale }
+    });
+    (picture, frames)
+}
+
+fn draw_header(canvas: &mut Canvas, quicklook: &Quicklook<'_>) -> Result<(), PlotError> {
+    let left = MARGIN as i32;
+    canvas.text(&quicklook.heading, (left, 42), letters(34.0, true, INK, Anchor::Left))?;
+    canvas.text(&quicklook.subheading, (left, 84), letters(19.0, false, QUIET, Anchor::Left))?;
+    let Some(stamp) = &quicklook.stamp else { return Ok(()) };
+    let right = (canvas.width - MARGIN) as i32;
+    let width = 20 * stamp.chars().count() as i32 + 28;
+    let corners = [(right - width, 20), (right, 64)];
+    canvas.draw(|area| area.draw(&Rectangle::new(corners, WARNING.filled())))?;
+    canvas.text(stamp, (right - width / 2, 42), letters(25.0, true, WHITE, Anchor::Centre))
+}
+
+fn draw_outline(canvas: &mut Canvas, frame: Frame) -> Result<(), PlotError> {
+    let (left, top) = (frame.left as i32, frame.top as i32);
+    let corners = [(left - 1, top - 1), (left + frame.width as i32, top + frame.height as i32)];
+    canvas.draw(|area| area.draw(&Rectangle::new(corners, QUIET.stroke_width(1))))
+}
+
+/// The bar below a map, its ticks and its label; the arrow says that larger values have the last colour.
+fn draw_colour_bar(canvas: &mut Canvas, frame: Frame, scale: &ColourScale) -> Result<(), PlotError> {
+    const THICKNESS: usize = 16;
+    let width = (frame.width * 3 / 4).max(300);
+    let left = (frame.left + frame.width / 2).saturating_sub(width / 2);
+    let top = frame.top + frame.height + 18;
+    for x in 0..width {
+        let colour = scale.colour_at(x as f64 / (width - 1) as f64);
+        (0..THICKNESS).for_each(|y| canvas.set(left + x, top + y, colour));
+    }
+    for x in 0..THICKNESS {
+        let narrower = x / 2;
+        (narrower..THICKNESS - narrower)
+            .for_each(|y| canvas.set(left + width + x, top + y, scale.colour_at(1.0)));
+    }
+    for tick in 0..=4 {
+        let x = (left + (width - 1) * tick / 4) as i32;
+        let bottom = (top + THICKNESS) as i32;
+        canvas.draw(|area| {
+            area.draw(&PathElement::new(vec![(x, bottom), (x, bottom + 5)], INK.stroke_width(1)))
+        })?;
+        let value = tick_text(f64::from(scale.highest) * tick as f64 / 4.0);
+        canvas.text(&value, (x, bottom + 15), letters(16.0, false, INK, Anchor::Centre))?;
+    }
+    let middle = (left + width / 2) as i32;
+    canvas.text(
+        &scale.label,
+        (middle, (top + THICKNESS) as i32 + 37),
+        letters(17.0, false, INK, Anchor::Centre),
+    )
+}
+
+/// A number with as many decimals as it needs, three at most.
+fn tick_text(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn draw_footer(canvas: &mut Canvas, quicklook: &Quicklook<'_>) -> Result<(), PlotError> {
+    let top = (canvas.height - FOOTER) as i32 + 14;
+    let percent = (quicklook.ice_edge * 100.0).round();
+    let key = [
+        (map::LAND, "land".to_owned(), 110),
+        (map::WATER, format!("less than {percent} % ice"), 210),
+        (map::NO_VALUE, "no estimate".to_owned(), 160),
+        (map::EDGE, format!("ice edge ({percent} % concentration)"), 0),
+    ];
+    let mut left = MARGIN as i32;
+    for ([red, green, blue], meaning, width) in key {
+        let corners = [(left, top - 8), (left + 24, top + 8)];
+        let colour = RGBColor(red, green, blue);
+        canvas.draw(|area| area.draw(&Rectangle::new(corners, colour.filled())))?;
+        canvas.draw(|area| area.draw(&Rectangle::new(corners, QUIET.stroke_width(1))))?;
+        canvas.text(&meaning, (left + 34, top), letters(16.0, false, INK, Anchor::Left))?;
+        left += width;
+    }
+    for (line, text) in quicklook.footer.iter().enumerate() {
+        let y = top + 34 + 26 * line as i32;
+        canvas.text(text, (MARGIN as i32, y), letters(16.0, false, QUIET, Anchor::Left))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use crate::grid::GridSpec;
+    use crate::plot::{Panel, Ramp};
+
+    use super::*;
+
+    #[test]
+    fn ticks_have_as_many_decimals_as_they_need() {
+        assert_eq!([0.0, 0.025, 0.5, 4.0].map(tick_text), ["0", "0.025", "0.5", "4"]);
+    }
+
+    #[test]
+    fn a_quicklook_is_a_picture_that_fits_its_maps() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("quicklook.png");
+        let grid = GridSpec::test_square(20);
+        let values = Array2::from_shape_fn((20, 20), |(r, c)| if r < 5 { f32::NAN } else { 0.2 * c as f32 });
+        let scale = ColourScale { ramp: Ramp::Viridis, highest: 4.0, label: "m".into() };
+        let panel = Panel { title: "mean".into(), values: &values, scale };
+        let quicklook = Quicklook {
+            grid: &grid,
+            land: &Array2::from_elem((20, 20), false),
+            concentration: &Array2::from_elem((20, 20), 0.5),
+            ice_edge: 0.15,
+            heading: "heading".into(),
+            subheading: "subheading".into(),
+            stamp: Some("PROVISIONAL".into()),
+            panels: [panel.clone(), panel],
+            footer: ["one".into(), "two".into()],
+        };
+        draw_quicklook(&path, &quicklook).unwrap();
+        let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap()));
+        let width = decoder.read_info().unwrap().info().width as usize;
+        assert!((NARROWEST..=WIDEST).contains(&width), "{width}");
+    }
+}

@@ -1,0 +1,240 @@
+//! NetCDF files after the CF conventions: one way to define and to write variables, whatever the file.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{CowArray, Ix2};
+use netcdf::types::{FloatType, IntType, NcVariableType};
+use netcdf::{AttributeValue, Extents, FileMut, NcTypeDescriptor};
+
+use crate::prepare::flag;
+use crate::sys;
+
+use super::PublishError;
+
+/// What stands for NaN in the files.
+pub(super) const FILL: f32 = -9999.0;
+
+/// Thickness is rounded to this many parts of a metre: 1 mm is far below its uncertainty, and halves the files.
+const PARTS_OF_A_METRE: f32 = 1024.0;
+
+/// What the attribute beside rounded values says.
+const ROUNDING: &str = "values are rounded to multiples of 2^-10 m";
+
+/// Kind of content (ISO 19115-1): what the model made.
+pub(super) const MODEL_RESULT: &str = "modelResult";
+/// Kind of content: what was observed.
+pub(super) const MEASUREMENT: &str = "physicalMeasurement";
+/// Kind of content: how far the rest can be relied on.
+pub(super) const QUALITY: &str = "qualityInformation";
+/// Kind of content: what describes the grid.
+pub(super) const REFERENCE: &str = "referenceInformation";
+
+/// Attributes in the order in which they are written.
+pub(super) type Attributes = Vec<(&'static str, AttributeValue)>;
+
+/// What a variable holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// 32-bit integers.
+    Int,
+    /// 16-bit flags.
+    Flags,
+    /// 32-bit floats that are never missing.
+    Float,
+    /// 32-bit floats with a fill value.
+    FloatOrMissing,
+    /// 64-bit floats.
+    Double,
+}
+
+/// A variable's definition.
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) dimensions: &'static [&'static str],
+    pub(super) kind: Kind,
+    pub(super) attributes: Attributes,
+}
+
+/// One quantity on the grid: its definition and its values.
+pub(super) struct Layer<'a> {
+    /// Name of the variable.
+    pub(super) name: &'static str,
+    /// What people read.
+    pub(super) long_name: &'static str,
+    /// CF's name of the quantity, where it has one.
+    pub(super) standard_name: Option<&'static str>,
+    /// Units.
+    pub(super) units: &'static str,
+    /// Attributes of this layer only.
+    pub(super) more: Attributes,
+    /// What kind of content it is: [`MODEL_RESULT`], [`MEASUREMENT`], ...
+    pub(super) content: &'static str,
+    /// Whether the values are rounded as thickness is.
+    pub(super) rounded: bool,
+    /// The values, NaN where there is none.
+    pub(super) values: CowArray<'a, f32, Ix2>,
+}
+
+impl Layer<'_> {
+    /// The definition of the layer's variable; `coordinates` lists the auxiliary coordinates of the file.
+    pub(super) fn variable(&self, coordinates: &'static str) -> Variable {
+        let mut attributes: Attributes = vec![("long_name", self.long_name.into())];
+        attributes.extend(self.standard_name.map(|name| ("standard_name", name.into())));
+        attributes.push(("units", self.units.into()));
+        attributes.extend(self.more.iter().cloned());
+        attributes.extend(on_grid(coordinates, self.content));
+        attributes.extend(self.rounded.then(rounding_note));
+        Variable { name: self.name.into(), dimensions: &["y", "x"], kind: Kind::FloatOrMissing, attributes }
+    }
+
+    /// Writes the layer's values.
+    pub(super) fn put(&self, file: &mut CfFile) -> Result<(), PublishError> {
+        file.put(self.name, &outside(&self.values, self.rounded))
+    }
+}
+
+/// What ties a variable to the grid, and the kind of its content.
+pub(super) fn on_grid(coordinates: &'static str, content: &'static str) -> Attributes {
+    vec![
+        ("coordinates", coordinates.into()),
+        ("grid_mapping", "crs".into()),
+        ("cell_measures", "area: cell_area".into()),
+        ("coverage_content_type", content.into()),
+    ]
+}
+
+/// The attribute that rounded variables carry.
+pub(super) fn rounding_note() -> (&'static str, AttributeValue) {
+    ("rounding", ROUNDING.into())
+}
+
+/// The definition of `status_flag`.
+pub(super) fn flag_variable(coordinates: &'static str) -> Variable {
+    let masks: Vec<u16> = flag::ALL.iter().map(|(mask, _)| *mask).collect();
+    let meanings: Vec<&str> = flag::ALL.iter().map(|(_, meaning)| *meaning).collect();
+    let mut attributes: Attributes = vec![
+        ("long_name", "what is known of the cell".into()),
+        ("standard_name", "status_flag".into()),
+        ("flag_masks", masks.into()),
+        ("flag_meanings", meanings.join(" ").into()),
+    ];
+    attributes.extend(on_grid(coordinates, QUALITY));
+    Variable { name: "status_flag".into(), dimensions: &["y", "x"], kind: Kind::Flags, attributes }
+}
+
+/// Values as they stand in a file: the fill value for NaN, rounded where asked for.
+pub(super) fn outside<'a>(values: impl IntoIterator<Item = &'a f32>, rounded: bool) -> Vec<f32> {
+    let round =
+        |value: f32| if rounded { (value * PARTS_OF_A_METRE).round() / PARTS_OF_A_METRE } else { value };
+    values.into_iter().map(|&value| if value.is_nan() { FILL } else { round(value) }).collect()
+}
+
+/// A NetCDF-4 file that is being written. Everything is defined before the first value is put:
+/// the library takes no new definition afterwards.
+pub(super) struct CfFile {
+    path: PathBuf,
+    file: FileMut,
+}
+
+impl CfFile {
+    /// Makes the file, or empties the one that is there.
+    pub(super) fn create(path: &Path) -> Result<Self, PublishError> {
+        sys::silence_hdf5_errors();
+        let file =
+            netcdf::create(path).map_err(|source| PublishError::Netcdf { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Adds a dimension.
+    pub(super) fn dimension(&mut self, name: &str, length: usize) -> Result<(), PublishError> {
+        self.file.add_dimension(name, length).map(drop).map_err(|source| self.failed(source))
+    }
+
+    /// Adds a global attribute.
+    pub(super) fn attribute(&mut self, name: &str, value: AttributeValue) -> Result<(), PublishError> {
+        self.file.add_attribute(name, value).map(drop).map_err(|source| self.failed(source))
+    }
+
+    /// Adds a variable. What lies on the grid is compressed, one field a chunk.
+    pub(super) fn define(&mut self, variable: &Variable) -> Result<(), PublishError> {
+        define(&mut self.file, variable).map_err(|source| self.failed(source))
+    }
+
+    /// Writes the whole of a variable.
+    pub(super) fn put<T: NcTypeDescriptor>(&mut self, name: &str, values: &[T]) -> Result<(), PublishError> {
+        self.put_at(name, values, Extents::All)
+    }
+
+    /// Writes one entry of a variable's first dimension.
+    pub(super) fn put_entry<T: NcTypeDescriptor>(
+        &mut self,
+        name: &str,
+        entry: usize,
+        values: &[T],
+    ) -> Result<(), PublishError> {
+        let extents =
+            (entry..=entry, .., ..).try_into().map_err(|source: netcdf::Error| self.failed(source))?;
+        self.put_at(name, values, extents)
+    }
+
+    /// Closes the file; what the library still held back is written now.
+    pub(super) fn close(self) -> Result<(), PublishError> {
+        let path = self.path;
+        self.file.close().map_err(|source| PublishError::Netcdf { path, source })
+    }
+
+    fn put_at<T: NcTypeDescriptor>(
+        &mut self,
+        name: &str,
+        values: &[T],
+        at: Extents,
+    ) -> Result<(), PublishError> {
+        let put = match self.file.variable_mut(name) {
+            Some(mut variable) => variable.put_values(values, at),
+            None => Err(netcdf::Error::NotFound(name.to_owned())),
+        };
+        put.map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: netcdf::Error) -> PublishError {
+        PublishError::Netcdf { path: self.path.clone(), source }
+    }
+}
+
+fn define(file: &mut FileMut, definition: &Variable) -> netcdf::Result<()> {
+    let kind = match definition.kind {
+        Kind::Int => NcVariableType::Int(IntType::I32),
+        Kind::Flags => NcVariableType::Int(IntType::U16),
+        Kind::Float | Kind::FloatOrMissing => NcVariableType::Float(FloatType::F32),
+        Kind::Double => NcVariableType::Float(FloatType::F64),
+    };
+    let lengths: Vec<usize> =
+        definition.dimensions.iter().filter_map(|name| file.dimension_len(name)).collect();
+    let mut variable = file.add_variable_with_type(&definition.name, definition.dimensions, &kind)?;
+    if let [leading @ .., rows, columns] = lengths.as_slice() {
+        let chunk: Vec<usize> = leading.iter().map(|_| 1).chain([*rows, *columns]).collect();
+        variable.set_chunking(&chunk)?;
+        variable.set_compression(4, true)?;
+    }
+    if definition.kind == Kind::FloatOrMissing {
+        variable.set_fill_value(FILL)?;
+    }
+    for (name, value) in &definition.attributes {
+        variable.put_attribute(name, value.clone())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn thickness_is_rounded_and_missing_values_are_filled() {
+        let values = array![[1.000_3_f32, f32::NAN], [0.0, 2.000_9]];
+        assert_eq!(outside(&values, true), [1.0, FILL, 0.0, 2.0 + 1.0 / 1024.0]);
+        assert_eq!(outside(&values, false), [1.000_3, FILL, 0.0, 2.000_9]);
+    }
+}

@@ -1,0 +1,215 @@
+//! The maps of effective thickness in EPSG:3413, as cloud-optimised `GeoTIFF` files.
+
+use std::ffi::CStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use gdal::errors::GdalError;
+use gdal::raster::{Buffer, RasterCreationOptions};
+use gdal::spatial_ref::SpatialRef;
+use gdal::{Dataset, DriverManager, Metadata};
+use ndarray::Array2;
+
+use crate::grid::{GridError, GridSpec, Kernel, LonLat, Projection, Weights};
+use crate::sys;
+
+use super::PublishError;
+use super::names::MAP_GRID;
+
+/// The projection of the maps.
+pub(super) const EPSG: u32 = 3413;
+const PROJECTION: &str = "+proj=stere +lat_0=90 +lat_ts=70 +lon_0=-45 +ellps=WGS84 +units=m";
+const CELL_SIZE_M: f64 = 3000.0;
+/// Side of the tiles, pixels. Every map larger than a tile has overviews.
+pub(super) const TILE: usize = 256;
+const UNIT: &CStr = c"m";
+
+/// What is said about one map.
+pub(super) struct Caption<'a> {
+    /// What the values are; becomes the band's description.
+    pub(super) description: &'a str,
+    /// What the file is.
+    pub(super) title: &'a str,
+    /// When it was made.
+    pub(super) created: DateTime<Utc>,
+    /// What made it.
+    pub(super) software: &'a str,
+    /// The licence.
+    pub(super) license: &'a str,
+}
+
+/// The way from the product grid to the grid of the maps; worked out once for all maps of a product.
+pub(super) struct Mapper {
+    target: Arc<GridSpec>,
+    weights: Weights,
+}
+
+impl Mapper {
+    /// The way from `source` to the smallest grid of whole 3 km cells in EPSG:3413 that covers it.
+    pub(super) fn from(source: &GridSpec) -> Result<Self, GridError> {
+        let target = covering(source)?;
+        let everywhere = Array2::from_elem(target.shape(), true);
+        let weights = Weights::build(source, &target, &everywhere, Kernel::Bilinear)?;
+        Ok(Self { target: Arc::new(target), weights })
+    }
+
+    /// Writes one field of the product grid as a map.
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        values: &Array2<f32>,
+        caption: &Caption<'_>,
+    ) -> Result<(), PublishError> {
+        let map = self.weights.apply(values.view());
+        write(path, &self.target, map, caption)
+            .map_err(|source| PublishError::Gdal { path: path.to_owned(), source })
+    }
+}
+
+/// The box around `source` in the plane of the maps, its edges on multiples of the cell size.
+fn covering(source: &GridSpec) -> Result<GridSpec, GridError> {
+    let projection = Projection::parse(PROJECTION)?;
+    let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+    for place in outline(source)? {
+        let (x, y) = projection.from_lonlat(place)?;
+        for (axis, value) in [x, y].into_iter().enumerate() {
+            low[axis] = low[axis].min(value);
+            high[axis] = high[axis].max(value);
+        }
+    }
+    // A millimetre of tolerance keeps rounding errors of the projection from adding a whole row or column of cells.
+    let first = low.map(|edge| ((edge + 1e-3) / CELL_SIZE_M).floor());
+    let last = high.map(|edge| ((edge - 1e-3) / CELL_SIZE_M).ceil());
+    Ok(GridSpec {
+        name: MAP_GRID.into(),
+        projection,
+        rows: (last[1] - first[1]) as usize,
+        columns: (last[0] - first[0]) as usize,
+        cell_size_m: CELL_SIZE_M,
+        first_cell_centre_x_m: (first[0] + 0.5) * CELL_SIZE_M,
+        first_cell_centre_y_m: (last[1] - 0.5) * CELL_SIZE_M,
+    })
+}
+
+/// The corners of the cells along the edge of a grid.
+fn outline(grid: &GridSpec) -> Result<Vec<LonLat>, GridError> {
+    let half = grid.cell_size_m / 2.0;
+    let corner =
+        |row: usize, column: usize| grid.projection.to_lonlat(grid.x_m(column) - half, grid.y_m(row) + half);
+    let sides = (0..=grid.rows).flat_map(|row| [(row, 0), (row, grid.columns)]);
+    let ends = (0..=grid.columns).flat_map(|column| [(0, column), (grid.rows, column)]);
+    sides.chain(ends).map(|(row, column)| corner(row, column)).collect()
+}
+
+fn write(path: &Path, grid: &GridSpec, values: Array2<f32>, caption: &Caption<'_>) -> Result<(), GdalError> {
+    let memory = DriverManager::get_driver_by_name("MEM")?;
+    let mut dataset = memory.create_with_band_type::<f32, _>("", grid.columns, grid.rows, 1)?;
+    let half = grid.cell_size_m / 2.0;
+    let (left, top) = (grid.first_cell_centre_x_m - half, grid.first_cell_centre_y_m + half);
+    dataset.set_geo_transform(&[left, grid.cell_size_m, 0.0, top, 0.0, -grid.cell_size_m])?;
+    dataset.set_spatial_ref(&SpatialRef::from_epsg(EPSG)?)?;
+    for (key, value) in [
+        ("AREA_OR_POINT", "Area"),
+        ("TIFFTAG_DATETIME", &caption.created.format("%Y:%m:%d %H:%M:%S").to_string()),
+        ("TIFFTAG_SOFTWARE", caption.software),
+        ("TIFFTAG_IMAGEDESCRIPTION", caption.title),
+        ("TIFFTAG_COPYRIGHT", caption.license),
+    ] {
+        dataset.set_metadata_item(key, value, "")?;
+    }
+    write_band(&dataset, values, caption.description)?;
+    let cog = DriverManager::get_driver_by_name("COG")?;
+    let tile = TILE.to_string();
+    let options = RasterCreationOptions::from_iter([
+        "COMPRESS=DEFLATE",
+        "PREDICTOR=3",
+        &format!("BLOCKSIZE={tile}"),
+        "OVERVIEWS=AUTO",
+        "OVERVIEW_RESAMPLING=AVERAGE",
+        "NUM_THREADS=ALL_CPUS",
+    ]);
+    // What could not be written shows when the file is closed.
+    dataset.create_copy(&cog, path, &options)?.close()
+}
+
+fn write_band(dataset: &Dataset, values: Array2<f32>, description: &str) -> Result<(), GdalError> {
+    let mut band = dataset.rasterband(1)?;
+    band.set_no_data_value(Some(f64::NAN))?;
+    band.set_description(description)?;
+    sys::set_band_unit(&mut band, UNIT);
+    for (key, value) in statistics(&values) {
+        band.set_metadata_item(key, &value, "")?;
+    }
+    let (rows, columns) = values.dim();
+    let mut pixels = Buffer::new((columns, rows), values.into_iter().collect());
+    band.write((0, 0), (columns, rows), &mut pixels)
+}
+
+/// The statistics that GIS programs look for, over the cells that hold a value.
+fn statistics(values: &Array2<f32>) -> Vec<(&'static str, String)> {
+    let valid = || values.iter().filter(|value| !value.is_nan()).map(|&value| f64::from(value));
+    let count = valid().count();
+    if count == 0 {
+        return Vec::new();
+    }
+    let mean = valid().sum::<f64>() / count as f64;
+    let variance = valid().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64;
+    vec![
+        ("STATISTICS_MINIMUM", valid().fold(f64::INFINITY, f64::min).to_string()),
+        ("STATISTICS_MAXIMUM", valid().fold(f64::NEG_INFINITY, f64::max).to_string()),
+        ("STATISTICS_MEAN", mean.to_string()),
+        ("STATISTICS_STDDEV", variance.sqrt().to_string()),
+        ("STATISTICS_VALID_PERCENT", format!("{:.4}", 100.0 * count as f64 / values.len() as f64)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_maps_cover_the_grid_with_whole_cells() {
+        let source = GridSpec::test_square(30);
+        let target = covering(&source).unwrap();
+        let edge = target.first_cell_centre_x_m - 1500.0;
+        assert!((edge / 3000.0).fract().abs() < 1e-9, "{edge}");
+        assert!(edge <= -150_000.0 + 1500.0 && edge > -156_000.0, "{edge}");
+        assert_eq!(target.rows, target.columns);
+    }
+
+    #[test]
+    fn a_value_stays_at_its_place_on_the_earth() {
+        let source = GridSpec::test_square(30);
+        let latitude = source.lonlat().unwrap().mapv(|place| place.lat as f32);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latitude.tif");
+        let caption = Caption {
+            description: "latitude",
+            title: "latitude",
+            created: DateTime::UNIX_EPOCH,
+            software: "test",
+            license: "none",
+        };
+        Mapper::from(&source).unwrap().write(&path, &latitude, &caption).unwrap();
+        let dataset = Dataset::open(&path).unwrap();
+        let edges = dataset.geo_transform().unwrap();
+        let projection = Projection::parse(PROJECTION).unwrap();
+        for (column, row) in [(20, 30), (50, 41), (70, 80)] {
+            let value =
+                dataset.rasterband(1).unwrap().read_as::<f32>((column, row), (1, 1), (1, 1), None).unwrap();
+            let x_m = edges[0] + (column as f64 + 0.5) * edges[1];
+            let y_m = edges[3] + (row as f64 + 0.5) * edges[5];
+            let expected = projection.to_lonlat(x_m, y_m).unwrap().lat;
+            assert!((f64::from(value.data()[0]) - expected).abs() < 0.02, "{value:?} {expected}");
+        }
+    }
+
+    #[test]
+    fn statistics_leave_missing_cells_out() {
+        let values = ndarray::array![[1.0_f32, 3.0], [f32::NAN, f32::NAN]];
+        let found: Vec<_> = statistics(&values).into_iter().map(|(_, value)| value).collect();
+        assert_eq!(found, ["1", "3", "2", "1", "50.0000"]);
+        assert!(statistics(&ndarray::array![[f32::NAN]]).is_empty());
+    }
+}

@@ -1,0 +1,143 @@
+//! `latest.json`: which revision is the newest.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys;
+use crate::time::ProductDay;
+
+use super::manifest::read_manifest;
+use super::names::{LATEST, revision_number};
+use super::{PublishError, Status};
+
+/// What `latest.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// The highest day with its highest revision.
+    pub newest: Pointer,
+    /// The same among final products, where there is one.
+    pub newest_final: Option<Pointer>,
+}
+
+/// One published revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// The day.
+    pub day: ProductDay,
+    /// The revision, from 1.
+    pub revision: u32,
+    /// How settled it is.
+    pub status: Status,
+    /// Its folder under the product root, such as `2026/03/01/r01`.
+    pub path: String,
+}
+
+/// Looks at what is published under `root` and lets `latest.json` say so. As it follows from the folders alone, a late older
+/// day never moves it back.
+pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
+    let path = root.join(LATEST);
+    let Some(latest) = find(root).map_err(|source| PublishError::File { path: root.to_owned(), source })?
+    else {
+        return Ok(());
+    };
+    let text = serde_json::to_vec_pretty(&latest)
+        .map_err(|error| PublishError::File { path: path.clone(), source: error.into() })?;
+    sys::replace_file(&path, &text).map_err(|source| PublishError::File { path, source })
+}
+
+/// The newest revisions under `root`, found from the newest folder downwards; `None` where nothing is published.
+fn find(root: &Path) -> io::Result<Option<Latest>> {
+    let mut newest = None;
+    for (day, revision, folder) in revisions(root)? {
+        let status = match read_manifest(&folder) {
+            Ok(manifest) => manifest.status,
+            Err(error) => {
+                tracing::warn!(%error, "a revision is passed over in latest.json");
+                continue;
+            }
+        };
+        let path = folder.strip_prefix(root).unwrap_or(&folder).to_string_lossy().into_owned();
+        let pointer = Pointer { day, revision, status, path };
+        let first = newest.get_or_insert_with(|| pointer.clone());
+        if status == Status::Final {
+            return Ok(Some(Latest { newest: first.clone(), newest_final: Some(pointer) }));
+        }
+    }
+    Ok(newest.map(|newest| Latest { newest, newest_final: None }))
+}
+
+/// Every revision's folder under `root`, the newest day and revision first.
+fn revisions(root: &Path) -> io::Result<Vec<(ProductDay, u32, PathBuf)>> {
+    let mut found = Vec::new();
+    for (year, year_folder) in folders(root)? {
+        for (month, month_folder) in folders(&year_folder)? {
+            for (date, day_folder) in folders(&month_folder)? {
+                let Ok(day) = ProductDay::from_compact(&format!("{year}{month}{date}")) else { continue };
+                let revisions = folders(&day_folder)?.into_iter();
+                found.extend(
+                    revisions.filter_map(|(name, folder)| Some((day, revision_number(&name)?, folder))),
+                );
+            }
+        }
+    }
+    found.sort_by_key(|(day, revision, _)| Reverse((*day, *revision)));
+    Ok(found)
+}
+
+/// The folders in a folder whose names begin with a digit or are revisions, with their names.
+fn folders(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let wanted =
+            name.starts_with(|first: char| first.is_ascii_digit()) || revision_number(&name).is_some();
+        if wanted && entry.file_type()?.is_dir() {
+            found.push((name, entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::progress::Bar;
+    use crate::publish::publish;
+    use crate::publish::synthetic::Synthetic;
+
+    use super::*;
+
+    #[test]
+    fn latest_follows_the_highest_day_and_its_highest_revision() {
+        use Status::{Final, Provisional};
+        // What is published, one after the other, and what latest.json says after each: newest, newest final.
+        let steps = [
+            ("2026-03-02", Provisional, "2026/03/02/r01", None),
+            ("2026-03-01", Provisional, "2026/03/02/r01", None),
+            ("2026-03-01", Final, "2026/03/02/r01", Some("2026/03/01/r02")),
+            ("2026-03-02", Provisional, "2026/03/02/r02", Some("2026/03/01/r02")),
+            ("2026-03-02", Final, "2026/03/02/r03", Some("2026/03/02/r03")),
+            ("2025-12-31", Final, "2026/03/02/r03", Some("2026/03/02/r03")),
+            ("2026-03-10", Provisional, "2026/03/10/r01", Some("2026/03/02/r03")),
+        ];
+        let root = tempfile::tempdir().unwrap();
+        let synthetic = Synthetic::new(12);
+        for (day, status, newest, newest_final) in steps {
+            let mut product = synthetic.product();
+            (product.day, product.status) = (day.parse().unwrap(), status);
+            publish(root.path(), &product, &Bar::hidden()).unwrap();
+            let text = fs::read_to_string(root.path().join(LATEST)).unwrap();
+            let latest: Latest = serde_json::from_str(&text).unwrap();
+            assert_eq!(latest.newest.path, newest, "{day} {status:?}");
+            assert_eq!(
+                latest.newest_final.map(|pointer| pointer.path).as_deref(),
+                newest_final,
+                "{day} {status:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The manifest: what lies in a revision's folder and where it comes from.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::progress::StageTiming;
+use crate::time::ProductDay;
+
+use super::names::MANIFEST;
+use super::{Figures, Lineage, Product, PublishError, Status};
+
+/// Everything that is known of a published revision, as `manifest.json` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// SHA-256 of the manifest's own bytes with this value left empty.
+    pub manifest_sha256: String,
+    /// The day.
+    pub day: ProductDay,
+    /// The revision, from 1.
+    pub revision: u32,
+    /// How settled it is.
+    pub status: Status,
+    /// When it was made.
+    pub created: DateTime<Utc>,
+    /// Name of the grid.
+    pub grid: String,
+    /// Number of members.
+    pub members: usize,
+    /// The product in a few numbers.
+    pub figures: Figures,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// How long the stages before publishing took.
+    pub timings: Vec<StageTiming>,
+    /// Every other file of the folder, by name.
+    pub files: Vec<FileRecord>,
+}
+
+/// One file of a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Name in the revision's folder.
+    pub name: String,
+    /// Size, bytes.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+/// A manifest cannot be relied on.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It cannot be read.
+    #[error("{path}: {source}; name the folder of a published revision, such as 2026/03/01/r01")]
+    File {
+        /// The manifest.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not a manifest.
+    #[error("{path} is not a manifest ({source}); take the folder again from where it was published")]
+    Shape {
+        /// The manifest.
+        path: PathBuf,
+        /// The parser's words.
+        source: serde_json::Error,
+    },
+    /// Its bytes are not those that were written.
+    #[error("{path} was changed after it was written; take the folder again from where it was published")]
+    Changed {
+        /// The manifest.
+        path: PathBuf,
+    },
+}
+
+/// Lists the files of `folder` and writes the manifest beside them.
+pub(super) fn write(
+    folder: &Path,
+    product: &Product<'_>,
+    revision: u32,
+    figures: Figures,
+) -> Result<Manifest, PublishError> {
+    let mut manifest = Manifest {
+        manifest_sha256: String::new(),
+        day: product.day,
+        revision,
+        status: product.status,
+        created: product.created,
+        grid: product.grid.spec.name.clone(),
+        members: product.members.len(),
+        figures,
+        lineage: product.lineage.clone(),
+        timings: product.timings.to_vec(),
+        files: records(folder)?,
+    };
+    let path = folder.join(MANIFEST);
+    let text = |manifest: &Manifest| {
+        serde_json::to_string_pretty(manifest)
+            .map_err(|error| PublishError::File { path: path.clone(), source: error.into() })
+    };
+    manifest.manifest_sha256 = hexadecimal(&Sha256::digest(text(&manifest)?));
+    fs::write(&path, text(&manifest)?).map_err(|source| PublishError::File { path: path.clone(), source })?;
+    Ok(manifest)
+}
+
+/// Reads the manifest of a revision's folder and makes sure that no byte of it was changed.
+///
+/// # Errors
+/// [`ManifestError`] when it is not there, is not a manifest, or was changed.
+pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
+    let path = folder.join(MANIFEST);
+    let text =
+        fs::read_to_string(&path).map_err(|source| ManifestError::File { path: path.clone(), source })?;
+    let manifest: Manifest =
+        serde_json::from_str(&text).map_err(|source| ManifestError::Shape { path: path.clone(), source })?;
+    // The manifest's own digest comes first in the file, so that the first occurrence is the one to leave out.
+    let without = text.replacen(&manifest.manifest_sha256, "", 1);
+    if hexadecimal(&Sha256::digest(without)) == manifest.manifest_sha256 {
+        Ok(manifest)
+    } else {
+        Err(ManifestError::Changed { path })
+    }
+}
+
+/// The record of one file, read as a stream.
+pub(super) fn record(path: &Path) -> io::Result<FileRecord> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut bytes, mut part) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        let length = file.read(&mut part)?;
+        if length == 0 {
+            break;
+        }
+        hasher.update(&part[..length]);
+        bytes += length as u64;
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(FileRecord { name, bytes, sha256: hexadecimal(&hasher.finalize()) })
+}
+
+/// The names in a folder other than the manifest, in order.
+pub(super) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+    let names = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<Vec<_>>>()?;
+    let mut names: Vec<_> = names.into_iter().filter(|name| name != MANIFEST).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn records(folder: &Path) -> Result<Vec<FileRecord>, PublishError> {
+    let failed = |path: &Path, source| PublishError::File { path: path.to_owned(), source };
+    let names = names_in(folder).map_err(|source| failed(folder, source))?;
+    names
+        .iter()
+        .map(|name| {
+            let path = folder.join(name);
+            record(&path).map_err(|source| failed(&path, source))
+        })
+        .collect()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}

@@ -1,0 +1,37 @@
+//! Names of folders and files under the product root.
+
+use std::path::{Path, PathBuf};
+
+use crate::time::ProductDay;
+
+/// The manifest's file name in every revision's folder.
+pub(super) const MANIFEST: &str = "manifest.json";
+/// The file in the product root that points at the newest product.
+pub(super) const LATEST: &str = "latest.json";
+/// The grid of the maps, as it stands in their names.
+pub(super) const MAP_GRID: &str = "epsg3413-3km";
+
+/// What all files of a revision begin with: `nilas_sit_<grid>_<YYYYMMDD>_rNN`.
+pub(super) fn stem(grid: &str, day: ProductDay, revision: u32) -> String {
+    format!("nilas_sit_{grid}_{}_{}", day.compact(), revision_name(revision))
+}
+
+/// A revision as folders and files spell it: `r01`.
+pub(super) fn revision_name(revision: u32) -> String {
+    format!("r{revision:02}")
+}
+
+/// The number in a revision's folder name.
+pub(super) fn revision_number(name: &str) -> Option<u32> {
+    name.strip_prefix('r').filter(|digits| digits.len() >= 2)?.parse().ok()
+}
+
+/// Folder of a day under the product root: `2026/03/01`.
+pub(super) fn day_folder(day: ProductDay) -> PathBuf {
+    PathBuf::from(day.date().format("%Y/%m/%d").to_string())
+}
+
+/// The folder in the product root that holds what is not published: the lock and what is being written.
+pub(super) fn private_folder(root: &Path) -> PathBuf {
+    root.join(".nilas")
+}

@@ -1,0 +1,318 @@
+//! The product's NetCDF file: members, mean, spread, quantiles, flags, and the inputs on the grid.
+
+use std::path::Path;
+
+use ndarray::{Array2, CowArray, Ix2, Zip};
+
+use crate::prepare::flag;
+
+use super::attributes;
+use super::cf::{
+    CfFile, Kind, Layer, MEASUREMENT, MODEL_RESULT, Variable, flag_variable, on_grid, outside, rounding_note,
+};
+use super::geography::Geography;
+use super::{Product, PublishError, Status, seconds_since_1970};
+
+const COORDINATES: &str = "time lat lon";
+const MEMBERS: &str = "sea_ice_thickness";
+
+/// Writes the product as a NetCDF-4 file after CF-1.11 and ACDD-1.3. Members go through memory one at a time.
+pub(super) fn write(
+    path: &Path,
+    product: &Product<'_>,
+    revision: u32,
+    geography: &Geography,
+) -> Result<(), PublishError> {
+    let layers = layers(product)?;
+    let mut file = CfFile::create(path)?;
+    define(&mut file, product, geography, &layers)?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    for (name, value) in attributes::of_product(product, revision, &stem, &geography.lonlat) {
+        file.attribute(name, value)?;
+    }
+    put_coordinates(&mut file, product, geography)?;
+    for layer in &layers {
+        layer.put(&mut file)?;
+    }
+    file.put("status_flag", &status_flags(product))?;
+    put_members(&mut file, product)?;
+    file.close()
+}
+
+fn define(
+    file: &mut CfFile,
+    product: &Product<'_>,
+    geography: &Geography,
+    layers: &[Layer<'_>],
+) -> Result<(), PublishError> {
+    file.dimension("realization", product.members.len())?;
+    file.dimension("nv", 2)?;
+    geography.define(file)?;
+    let fixed = [time_variable(), time_bounds_variable(), realization_variable(), members_variable()];
+    for variable in fixed.into_iter().chain([flag_variable(COORDINATES)]).chain(age_variables(product)) {
+        file.define(&variable)?;
+    }
+    layers.iter().try_for_each(|layer| file.define(&layer.variable(COORDINATES)))
+}
+
+fn time_variable() -> Variable {
+    Variable {
+        name: "time".into(),
+        dimensions: &[],
+        kind: Kind::Double,
+        attributes: vec![
+            ("standard_name", "time".into()),
+            ("long_name", "noon of the day that the product is for".into()),
+            ("units", "seconds since 1970-01-01 00:00:00".into()),
+            ("calendar", "standard".into()),
+            ("units_metadata", "leap_seconds: none".into()),
+            ("axis", "T".into()),
+            ("bounds", "time_bnds".into()),
+        ],
+    }
+}
+
+fn time_bounds_variable() -> Variable {
+    Variable { name: "time_bnds".into(), dimensions: &["nv"], kind: Kind::Double, attributes: Vec::new() }
+}
+
+fn realization_variable() -> Variable {
+    Variable {
+        name: "realization".into(),
+        dimensions: &["realization"],
+        kind: Kind::Int,
+        attributes: vec![
+            ("standard_name", "realization".into()),
+            ("long_name", "number of the member, which is also that of its noise".into()),
+            ("units", "1".into()),
+        ],
+    }
+}
+
+fn members_variable() -> Variable {
+    let mut attributes = vec![
+        ("long_name", "effective sea-ice thickness (ice volume per cell area), members".into()),
+        ("standard_name", "sea_ice_thickness".into()),
+        ("units", "m".into()),
+        ("cell_methods", "area: mean".into()),
+        ("ancillary_variables", "status_flag".into()),
+    ];
+    attributes.extend(on_grid(COORDINATES, MODEL_RESULT));
+    attributes.push(rounding_note());
+    Variable {
+        name: MEMBERS.into(),
+        dimensions: &["realization", "y", "x"],
+        kind: Kind::FloatOrMissing,
+        attributes,
+    }
+}
+
+/// One scalar for each input: how old it is.
+fn age_variables(product: &Product<'_>) -> Vec<Variable> {
+    let age = |input: &super::InputRecord| Variable {
+        name: format!("{}_age", input.role),
+        dimensions: &[],
+        kind: Kind::Double,
+        attributes: vec![
+            (
+                "long_name",
+                format!("days from the centre of the {}'s window to noon of the day", input.role).into(),
+            ),
+            ("units", "days".into()),
+            ("window_start", format!("{}Z", input.window.start.format("%Y-%m-%dT%H:%M:%S")).into()),
+            ("window_end", format!("{}Z", input.window.end.format("%Y-%m-%dT%H:%M:%S")).into()),
+            ("input_file", input.name.as_str().into()),
+            ("coverage_content_type", "auxiliaryInformation".into()),
+        ],
+    };
+    product.lineage.inputs.iter().map(age).collect()
+}
+
+fn layers<'a>(product: &Product<'a>) -> Result<Vec<Layer<'a>>, PublishError> {
+    let mut layers = statistics_layers(product);
+    layers.extend(quantile_layers(product)?);
+    layers.extend(input_layers(product));
+    Ok(layers)
+}
+
+fn statistics_layers<'a>(product: &Product<'a>) -> Vec<Layer<'a>> {
+    let statistics = product.statistics;
+    let thickness = |name, long_name, cell_methods: &'static str, ancillary: &'static str, values| Layer {
+        name,
+        long_name,
+        standard_name: Some("sea_ice_thickness"),
+        units: "m",
+        more: vec![("cell_methods", cell_methods.into()), ("ancillary_variables", ancillary.into())],
+        content: MODEL_RESULT,
+        rounded: true,
+        values,
+    };
+    vec![
+        thickness(
+            "sea_ice_thickness_mean",
+            "effective sea-ice thickness (ice volume per cell area), mean of the members",
+            "area: mean realization: mean",
+            "sea_ice_thickness_spread status_flag",
+            statistics.mean_m.view().into(),
+        ),
+        thickness(
+            "sea_ice_thickness_spread",
+            "effective sea-ice thickness (ice volume per cell area), standard deviation between the members",
+            "area: mean realization: standard_deviation",
+            "status_flag",
+            statistics.spread_m.view().into(),
+        ),
+        thickness(
+            "sea_ice_thickness_over_ice_mean",
+            "sea-ice thickness averaged over the ice in the cell, mean of the members",
+            "area: mean where sea_ice realization: mean",
+            "sea_ice_thickness_over_ice_spread status_flag",
+            over_ice(product, &statistics.mean_m),
+        ),
+        thickness(
+            "sea_ice_thickness_over_ice_spread",
+            "sea-ice thickness averaged over the ice in the cell, standard deviation between the members",
+            "area: mean where sea_ice realization: standard_deviation",
+            "status_flag",
+            over_ice(product, &statistics.spread_m),
+        ),
+    ]
+}
+
+/// Effective thickness divided by concentration inside the mask, NaN elsewhere.
+fn over_ice<'a>(product: &Product<'a>, effective_m: &Array2<f32>) -> CowArray<'a, f32, Ix2> {
+    let prepared = product.prepared;
+    Zip::from(effective_m)
+        .and(&prepared.concentration)
+        .and(&prepared.mask)
+        .map_collect(
+            |&effective, &concentration, &ice| if ice { effective / concentration } else { f32::NAN },
+        )
+        .into()
+}
+
+fn quantile_layers<'a>(product: &Product<'a>) -> Result<Vec<Layer<'a>>, PublishError> {
+    let known = [
+        (
+            0.1,
+            "sea_ice_thickness_p10",
+            "effective sea-ice thickness (ice volume per cell area), 10th percentile of the members",
+        ),
+        (
+            0.5,
+            "sea_ice_thickness_p50",
+            "effective sea-ice thickness (ice volume per cell area), median of the members",
+        ),
+        (
+            0.9,
+            "sea_ice_thickness_p90",
+            "effective sea-ice thickness (ice volume per cell area), 90th percentile of the members",
+        ),
+    ];
+    let layer = |&(probability, name, long_name): &(f64, &'static str, &'static str)| {
+        let cell_methods =
+            if name.ends_with("p50") { "area: mean realization: median" } else { "area: mean" };
+        product.quantile(probability).map(|values| Layer {
+            name,
+            long_name,
+            standard_name: Some("sea_ice_thickness"),
+            units: "m",
+            more: vec![("cell_methods", cell_methods.into()), ("probability", probability.into())],
+            content: MODEL_RESULT,
+            rounded: true,
+            values: values.view().into(),
+        })
+    };
+    known.iter().map(layer).collect()
+}
+
+fn input_layers<'a>(product: &Product<'a>) -> Vec<Layer<'a>> {
+    let prepared = product.prepared;
+    let mut layers = vec![Layer {
+        name: "sea_ice_thickness_low_resolution",
+        long_name: "effective sea-ice thickness (ice volume per cell area) of the merged satellite product, input of the model",
+        standard_name: Some("sea_ice_thickness"),
+        units: "m",
+        more: vec![("cell_methods", "area: mean".into())],
+        content: MEASUREMENT,
+        rounded: true,
+        values: prepared.effective_thickness_m.view().into(),
+    }];
+    layers.extend(ice_state_layers(prepared));
+    layers
+}
+
+/// Concentration and deformation, as both the product and the file of network inputs give them.
+pub(super) fn ice_state_layers(prepared: &crate::prepare::Prepared) -> Vec<Layer<'_>> {
+    let rate = |name, long_name, standard_name, values| Layer {
+        name,
+        long_name,
+        standard_name,
+        units: "day-1",
+        more: Vec::new(),
+        content: MEASUREMENT,
+        rounded: false,
+        values,
+    };
+    vec![
+        Layer {
+            name: "sea_ice_area_fraction",
+            long_name: "sea-ice concentration, smoothed",
+            standard_name: Some("sea_ice_area_fraction"),
+            units: "1",
+            more: Vec::new(),
+            content: MEASUREMENT,
+            rounded: false,
+            values: prepared.concentration.view().into(),
+        },
+        rate(
+            "divergence",
+            "divergence of the ice motion, smoothed and filled",
+            Some("divergence_of_sea_ice_velocity"),
+            prepared.divergence_per_day.view().into(),
+        ),
+        rate(
+            "shear",
+            "shear of the ice motion, smoothed and filled",
+            Some("maximum_over_coordinate_rotation_of_sea_ice_horizontal_shear_strain_rate"),
+            prepared.shear_per_day.view().into(),
+        ),
+        rate(
+            "deformation",
+            "total deformation of the ice: square root of divergence squared plus shear squared",
+            None,
+            prepared.deformation_per_day.view().into(),
+        ),
+    ]
+}
+
+fn put_coordinates(
+    file: &mut CfFile,
+    product: &Product<'_>,
+    geography: &Geography,
+) -> Result<(), PublishError> {
+    let noon = seconds_since_1970(product.day);
+    file.put("time", &[noon])?;
+    file.put("time_bnds", &[noon - 43_200.0, noon + 43_200.0])?;
+    file.put("realization", &(0..product.members.len() as i32).collect::<Vec<_>>())?;
+    for input in &product.lineage.inputs {
+        file.put(&format!("{}_age", input.role), &[input.age_days])?;
+    }
+    geography.put(file)
+}
+
+fn status_flags(product: &Product<'_>) -> Vec<u16> {
+    let whole_product = if product.status == Status::Provisional { flag::PROVISIONAL } else { 0 };
+    product.prepared.flags.iter().map(|flags| flags | whole_product).collect()
+}
+
+fn put_members(file: &mut CfFile, product: &Product<'_>) -> Result<(), PublishError> {
+    for member in 0..product.members.len() {
+        let values = product
+            .members
+            .rows(member, 0..product.grid.spec.rows)
+            .map_err(|source| PublishError::Member { member, source })?;
+        file.put_entry(MEMBERS, member, &outside(&values, true))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! All or nothing: a revision is written where nobody looks and moved into place as a whole.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::time::ProductDay;
+
+use super::PublishError;
+use super::names::{day_folder, private_folder, revision_name, revision_number};
+
+/// Waits until no other process publishes under `root`, and keeps it so until the value is dropped.
+/// The kernel releases the lock when the process ends, however it ends.
+pub(super) fn lock(root: &Path) -> Result<File, PublishError> {
+    let folder = private_folder(root);
+    make_folder(&folder)?;
+    let path = folder.join("lock");
+    let open = File::options().create(true).append(true).open(&path);
+    let locked = open.and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|source| PublishError::File { path, source })
+}
+
+/// Removes what runs that died have left. Only for the holder of the lock: nobody else writes there then.
+pub(super) fn remove_leftovers(root: &Path) -> Result<(), PublishError> {
+    let folder = private_folder(root).join("staging");
+    match fs::remove_dir_all(&folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(PublishError::File { path: folder, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The number of a day's next revision: one more than the highest that has a folder.
+pub(super) fn next_revision(root: &Path, day: ProductDay) -> Result<u32, PublishError> {
+    let folder = root.join(day_folder(day));
+    let names = match fs::read_dir(&folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    let names = names.map_err(|source| PublishError::File { path: folder, source })?;
+    Ok(names.iter().filter_map(|name| revision_number(&name.to_string_lossy())).max().unwrap_or(0) + 1)
+}
+
+/// A revision that is being written. Dropped before [`Staging::commit`], it leaves nothing.
+pub(super) struct Staging {
+    folder: PathBuf,
+    target: PathBuf,
+    root: PathBuf,
+}
+
+impl Staging {
+    /// An empty folder under `root`, in the file system that the revision will stay in.
+    pub(super) fn begin(root: &Path, day: ProductDay, revision: u32) -> Result<Self, PublishError> {
+        let name = revision_name(revision);
+        let folder = private_folder(root).join("staging").join(format!("{}-{name}", day.compact()));
+        make_folder(&folder)?;
+        Ok(Self { folder, target: root.join(day_folder(day)).join(name), root: root.to_owned() })
+    }
+
+    /// Where to write.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes every file durable and moves the folder to its place; returns that place.
+    pub(super) fn commit(self) -> Result<PathBuf, PublishError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PublishError::File { path, source }
+        };
+        for entry in fs::read_dir(&self.folder).map_err(failed(&self.folder))? {
+            let path = entry.map_err(failed(&self.folder))?.path();
+            sync(&path)?;
+        }
+        sync(&self.folder)?;
+        let parent = self.target.parent().unwrap_or(&self.root);
+        make_folder(parent)?;
+        fs::rename(&self.folder, &self.target).map_err(failed(&self.target))?;
+        for folder in parent.ancestors().take_while(|folder| folder.starts_with(&self.root)) {
+            sync(folder)?;
+        }
+        Ok(self.target.clone())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // After a commit there is nothing to remove; what cannot be removed now is removed by the next run.
+        let removed = fs::remove_dir_all(&self.folder);
+        if let Err(error) = removed.or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        }) {
+            tracing::warn!(path = %self.folder.display(), %error, "a half-written revision stays until the next publishing");
+        }
+    }
+}
+
+/// Makes the bytes or entries at `path` survive a power failure.
+fn sync(path: &Path) -> Result<(), PublishError> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|source| PublishError::File { path: path.to_owned(), source })
+}
+
+fn make_folder(path: &Path) -> Result<(), PublishError> {
+    fs::create_dir_all(path).map_err(|source| PublishError::File { path: path.to_owned(), source })
+}

@@ -1,0 +1,243 @@
+//! What publishing promises: whole revisions or nothing, and every changed byte is noticed.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::quality::{Checked, check};
+
+use super::synthetic::Synthetic;
+use super::*;
+
+/// Gives the members of another store until one cannot be read.
+struct Failing<'a> {
+    members: &'a dyn MemberStore,
+    first_unreadable: usize,
+}
+
+impl MemberStore for Failing<'_> {
+    fn append(&mut self, _: ArrayView2<'_, f32>) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    fn rows(&self, member: usize, rows: Range<usize>) -> io::Result<Array2<f32>> {
+        if member < self.first_unreadable {
+            self.members.rows(member, rows)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+}
+
+/// Everything below `root` that is not under `.nilas`, with its bytes.
+fn visible(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap() == ".nilas" {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push((path.clone(), fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn published(root: &Path) -> Published {
+    publish(root, &Synthetic::new(40).product(), &Bar::hidden()).unwrap()
+}
+
+#[test]
+fn a_published_revision_is_read_back_without_a_fault() {
+    let root = tempfile::tempdir().unwrap();
+    let published = published(root.path());
+    assert_eq!(published.folder, root.path().join("2026/03/01/r01"));
+    let names: Vec<_> = published.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "nilas_sit_epsg3413-3km_20260301_r01_mean.tif",
+            "nilas_sit_epsg3413-3km_20260301_r01_p10.tif",
+            "nilas_sit_epsg3413-3km_20260301_r01_p50.tif",
+            "nilas_sit_epsg3413-3km_20260301_r01_p90.tif",
+            "nilas_sit_epsg3413-3km_20260301_r01_spread.tif",
+            "nilas_sit_test_20260301_r01.nc",
+            "nilas_sit_test_20260301_r01.png",
+        ]
+    );
+    let read = read_back(&published.folder).unwrap();
+    assert_eq!(read.violations, []);
+    assert_eq!(read.manifest.figures, published.figures);
+    let fields = read.fields.unwrap();
+    assert_eq!(fields.wrong_member_cells, 0);
+    assert_eq!(published.figures.ice_cells, fields.mask.iter().filter(|&&ice| ice).count());
+    let checked = Checked {
+        mask: fields.mask.view(),
+        mean_m: fields.mean_m.view(),
+        spread_m: fields.spread_m.view(),
+        quantiles: &fields.quantiles,
+    };
+    assert!(check(&checked).iter().all(crate::quality::Finding::passed));
+}
+
+#[test]
+fn one_changed_byte_in_any_file_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let published = published(root.path());
+    for (path, bytes) in visible(&published.folder) {
+        for position in [0, bytes.len() / 2, bytes.len() - 1] {
+            let mut changed = bytes.clone();
+            changed[position] ^= 1;
+            fs::write(&path, &changed).unwrap();
+            let found = read_back(&published.folder);
+            assert!(found.is_err() || !found.unwrap().violations.is_empty(), "{} {position}", path.display());
+        }
+        fs::write(&path, &bytes).unwrap();
+    }
+    assert_eq!(read_back(&published.folder).unwrap().violations, []);
+}
+
+#[test]
+fn a_changed_word_of_the_manifest_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let manifest = published(root.path()).folder.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("\"seed\": 1", "\"seed\": 2")).unwrap();
+    assert!(matches!(read_manifest(manifest.parent().unwrap()), Err(ManifestError::Changed { .. })));
+}
+
+#[test]
+fn missing_and_foreign_files_are_found() {
+    let root = tempfile::tempdir().unwrap();
+    let published = published(root.path());
+    fs::rename(published.folder.join(&published.files[0].name), published.folder.join("other.tif")).unwrap();
+    let expected = [
+        Violation::Extra { file: "other.tif".into() },
+        Violation::Missing { file: published.files[0].name.clone() },
+    ];
+    assert_eq!(read_back(&published.folder).unwrap().violations, expected);
+}
+
+#[test]
+fn a_second_publishing_is_the_next_revision_and_leaves_the_first_as_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let first = published(root.path());
+    let before = visible(&first.folder);
+    let second = published(root.path());
+    assert_eq!((second.revision, second.folder), (2, root.path().join("2026/03/01/r02")));
+    assert_eq!(visible(&first.folder), before);
+}
+
+#[test]
+fn a_failure_in_the_middle_leaves_nothing_and_what_was_published_stays() {
+    let root = tempfile::tempdir().unwrap();
+    published(root.path());
+    let before = visible(root.path());
+    let synthetic = Synthetic::new(40);
+    let mut product = synthetic.product();
+    let failing = Failing { members: product.members, first_unreadable: 2 };
+    product.members = &failing;
+    let error = publish(root.path(), &product, &Bar::hidden()).unwrap_err();
+    assert!(matches!(error, PublishError::Member { member: 2, .. }), "{error}");
+    assert_eq!(visible(root.path()), before);
+    assert_eq!(fs::read_dir(root.path().join(".nilas/staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn where_nothing_can_be_staged_nothing_is_published() {
+    let root = tempfile::tempdir().unwrap();
+    published(root.path());
+    let before = visible(root.path());
+    fs::remove_dir_all(root.path().join(".nilas/staging")).unwrap();
+    fs::write(root.path().join(".nilas/staging"), "a file where a folder must be").unwrap();
+    let error = publish(root.path(), &Synthetic::new(12).product(), &Bar::hidden()).unwrap_err();
+    assert!(error.to_string().contains("staging"), "{error}");
+    assert_eq!(visible(root.path()), before);
+}
+
+#[test]
+fn leftovers_of_dead_runs_are_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let dead = root.path().join(".nilas/staging/20260301-r01");
+    fs::create_dir_all(&dead).unwrap();
+    fs::write(dead.join("half.nc"), "half").unwrap();
+    let published = published(root.path());
+    assert!(!dead.exists());
+    assert_eq!(read_back(&published.folder).unwrap().violations, []);
+}
+
+#[test]
+fn two_publishers_at_once_make_two_whole_revisions() {
+    let root = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| published(root.path()));
+        }
+    });
+    for revision in ["r01", "r02"] {
+        assert_eq!(read_back(&root.path().join("2026/03/01").join(revision)).unwrap().violations, []);
+    }
+}
+
+#[test]
+fn the_files_follow_the_products_rules() {
+    let root = tempfile::tempdir().unwrap();
+    let published = published(root.path());
+    let file = ::netcdf::open(published.folder.join("nilas_sit_test_20260301_r01.nc")).unwrap();
+    let flags = file.variable("status_flag").unwrap().get_values::<u16, _>(..).unwrap();
+    assert!(flags.iter().all(|bits| bits & crate::prepare::flag::PROVISIONAL != 0));
+    let members = file.variable("sea_ice_thickness").unwrap();
+    assert_eq!(members.chunking().unwrap(), Some(vec![1, 40, 40]));
+    let values = members.get_values::<f32, _>(..).unwrap();
+    assert!(values.iter().all(|value| *value == cf::FILL || (value * 1024.0).fract() == 0.0));
+    let age: f64 = file.variable("thickness_age").unwrap().get_value(()).unwrap();
+    assert!((age - 5.0).abs() < 1e-9);
+    let area = published.figures.ice_area_km2 / (0.9 * published.figures.ice_cells as f64);
+    assert!((area - 100.0).abs() < 10.0, "a cell of 10 km has about 100 km2, not {area}");
+}
+
+#[test]
+fn the_networks_inputs_are_written_beside_their_lineage() {
+    let folder = tempfile::tempdir().unwrap();
+    let synthetic = Synthetic::new(20);
+    let product = synthetic.product();
+    let path = folder.path().join("features.nc");
+    let features = Features {
+        day: product.day,
+        created: product.created,
+        grid: product.grid,
+        prepared: product.prepared,
+        inputs: &product.lineage.inputs,
+        publisher: product.publisher,
+    };
+    write_features(&path, &features).unwrap();
+    let file = ::netcdf::open(&path).unwrap();
+    for name in [
+        "sea_ice_area_fraction",
+        "sea_ice_thickness",
+        "effective_sea_ice_thickness",
+        "divergence",
+        "shear",
+        "deformation",
+        "mask",
+        "status_flag",
+    ] {
+        assert_eq!(file.variable(name).unwrap().len(), 400, "{name}");
+    }
+    let mask = file.variable("mask").unwrap().get_values::<u16, _>(..).unwrap();
+    assert!(mask.iter().map(|&bit| bit == 1).eq(product.prepared.mask.iter().copied()));
+}
