@@ -1,3 +1,7 @@
-//! The light front: finds out what is asked for and hands on.
+//! The light front: every verb is reached through it, and it loads none of the large libraries.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nilas::cli::front::run()
+}

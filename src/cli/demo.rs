@@ -1,1 +1,47 @@
-//! demo
+//! `nilas demo`: the sample day through the whole chain, on a window of the Arctic.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::{print, report};
+use crate::config::{Config, Overrides};
+use crate::produce::produce;
+use crate::time::SystemClock;
+
+/// Produces the sample day, 2022-04-15, on a window with the Laptev Sea, north Greenland and the ice edge of Fram Strait. Needs no network.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Product root.
+    #[arg(long, default_value = "demo")]
+    out: PathBuf,
+    /// Configuration file [default: demo.toml in ./config, else in /etc/nilas].
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+const SAMPLE_DAY: &str = "2022-04-15";
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let path = arguments.config.clone().map_or_else(|| Config::find("demo.toml"), Ok)?;
+    let out = std::path::absolute(&arguments.out).map_err(Failure::other)?;
+    let overrides =
+        Overrides { cache: Some(out.join(".nilas/cache")), products: Some(out), ..Overrides::default() };
+    let config = Config::load(&path, &overrides)?;
+    let produced = produce(SAMPLE_DAY.parse().map_err(Failure::other)?, &config, &SystemClock::new())?;
+    report::produced(&produced);
+
+    let folder = produced.published.folder.display().to_string();
+    let file = |ending: &str| {
+        let name = produced.published.files.iter().find(|file| file.name.ends_with(ending)).map(|file| &*file.name);
+        format!("{folder}/{}", name.unwrap_or_default())
+    };
+    print("look at it");
+    print(format_args!("  the picture      {}", file(".png")));
+    print(format_args!("  in QGIS          drag {} into it", file("_mean.tif")));
+    print(format_args!("  with GDAL        gdalinfo {}", file("_mean.tif")));
+    print(format_args!("  in Python        xarray.open_dataset(\"{}\")", file(".nc")));
+    print(format_args!("  is it whole?     nilas verify {folder}"));
+    Ok(())
+}

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::model::ModelError;
+use crate::produce::ProduceError;
 use crate::train::TrainError;
 
 /// Why a command ended without doing what was asked; the kinds are the exit codes of the command contract.
@@ -60,7 +61,21 @@ impl From<ConfigError> for Failure {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
-            ModelError::NoCuda { .. } => Self::Usage(error.to_string()),
+            ModelError::Torch { .. } => Self::other(error),
+            _ => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+impl From<ProduceError> for Failure {
+    fn from(error: ProduceError) -> Self {
+        match error {
+            ProduceError::Config(error) => error.into(),
+            ProduceError::Model(error) => error.into(),
+            ProduceError::Source(error) if error.is_not_there_yet() => Self::NotThereYet(error.to_string()),
+            ProduceError::Source(_) | ProduceError::NoIce { .. } => Self::Refused(error.to_string()),
+            ProduceError::Fetch(_) | ProduceError::Grid(_) => Self::Usage(error.to_string()),
+            ProduceError::Quality { .. } => Self::FailedChecks(error.to_string()),
             _ => Self::other(error),
         }
     }
@@ -70,6 +85,7 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
             TrainError::Option(_) | TrainError::OtherTraining { .. } => Self::Usage(error.to_string()),
+            TrainError::Model(error) => error.into(),
             _ => Self::other(error),
         }
     }

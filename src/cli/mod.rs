@@ -3,10 +3,16 @@
 //! Three binaries share the verbs, so that `nilas` itself stays light: it loads neither libtorch nor GDAL nor NetCDF and
 //! hands every verb that needs them to `nilas-engine` or `nilas-train` by replacing itself. All verbs are reached as `nilas VERB`.
 
+mod demo;
 mod failure;
+mod features;
+pub mod front;
 mod model;
+mod produce;
+mod report;
 mod synth;
 mod train;
+mod verify;
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -16,6 +22,22 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use failure::Failure;
+
+/// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
+#[derive(Parser)]
+#[command(name = "nilas", version)]
+struct EngineArguments {
+    #[command(subcommand)]
+    verb: EngineVerb,
+}
+
+#[derive(Subcommand)]
+enum EngineVerb {
+    Demo(demo::Arguments),
+    Produce(produce::Arguments),
+    Features(features::Arguments),
+    Verify(verify::Arguments),
+}
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch only.
 #[derive(Parser)]
@@ -31,6 +53,18 @@ enum TrainVerb {
     Train(train::Arguments),
     #[command(subcommand)]
     Model(model::Arguments),
+}
+
+/// Runs `nilas-engine`.
+#[must_use]
+pub fn engine() -> ExitCode {
+    prepare_process();
+    finish(match EngineArguments::parse().verb {
+        EngineVerb::Demo(arguments) => demo::run(&arguments),
+        EngineVerb::Produce(arguments) => produce::run(&arguments),
+        EngineVerb::Features(arguments) => features::run(&arguments),
+        EngineVerb::Verify(arguments) => verify::run(&arguments),
+    })
 }
 
 /// Runs `nilas-train`.

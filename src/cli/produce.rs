@@ -1,1 +1,110 @@
-//! produce
+//! `nilas produce`: one day, now.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::report;
+use crate::config::{Config, ConfigError, DeviceChoice, Overrides, Precision, SamplerKind};
+use crate::produce::produce;
+use crate::time::{ProductDay, SystemClock};
+
+/// Produces one day from its input files and publishes it as the day's next revision.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The day, such as 2022-04-15.
+    #[arg(long)]
+    date: ProductDay,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    ensemble: EnsembleOptions,
+}
+
+/// Options of every verb that works on a day.
+#[derive(Args)]
+pub(super) struct Common {
+    /// Configuration file [default: nilas.toml in ./config, else in /etc/nilas].
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Folder that holds the day's input files, instead of the configured one.
+    #[arg(long)]
+    inputs: Option<PathBuf>,
+    /// Product root, instead of the configured one.
+    #[arg(long)]
+    products: Option<PathBuf>,
+    /// Folder for what can be made again, instead of the configured one.
+    #[arg(long)]
+    cache: Option<PathBuf>,
+}
+
+/// How the ensemble is drawn, instead of what the configuration says.
+#[derive(Args)]
+pub(super) struct EnsembleOptions {
+    /// Number of members.
+    #[arg(long)]
+    members: Option<usize>,
+    /// Network calls per member.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// The sampler.
+    #[arg(long)]
+    sampler: Option<SamplerKind>,
+    /// Seed of the members' noise.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Members that a GPU handles at once.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Where the network runs.
+    #[arg(long)]
+    device: Option<DeviceChoice>,
+    /// Number format of the network.
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// Threads on the CPU; 0 takes as many as the process may use.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// The checkpoint.
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.common.load(arguments.ensemble.overrides())?;
+    let produced = produce(arguments.date, &config, &SystemClock::new())?;
+    report::produced(&produced);
+    Ok(())
+}
+
+impl Common {
+    /// The configuration with what the command line says instead.
+    pub(super) fn load(&self, overrides: Overrides) -> Result<Config, ConfigError> {
+        let path = self.config.clone().map_or_else(|| Config::find("nilas.toml"), Ok)?;
+        let overrides = Overrides {
+            inputs: self.inputs.clone(),
+            products: self.products.clone(),
+            cache: self.cache.clone(),
+            ..overrides
+        };
+        Config::load(&path, &overrides)
+    }
+}
+
+impl EnsembleOptions {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            members: self.members,
+            steps: self.steps,
+            sampler: self.sampler,
+            seed: self.seed,
+            batch: self.batch,
+            device: self.device,
+            precision: self.precision,
+            threads: self.threads,
+            checkpoint: self.checkpoint.clone(),
+            ..Overrides::default()
+        }
+    }
+}

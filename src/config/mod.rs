@@ -168,12 +168,33 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// The name in products and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
 /// How noise becomes a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum SamplerKind {
     /// The sampler of SuperIce deliverable 3.1 section 4.
     Ddim,
+}
+
+impl SamplerKind {
+    /// The name in products and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ddim => "ddim",
+        }
+    }
 }
 
 /// The ensemble.
@@ -235,6 +256,8 @@ pub struct Overrides {
     pub inputs: Option<PathBuf>,
     /// The product root.
     pub products: Option<PathBuf>,
+    /// What can be made again.
+    pub cache: Option<PathBuf>,
     /// Number of members.
     pub members: Option<usize>,
     /// Network calls per member.
@@ -335,6 +358,7 @@ impl Config {
         }
         set(&mut self.folders.inputs, overrides.inputs.as_ref());
         set(&mut self.folders.products, overrides.products.as_ref());
+        set(&mut self.folders.cache, overrides.cache.as_ref());
         set(&mut self.ensemble.members, overrides.members.as_ref());
         set(&mut self.ensemble.steps, overrides.steps.as_ref());
         set(&mut self.ensemble.sampler, overrides.sampler.as_ref());

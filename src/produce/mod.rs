@@ -1,1 +1,258 @@
-//! produce
+//! The story of one day, from its input files to its products.
+//!
+//! The daemon, a backfill, a person at a terminal and the demo all come through [`produce`].
+
+mod inputs;
+mod lock;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, ConfigError};
+use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
+use crate::fetch::FetchError;
+use crate::grid::{Grid, GridError, RemapCache};
+use crate::model::{Checkpoint, ModelError, Placement, select_device};
+use crate::prepare::Prepared;
+use crate::progress::{StageTiming, Stages};
+use crate::publish::{
+    self, Features, InputRecord, Lineage, Product, PublishError, Published, ScratchFile, Status, write_features,
+};
+use crate::quality::{self, Checked, Finding};
+use crate::source::SourceError;
+use crate::time::{Clock, ProductDay};
+
+use inputs::Inputs;
+use lock::DayLock;
+
+pub use verify::{Verdict, verify};
+
+/// Probabilities of the published quantiles.
+const PROBABILITIES: [f64; 3] = [0.1, 0.5, 0.9];
+
+/// Why a day could not be produced. Nothing was published then, and what was published before stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ProduceError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The input folder cannot be read.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// An input is not there, or was refused.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The grid cannot be used.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// The model cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The ensemble could not be drawn.
+    #[error(transparent)]
+    Ensemble(#[from] EnsembleError),
+    /// The product could not be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Members could not be kept or read again.
+    #[error("scratch file in {folder}: {source}; free space there, or name another folders.cache")]
+    Scratch {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The product root cannot be written.
+    #[error("{path}: {source}; make the product root writable, or name another folders.products")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process is at work on the day.
+    #[error("another run is producing {day} (it holds {path}); wait for it to end")]
+    Busy {
+        /// The day.
+        day: ProductDay,
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The inputs leave no ice to work on.
+    #[error("{day} has no cell of ice on the grid {grid} where every input is valid; look at the inputs with `nilas features`")]
+    NoIce {
+        /// The day.
+        day: ProductDay,
+        /// The grid.
+        grid: String,
+    },
+    /// The product failed its checks and was not published.
+    #[error("the product of {day} failed its checks and was not published: {}", failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Quality {
+        /// The day.
+        day: ProductDay,
+        /// The checks that failed.
+        failed: Vec<Finding>,
+    },
+}
+
+/// A day that was produced.
+#[derive(Debug)]
+pub struct Produced {
+    /// The day.
+    pub day: ProductDay,
+    /// How settled the product is.
+    pub status: Status,
+    /// Number of members.
+    pub members: usize,
+    /// Share of the members' cells that were lifted to 0 m.
+    pub clamped_fraction: f64,
+    /// The input files.
+    pub inputs: Vec<InputRecord>,
+    /// Where the network ran.
+    pub device: String,
+    /// What was published.
+    pub published: Published,
+    /// How long each stage took.
+    pub timings: Vec<StageTiming>,
+}
+
+/// Produces a day: reads its inputs, prepares them, draws the ensemble, checks it and publishes it as the day's next revision.
+///
+/// # Errors
+/// [`ProduceError`]; nothing of this run is visible then.
+pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Produced, ProduceError> {
+    let mut stages = Stages::new(clock);
+    let _lock = DayLock::take(&config.folders.products, day)?;
+    let grid = Grid::load(&config.grid_file()?)?;
+    let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
+
+    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(day, config, bar))?;
+    let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
+
+    let plan = plan(day, config);
+    let mut store = scratch(config)?;
+    let statistics = stages.run("draw", plan.members * plan.steps, |bar| {
+        ensemble::draw(&checkpoint, &prepared.context(), plan, &mut store, bar)
+    })?;
+    let quantiles = stages.run("quantiles", 1, |_| {
+        ensemble::quantiles(&store, prepared.mask.dim(), &PROBABILITIES)
+            .map_err(|source| ProduceError::Scratch { folder: config.folders.cache.clone(), source })
+    })?;
+
+    require_quality(day, &Checked {
+        mask: prepared.mask.view(),
+        mean_m: statistics.mean_m.view(),
+        spread_m: statistics.spread_m.view(),
+        quantiles: &quantiles,
+    })?;
+    let lineage = lineage(config, &inputs, &checkpoint);
+    let timings = stages.timings().to_vec();
+    let product = Product {
+        day,
+        status: inputs.status,
+        created: clock.now(),
+        grid: &grid,
+        prepared: &prepared,
+        statistics: &statistics,
+        quantiles: &quantiles,
+        members: &store,
+        lineage: &lineage,
+        publisher: &config.publisher,
+        timings: &timings,
+    };
+    let published =
+        stages.run("publish", publish::STEPS, |bar| publish::publish(&config.folders.products, &product, bar))?;
+    Ok(Produced {
+        day,
+        status: inputs.status,
+        members: store.len(),
+        clamped_fraction: statistics.clamped_fraction,
+        device: lineage.device,
+        inputs: inputs.records,
+        published,
+        timings: stages.timings().to_vec(),
+    })
+}
+
+/// Writes the network's inputs of a day to `out`.
+///
+/// # Errors
+/// [`ProduceError`].
+pub fn features(
+    day: ProductDay,
+    config: &Config,
+    out: &Path,
+    clock: &dyn Clock,
+) -> Result<Prepared, ProduceError> {
+    let mut stages = Stages::new(clock);
+    let grid = Grid::load(&config.grid_file()?)?;
+    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(day, config, bar))?;
+    let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
+    stages.run("write", 1, |_| {
+        let features = Features {
+            day,
+            created: clock.now(),
+            grid: &grid,
+            prepared: &prepared,
+            inputs: &inputs.records,
+            publisher: &config.publisher,
+        };
+        write_features(out, &features)
+    })?;
+    Ok(prepared)
+}
+
+fn load_checkpoint(config: &Config) -> Result<Checkpoint, ProduceError> {
+    let device = select_device(config.model.device, config.model.threads)?;
+    Ok(Checkpoint::load(&config.model.checkpoint, Placement { device, precision: config.model.precision })?)
+}
+
+fn prepare(day: ProductDay, inputs: &Inputs, config: &Config, grid: &Grid) -> Result<Prepared, ProduceError> {
+    let cache = RemapCache::new(config.folders.cache.join("remap"));
+    let prepared = inputs.prepare(config, grid, &cache)?;
+    if prepared.mask.iter().any(|&inside| inside) {
+        Ok(prepared)
+    } else {
+        Err(ProduceError::NoIce { day, grid: grid.spec.name.clone() })
+    }
+}
+
+fn plan(day: ProductDay, config: &Config) -> Plan {
+    let ensemble = &config.ensemble;
+    Plan {
+        day,
+        members: ensemble.members,
+        sampler: ensemble.sampler,
+        steps: ensemble.steps,
+        seed: ensemble.seed,
+        batch: ensemble.batch,
+    }
+}
+
+fn scratch(config: &Config) -> Result<ScratchFile, ProduceError> {
+    let folder = config.folders.cache.join("scratch");
+    ScratchFile::create_in(&folder).map_err(|source| ProduceError::Scratch { folder, source })
+}
+
+fn require_quality(day: ProductDay, product: &Checked<'_>) -> Result<(), ProduceError> {
+    let failed: Vec<_> = quality::check(product).into_iter().filter(|finding| !finding.passed()).collect();
+    if failed.is_empty() { Ok(()) } else { Err(ProduceError::Quality { day, failed }) }
+}
+
+fn lineage(config: &Config, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
+    let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
+    Lineage {
+        inputs: inputs.records.clone(),
+        checkpoint: checkpoint.info.name.clone(),
+        checkpoint_sha256: checkpoint.sha256.clone(),
+        training_data: checkpoint.info.training.data.clone(),
+        sampler: config.ensemble.sampler.name().into(),
+        steps: config.ensemble.steps,
+        seed: config.ensemble.seed,
+        device: placement.device_name(),
+        precision: config.model.precision.name().into(),
+        config_hash: config.hash(),
+        code_version: env!("CARGO_PKG_VERSION").into(),
+    }
+}

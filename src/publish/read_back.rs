@@ -91,6 +91,21 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The file that it is about.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        match self {
+            Self::Missing { file }
+            | Self::Extra { file }
+            | Self::Size { file, .. }
+            | Self::Checksum { file }
+            | Self::Unreadable { file, .. }
+            | Self::Convention { file, .. } => file,
+        }
+    }
+}
+
 /// Reads the revision in `folder` again: the manifest, every file's size and SHA-256, the NetCDF file, the maps.
 /// Files whose bytes were changed are not opened.
 ///

@@ -1,0 +1,100 @@
+//! The inputs of a day: found, read, and brought to the product grid.
+
+use crate::config::{Config, RemapInput};
+use crate::fetch;
+use crate::field::Field;
+use crate::grid::{Grid, GridError, Kernel, RemapCache, Weights};
+use crate::prepare::{self, Prepared, Remaps, SatelliteFields};
+use crate::progress::Bar;
+use crate::publish::{InputRecord, Status};
+use crate::source::merged_thickness::{self, Thickness};
+use crate::source::osisaf_concentration::{self, Concentration};
+use crate::source::osisaf_drift::{self, Drift};
+use crate::source::{self, Identity, Role, SelectedFile, ThicknessLayout};
+use crate::time::{ProductDay, Window};
+
+use super::ProduceError;
+
+/// Steps that [`read`] tells the bar.
+pub(super) const STEPS: usize = 3;
+
+/// Ages are kept to this part of a day: the time bounds of some products end a second early.
+const AGE_STEP_PER_DAY: f64 = 1000.0;
+
+/// The decoded inputs of a day, each on its own grid.
+pub(super) struct Inputs {
+    concentration: Concentration,
+    thickness: Thickness,
+    drift: Drift,
+    /// Whether these are the files that a final product is made of.
+    pub status: Status,
+    /// What is said about them in the product.
+    pub records: Vec<InputRecord>,
+}
+
+/// Finds the files of a day in the input folder and reads them.
+pub(super) fn read(day: ProductDay, config: &Config, bar: &Bar) -> Result<Inputs, ProduceError> {
+    let folder = &config.folders.inputs;
+    let files = source::select(&fetch::list(folder)?, folder, day, config.selection.oldest_thickness_days)?;
+    let concentration = osisaf_concentration::read(&files.concentration.path, day)?;
+    bar.step();
+    let thickness =
+        merged_thickness::read(&files.thickness.path, files.thickness.known.start, files.thickness.known.end)?;
+    bar.step();
+    let drift = osisaf_drift::read(&files.drift.path, files.drift.known.start, files.drift.known.end)?;
+    bar.step();
+    let records = vec![
+        record(day, &files.concentration, Role::Concentration, &concentration.identity, concentration.window)?,
+        record(day, &files.thickness, Role::Thickness, &thickness.identity, thickness.window)?,
+        record(day, &files.drift, Role::Drift, &drift.identity, drift.window)?,
+    ];
+    let status = if files.settled { Status::Final } else { Status::Provisional };
+    Ok(Inputs { concentration, thickness, drift, status, records })
+}
+
+fn record(
+    day: ProductDay,
+    file: &SelectedFile,
+    role: Role,
+    identity: &Identity,
+    window: Window,
+) -> Result<InputRecord, ProduceError> {
+    Ok(InputRecord {
+        role: role.to_string(),
+        name: identity.name.clone(),
+        product: identity.product.clone(),
+        sha256: fetch::sha256(&file.path)?,
+        window,
+        age_days: (window.age_days(day) * AGE_STEP_PER_DAY).round() / AGE_STEP_PER_DAY,
+    })
+}
+
+impl Inputs {
+    /// Makes the network's inputs from them.
+    pub(super) fn prepare(&self, config: &Config, grid: &Grid, cache: &RemapCache) -> Result<Prepared, GridError> {
+        let sea = grid.sea();
+        let weights = |field: &Field, input: RemapInput| -> Result<Weights, GridError> {
+            let kernel = config.kernel(input);
+            let kernel = Kernel::Gaussian { scale_km: kernel.scale_km, radius_km: kernel.radius_km };
+            cache.weights(field.grid(), &grid.spec, &sea, kernel)
+        };
+        let thickness_kernel = match self.thickness.layout {
+            ThicknessLayout::V206 => RemapInput::ThicknessV206,
+            ThicknessLayout::V300 => RemapInput::ThicknessV300,
+        };
+        let remaps = Remaps {
+            concentration: weights(&self.concentration.fraction, RemapInput::Concentration)?,
+            thickness: weights(&self.thickness.thickness_m, thickness_kernel)?,
+            deformation: weights(&self.drift.displacement_x_km, RemapInput::Deformation)?,
+        };
+        let fields = SatelliteFields {
+            concentration: &self.concentration.fraction,
+            thickness_m: &self.thickness.thickness_m,
+            displacement_x_km: &self.drift.displacement_x_km,
+            displacement_y_km: &self.drift.displacement_y_km,
+            drift_days: &self.drift.duration_days,
+        };
+        let fill_reach_km = config.prepare.fill_gaps.then_some(config.prepare.fill_reach_km);
+        Ok(prepare::prepare(fields, &remaps, grid, fill_reach_km))
+    }
+}

@@ -1,0 +1,44 @@
+//! One run a day at a time, whoever started it.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+use super::ProduceError;
+use crate::time::ProductDay;
+
+/// The right to produce a day; given back when dropped, and by the system when the process dies.
+pub(super) struct DayLock {
+    _file: File,
+}
+
+impl DayLock {
+    /// Takes the lock of `day` under the product root, which is made if need be.
+    pub(super) fn take(root: &Path, day: ProductDay) -> Result<Self, ProduceError> {
+        let folder = root.join(".nilas/days");
+        let path = folder.join(format!("{}.lock", day.compact()));
+        let refuse = |source| ProduceError::Lock { path: path.clone(), source };
+        fs::create_dir_all(&folder).map_err(refuse)?;
+        let file = File::create(&path).map_err(refuse)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(ProduceError::Busy { day, path: path.clone() }),
+            Err(TryLockError::Error(source)) => Err(refuse(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_produced_once_at_a_time_and_another_day_beside_it() {
+        let root = tempfile::tempdir().unwrap();
+        let day: ProductDay = "2022-04-15".parse().unwrap();
+        let first = DayLock::take(root.path(), day).unwrap();
+        assert!(matches!(DayLock::take(root.path(), day), Err(ProduceError::Busy { .. })));
+        DayLock::take(root.path(), day.plus_days(1)).unwrap();
+        drop(first);
+        DayLock::take(root.path(), day).unwrap();
+    }
+}
