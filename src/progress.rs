@@ -34,7 +34,12 @@ impl<'a> Stages<'a> {
     ///
     /// # Errors
     /// Those of the stage itself.
-    pub fn run<T, E>(&mut self, stage: &str, steps: usize, work: impl FnOnce(&Bar) -> Result<T, E>) -> Result<T, E> {
+    pub fn run<T, E>(
+        &mut self,
+        stage: &str,
+        steps: usize,
+        work: impl FnOnce(&Bar) -> Result<T, E>,
+    ) -> Result<T, E> {
         tracing::debug!(stage, "stage begins");
         let bar = Bar::new(stage, steps);
         let begin = self.clock.monotonic();
@@ -128,7 +133,8 @@ mod tests {
         let good: Result<i32, String> = stages.run("read", 1, |_| Ok(7));
         let bad: Result<i32, String> = stages.run("draw", 1, |_| Err("no".into()));
         assert_eq!((good, bad), (Ok(7), Err("no".into())));
-        let names: Vec<_> = stages.timings().iter().map(|timing| (timing.stage.as_str(), timing.seconds)).collect();
+        let names: Vec<_> =
+            stages.timings().iter().map(|timing| (timing.stage.as_str(), timing.seconds)).collect();
         assert_eq!(names, [("read", 1.0), ("draw", 1.0)]);
     }
 }

@@ -31,14 +31,7 @@ fn context() -> Array3<f32> {
 }
 
 fn plan(members: usize, batch: usize) -> Plan {
-    Plan {
-        day: "2022-04-15".parse().unwrap(),
-        members,
-        sampler: SamplerKind::Ddim,
-        steps: 6,
-        seed: 7,
-        batch,
-    }
+    Plan { day: "2022-04-15".parse().unwrap(), members, sampler: SamplerKind::Ddim, steps: 6, seed: 7, batch }
 }
 
 fn draw_members(checkpoint: &Checkpoint, plan: Plan) -> Vec<Array2<f32>> {
@@ -70,7 +63,8 @@ fn a_member_is_the_same_to_the_bit_whatever_the_ensemble_the_batch_and_the_threa
 #[test]
 fn members_keep_their_bounds_and_their_mask() {
     let mut store = InMemory::default();
-    let statistics = draw(&checkpoint(Placement::CPU), &context(), plan(3, 1), &mut store, &Bar::hidden()).unwrap();
+    let statistics =
+        draw(&checkpoint(Placement::CPU), &context(), plan(3, 1), &mut store, &Bar::hidden()).unwrap();
     let mut at_zero = 0;
     for member in 0..3 {
         for ((row, column), value) in store.rows(member, 0..ROWS).unwrap().indexed_iter() {
@@ -87,10 +81,13 @@ fn members_keep_their_bounds_and_their_mask() {
 fn bfloat16_members_are_near_those_of_32_bits() {
     let plan = plan(2, 1);
     let exact = draw_members(&checkpoint(Placement::CPU), plan);
-    let rounded = draw_members(&checkpoint(Placement { device: Device::Cpu, precision: Precision::Bf16 }), plan);
+    let rounded =
+        draw_members(&checkpoint(Placement { device: Device::Cpu, precision: Precision::Bf16 }), plan);
     let (mut error, mut signal) = (0.0, 0.0);
     for (exact, rounded) in exact.iter().zip(&rounded) {
-        for ((&exact, &rounded), low) in exact.iter().zip(rounded).zip(context().index_axis(ndarray::Axis(0), 1)) {
+        for ((&exact, &rounded), low) in
+            exact.iter().zip(rounded).zip(context().index_axis(ndarray::Axis(0), 1))
+        {
             if !exact.is_nan() {
                 error += f64::from(exact - rounded).powi(2);
                 signal += f64::from(exact - low).powi(2);

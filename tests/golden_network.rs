@@ -12,7 +12,8 @@ fn golden() -> BTreeMap<String, Tensor> {
 }
 
 fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Value `index` of the pseudo-random sequence of a name, in 0..1.
@@ -80,7 +81,10 @@ fn the_network_is_that_of_the_reference() {
         let channels_last = tch::no_grad(|| network.predict(z, context, variance)).unwrap();
         for (layout, noise) in [("plain", plain), ("channels-last", channels_last)] {
             let difference = largest_difference(&noise, &golden[name]);
-            assert!(difference < 5e-5 * golden[name].std(true).double_value(&[]), "{name}, {layout}: {difference}");
+            assert!(
+                difference < 5e-5 * golden[name].std(true).double_value(&[]),
+                "{name}, {layout}: {difference}"
+            );
         }
     }
 }
@@ -91,7 +95,8 @@ fn bfloat16_stays_near_the_reference() {
     let mut network = network(&NetworkConfiguration::small());
     network.use_bfloat16();
     network.use_channels_last();
-    let noise = tch::no_grad(|| network.predict(&golden["golden.z"], &golden["golden.context"], 0.37)).unwrap();
+    let noise =
+        tch::no_grad(|| network.predict(&golden["golden.z"], &golden["golden.context"], 0.37)).unwrap();
     assert_eq!(noise.kind(), Kind::Float);
     let expected = &golden["small.noise_0p37"];
     let error = (noise - expected).std(true).double_value(&[]) / expected.std(true).double_value(&[]);

@@ -37,7 +37,9 @@ pub enum ArchiveError {
         reason: String,
     },
     /// There is nothing in the archive.
-    #[error("no day in {folder}; make an archive with `nilas synth --out`, or name the folder that holds model/features")]
+    #[error(
+        "no day in {folder}; make an archive with `nilas synth --out`, or name the folder that holds model/features"
+    )]
     Empty {
         /// The folder that was looked into.
         folder: PathBuf,
@@ -93,7 +95,8 @@ impl Archive {
     /// [`ArchiveError::Empty`] when there is none.
     pub fn open(folder: &Path) -> Result<Self, ArchiveError> {
         let folder = folder.join(FOLDER);
-        let entries = fs::read_dir(&folder).map_err(|source| ArchiveError::File { path: folder.clone(), source })?;
+        let entries =
+            fs::read_dir(&folder).map_err(|source| ArchiveError::File { path: folder.clone(), source })?;
         let mut days: Vec<_> = entries
             .filter_map(|entry| {
                 let path = entry.ok()?.path();
@@ -156,7 +159,8 @@ fn parse(bytes: &[u8]) -> Result<(Sample, String), String> {
         if view.dtype() != Dtype::F32 || view.shape() != shape || shape.len() != 2 {
             return Err(format!("{name} is {:?} {:?}, expected f32 {shape:?}", view.dtype(), view.shape()));
         }
-        let values = view.data().chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        let values =
+            view.data().chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         Array2::from_shape_vec((shape[0], shape[1]), values.collect()).map_err(|error| error.to_string())
     };
     let sample = Sample {

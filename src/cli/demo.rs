@@ -34,7 +34,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let folder = produced.published.folder.display().to_string();
     let file = |ending: &str| {
-        let name = produced.published.files.iter().find(|file| file.name.ends_with(ending)).map(|file| &*file.name);
+        let name =
+            produced.published.files.iter().find(|file| file.name.ends_with(ending)).map(|file| &*file.name);
         format!("{folder}/{}", name.unwrap_or_default())
     };
     print("look at it");

@@ -83,7 +83,8 @@ mod tests {
             [("nilas-engine", EngineArguments::command()), ("nilas-train", TrainArguments::command())]
         {
             let there: Vec<_> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-            let known: Vec<_> = VERBS.iter().filter(|(_, owner, _)| *owner == binary).map(|(name, ..)| *name).collect();
+            let known: Vec<_> =
+                VERBS.iter().filter(|(_, owner, _)| *owner == binary).map(|(name, ..)| *name).collect();
             assert_eq!(known, there, "{binary}");
         }
     }

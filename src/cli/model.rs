@@ -60,8 +60,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments {
         Arguments::Info { checkpoint } => info(checkpoint),
         Arguments::Apply(tensors) => tensors.run("noise", |checkpoint, inputs| {
-            let variance = inputs.get("noise_variance")?.to_kind(tch::Kind::Double).reshape([-1]).double_value(&[0]);
-            checkpoint.network.predict(&inputs.get("z")?, &inputs.get("context")?, variance).map_err(Failure::from)
+            let variance =
+                inputs.get("noise_variance")?.to_kind(tch::Kind::Double).reshape([-1]).double_value(&[0]);
+            checkpoint
+                .network
+                .predict(&inputs.get("z")?, &inputs.get("context")?, variance)
+                .map_err(Failure::from)
         }),
         Arguments::Sample { tensors, steps } => tensors.run("anomaly", |checkpoint, inputs| {
             let (noise, context) = (inputs.get("noise")?, inputs.get("context")?);
@@ -94,13 +98,19 @@ fn describe(info: &CheckpointInfo, sha256: &str) {
     print(format_args!("name          {}", info.name));
     print(format_args!("sha256        {sha256}"));
     print(format_args!("thickness     {}", info.thickness_definition));
-    print(format_args!("signal rates  {} to {}", info.schedule.max_signal_rate, info.schedule.min_signal_rate));
+    print(format_args!(
+        "signal rates  {} to {}",
+        info.schedule.max_signal_rate, info.schedule.min_signal_rate
+    ));
     print(format_args!("scale         {:.4} m + {:.4} x thickness", scale.constant_m, scale.per_metre));
     print(format_args!("mean          {:?}", info.statistics.mean));
     print(format_args!("deviation     {:?}", info.statistics.standard_deviation));
     print(format_args!("degradation   {}", info.degradation));
     print(format_args!("data          {}", training.data));
-    print(format_args!("training      {} steps of {} windows of {2} x {2} on {3}", training.steps, training.batch, training.window, training.device));
+    print(format_args!(
+        "training      {} steps of {} windows of {2} x {2} on {3}",
+        training.steps, training.batch, training.window, training.device
+    ));
     print(format_args!("validation    noise loss {:.4}", training.validation_noise_loss));
 }
 
@@ -113,7 +123,10 @@ struct Inputs<'a> {
 
 impl Inputs<'_> {
     fn get(&self, name: &str) -> Result<Tensor, ModelError> {
-        let missing = || ModelError::Tensors { path: self.path.to_owned(), reason: format!("it holds no tensor `{name}`") };
+        let missing = || ModelError::Tensors {
+            path: self.path.to_owned(),
+            reason: format!("it holds no tensor `{name}`"),
+        };
         self.tensors.get(name).map(|tensor| tensor.to_device(self.device)).ok_or_else(missing)
     }
 }

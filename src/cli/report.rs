@@ -19,7 +19,10 @@ pub(super) fn produced(produced: &Produced) {
     }
     print("inputs");
     for input in &produced.inputs {
-        print(format_args!("  {:<14} {:<16} {} days old, {}", input.role, input.product, input.age_days, input.name));
+        print(format_args!(
+            "  {:<14} {:<16} {} days old, {}",
+            input.role, input.product, input.age_days, input.name
+        ));
     }
     print("figures");
     print(format_args!("  ice area         {:>10.0} km2", figures.ice_area_km2));
@@ -27,7 +30,10 @@ pub(super) fn produced(produced: &Produced) {
     print(format_args!("  mean thickness   {:>10.2} m (volume per cell area)", figures.mean_thickness_m));
     print(format_args!("  mean spread      {:>10.2} m", figures.mean_spread_m));
     print(format_args!("  members          {:>10} on {}", produced.members, produced.device));
-    print(format_args!("  lifted to 0 m    {:>10.2} % of the members' cells", 100.0 * produced.clamped_fraction));
+    print(format_args!(
+        "  lifted to 0 m    {:>10.2} % of the members' cells",
+        100.0 * produced.clamped_fraction
+    ));
     if let Some(bytes) = sys::peak_resident_bytes() {
         print(format_args!("  peak memory      {:>10.2} GiB", bytes as f64 / f64::from(1 << 30)));
     }

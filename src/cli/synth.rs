@@ -44,6 +44,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Ok::<_, Failure>(())
     })?;
-    print(format_args!("{} synthetic days of {1} x {1} cells in {2}", arguments.days, arguments.size, arguments.out.display()));
+    print(format_args!(
+        "{} synthetic days of {1} x {1} cells in {2}",
+        arguments.days,
+        arguments.size,
+        arguments.out.display()
+    ));
     Ok(())
 }

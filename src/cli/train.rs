@@ -89,14 +89,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let outcome = train(&archive, &options, placement, &arguments.out, &SystemClock::new())?;
     print(format_args!("checkpoint        {}", outcome.checkpoint.display()));
     print(format_args!("steps             {} (this run began at {})", outcome.steps, outcome.began_at));
-    print(format_args!("validation loss   noise {:.4}, image {:.4}", outcome.validation.noise, outcome.validation.image));
+    print(format_args!(
+        "validation loss   noise {:.4}, image {:.4}",
+        outcome.validation.noise, outcome.validation.image
+    ));
     Ok(())
 }
 
 impl Arguments {
     fn options(&self) -> Result<TrainOptions, Failure> {
-        let named = NetworkConfiguration::named(&self.network)
-            .ok_or_else(|| Failure::Usage(format!("--network {}: the sizes are small and reference", self.network)))?;
+        let named = NetworkConfiguration::named(&self.network).ok_or_else(|| {
+            Failure::Usage(format!("--network {}: the sizes are small and reference", self.network))
+        })?;
         let network = NetworkConfiguration {
             widths: self.widths.clone().unwrap_or(named.widths),
             block_depth: self.block_depth.unwrap_or(named.block_depth),
@@ -105,7 +109,9 @@ impl Arguments {
             Schedule { max_signal_rate: self.max_signal_rate, min_signal_rate: self.min_signal_rate };
         let refuse = |text: &str| Err(Failure::Usage(text.to_owned()));
         if !network.is_buildable() {
-            return refuse("--widths, --block-depth: give 2 to 8 widths from 1 to 4096 and a depth from 1 to 64");
+            return refuse(
+                "--widths, --block-depth: give 2 to 8 widths from 1 to 4096 and a depth from 1 to 64",
+            );
         }
         if !(0.0 < schedule.min_signal_rate
             && schedule.min_signal_rate < schedule.max_signal_rate

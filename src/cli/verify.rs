@@ -27,5 +27,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     let folder = arguments.folder.display();
-    Err(Failure::FailedChecks(format!("{folder} is not as it was published: {} finding(s) above; produce the day again", verdict.bad.len())))
+    Err(Failure::FailedChecks(format!(
+        "{folder} is not as it was published: {} finding(s) above; produce the day again",
+        verdict.bad.len()
+    )))
 }

@@ -316,7 +316,11 @@ impl Config {
             Err(ConfigError::Value { path: self.grid.clone(), key, value, remedy })
         };
         if grid.rows == 0 || grid.columns == 0 {
-            return refuse("rows, columns", format!("{}, {}", grid.rows, grid.columns), "a grid has at least one cell");
+            return refuse(
+                "rows, columns",
+                format!("{}, {}", grid.rows, grid.columns),
+                "a grid has at least one cell",
+            );
         }
         if !(grid.cell_size_m > 0.0 && grid.cell_size_m.is_finite()) {
             return refuse("cell_size_m", grid.cell_size_m.to_string(), "give a length above 0 in metres");
@@ -333,8 +337,14 @@ impl Config {
     /// SHA-256 over everything that shapes a product, hexadecimal: the same configuration, the same number.
     #[must_use]
     pub fn hash(&self) -> String {
-        let text = serde_json::to_string(&(&self.selection, &self.prepare, &self.model, &self.ensemble, &self.publisher))
-            .unwrap_or_default();
+        let text = serde_json::to_string(&(
+            &self.selection,
+            &self.prepare,
+            &self.model,
+            &self.ensemble,
+            &self.publisher,
+        ))
+        .unwrap_or_default();
         Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -396,10 +406,18 @@ impl Config {
         }
         for input in RemapInput::ALL {
             let Some(kernel) = self.prepare.remap.get(&input) else {
-                return refuse("prepare.remap", format!("{input:?} is missing"), "give scale_km and radius_km for each input");
+                return refuse(
+                    "prepare.remap",
+                    format!("{input:?} is missing"),
+                    "give scale_km and radius_km for each input",
+                );
             };
             if !(kernel.scale_km > 0.0 && kernel.radius_km > 0.0 && kernel.radius_km <= 1000.0) {
-                return refuse("prepare.remap", format!("{input:?} {kernel:?}"), "give lengths above 0 and a radius of at most 1000 km");
+                return refuse(
+                    "prepare.remap",
+                    format!("{input:?} {kernel:?}"),
+                    "give lengths above 0 and a radius of at most 1000 km",
+                );
             }
         }
         Ok(())
@@ -407,8 +425,10 @@ impl Config {
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|error| ConfigError::Shape { path: path.to_owned(), reason: error.to_string() })
+    let text =
+        fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+    toml::from_str(&text)
+        .map_err(|error| ConfigError::Shape { path: path.to_owned(), reason: error.to_string() })
 }
 
 /// `path` seen from the folder of `file`; absolute paths stay.

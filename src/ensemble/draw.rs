@@ -50,7 +50,9 @@ pub enum EnsembleError {
         source: io::Error,
     },
     /// The model gave something that is not a number.
-    #[error("member {member} has {cells} cells that are not numbers; the checkpoint {checkpoint} does not fit these inputs")]
+    #[error(
+        "member {member} has {cells} cells that are not numbers; the checkpoint {checkpoint} does not fit these inputs"
+    )]
     NotANumber {
         /// The member.
         member: usize,
@@ -83,7 +85,9 @@ pub fn draw(
             .map_err(|source| EnsembleError::Model { member: first, source })?;
         for (member, anomaly) in batch.zip(anomalies.axis_iter(Axis(0))) {
             let (field, clamped) = scene.member(anomaly);
-            let broken = Zip::from(&field).and(&scene.mask).fold(0, |n, v, &inside| n + usize::from(inside && !v.is_finite()));
+            let broken = Zip::from(&field)
+                .and(&scene.mask)
+                .fold(0, |n, v, &inside| n + usize::from(inside && !v.is_finite()));
             if broken > 0 {
                 let checkpoint = checkpoint.info.name.clone();
                 return Err(EnsembleError::NotANumber { member, cells: broken, checkpoint });
@@ -117,7 +121,8 @@ impl<'a> Scene<'a> {
         let (rows, columns) = low.dim();
         let values: Vec<f32> = standardised.iter().copied().collect();
         let device = checkpoint.network.device();
-        let context = Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]).to_device(device);
+        let context =
+            Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]).to_device(device);
         Self { checkpoint, device, context, low, mask }
     }
 
@@ -147,11 +152,12 @@ impl<'a> Scene<'a> {
     fn member(&self, anomaly: ArrayView2<'_, f32>) -> (Array2<f32>, usize) {
         let scale = self.checkpoint.info.target_scale;
         let mut clamped = 0;
-        let field = Zip::from(anomaly).and(&self.low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
-            let thickness = low + scale.at(low) * anomaly;
-            clamped += usize::from(inside && thickness < 0.0);
-            if inside { if thickness < 0.0 { 0.0 } else { thickness } } else { f32::NAN }
-        });
+        let field =
+            Zip::from(anomaly).and(&self.low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
+                let thickness = low + scale.at(low) * anomaly;
+                clamped += usize::from(inside && thickness < 0.0);
+                if inside { if thickness < 0.0 { 0.0 } else { thickness } } else { f32::NAN }
+            });
         (field, clamped)
     }
 }

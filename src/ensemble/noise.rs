@@ -57,7 +57,9 @@ mod tests {
     fn members_days_and_seeds_differ() {
         let day: ProductDay = "2022-04-15".parse().unwrap();
         let first = member_noise(1, day, 0, 4);
-        for other in [member_noise(1, day, 1, 4), member_noise(2, day, 0, 4), member_noise(1, day.plus_days(1), 0, 4)] {
+        for other in
+            [member_noise(1, day, 1, 4), member_noise(2, day, 0, 4), member_noise(1, day.plus_days(1), 0, 4)]
+        {
             assert_ne!(first, other);
         }
     }

@@ -39,7 +39,9 @@ impl Streaming {
         let divisor = (self.members as f64 - 1.0).max(1.0);
         let cells = mask.iter().filter(|&&inside| inside).count() * self.members;
         let inside = |values: &Array2<f64>, map: &dyn Fn(f64) -> f64| {
-            Zip::from(values).and(mask).map_collect(|&value, &inside| if inside { map(value) as f32 } else { f32::NAN })
+            Zip::from(values)
+                .and(mask)
+                .map_collect(|&value, &inside| if inside { map(value) as f32 } else { f32::NAN })
         };
         Statistics {
             members: self.members,
@@ -55,7 +57,11 @@ impl Streaming {
 ///
 /// # Errors
 /// Whatever the store meets while reading.
-pub fn quantiles(store: &dyn MemberStore, shape: (usize, usize), probabilities: &[f64]) -> io::Result<Quantiles> {
+pub fn quantiles(
+    store: &dyn MemberStore,
+    shape: (usize, usize),
+    probabilities: &[f64],
+) -> io::Result<Quantiles> {
     let mut values_m = vec![Array2::from_elem(shape, f32::NAN); probabilities.len()];
     for first in (0..shape.0).step_by(BAND_ROWS) {
         let rows = first..shape.0.min(first + BAND_ROWS);
@@ -69,11 +75,13 @@ pub fn quantiles(store: &dyn MemberStore, shape: (usize, usize), probabilities: 
             }
         }
         for (out, &probability) in values_m.iter_mut().zip(probabilities) {
-            Zip::from(out.slice_mut(s![rows.clone(), ..])).and(band.lanes(Axis(2))).for_each(|out, sorted| {
-                if let Some(sorted) = sorted.as_slice() {
-                    *out = interpolate(sorted, probability);
-                }
-            });
+            Zip::from(out.slice_mut(s![rows.clone(), ..])).and(band.lanes(Axis(2))).for_each(
+                |out, sorted| {
+                    if let Some(sorted) = sorted.as_slice() {
+                        *out = interpolate(sorted, probability);
+                    }
+                },
+            );
         }
     }
     Ok(Quantiles { probabilities: probabilities.to_vec(), values_m })

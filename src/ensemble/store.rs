@@ -35,7 +35,10 @@ pub struct InMemory(Vec<Array2<f32>>);
 impl MemberStore for InMemory {
     fn append(&mut self, member: ArrayView2<'_, f32>) -> io::Result<()> {
         if self.0.first().is_some_and(|first| first.dim() != member.dim()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the member has another shape than the first one"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the member has another shape than the first one",
+            ));
         }
         self.0.push(member.to_owned());
         Ok(())
@@ -47,15 +50,20 @@ impl MemberStore for InMemory {
 
     fn rows(&self, member: usize, rows: Range<usize>) -> io::Result<Array2<f32>> {
         let stored = self.0.get(member).filter(|stored| rows.start <= rows.end && rows.end <= stored.nrows());
-        stored.map(|stored| stored.slice(s![rows, ..]).to_owned()).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+        stored
+            .map(|stored| stored.slice(s![rows, ..]).to_owned())
+            .ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 }
 
 /// What every store must do; each store's tests run it.
 #[cfg(test)]
 pub(crate) fn conformance(mut store: impl MemberStore) {
-    let member = |k: usize| Array2::from_shape_fn((4, 3), |(r, c)| if r == c { f32::NAN } else { (100 * k + 10 * r + c) as f32 });
-    let same = |a: &Array2<f32>, b: &Array2<f32>| a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()));
+    let member = |k: usize| {
+        Array2::from_shape_fn((4, 3), |(r, c)| if r == c { f32::NAN } else { (100 * k + 10 * r + c) as f32 })
+    };
+    let same =
+        |a: &Array2<f32>, b: &Array2<f32>| a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()));
     assert!(store.is_empty());
     for k in 0..3 {
         store.append(member(k).view()).unwrap();

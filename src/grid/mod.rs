@@ -19,7 +19,9 @@ pub use remap::{Kernel, RemapCache, Weights};
 #[derive(Debug, thiserror::Error)]
 pub enum GridError {
     /// The projection text is not understood.
-    #[error("the projection \"{text}\" is not understood ({reason}); give a PROJ string with +proj=stere or +proj=laea")]
+    #[error(
+        "the projection \"{text}\" is not understood ({reason}); give a PROJ string with +proj=stere or +proj=laea"
+    )]
     Projection {
         /// The text as given.
         text: String,
@@ -38,7 +40,9 @@ pub enum GridError {
         source: std::io::Error,
     },
     /// The land mask is not a PNG image of the grid's shape.
-    #[error("land mask {path}: {reason}; it must be a greyscale PNG of {rows} rows and {columns} columns, white for land")]
+    #[error(
+        "land mask {path}: {reason}; it must be a greyscale PNG of {rows} rows and {columns} columns, white for land"
+    )]
     LandMask {
         /// The image file.
         path: PathBuf,
@@ -119,7 +123,10 @@ impl GridSpec {
         let half = 5_000.0 * (size as f64 - 1.0);
         Self {
             name: "test".into(),
-            projection: Projection::parse("+proj=stere +lat_0=90 +lat_ts=70 +lon_0=-45 +a=6378273 +b=6356889.44891").unwrap(),
+            projection: Projection::parse(
+                "+proj=stere +lat_0=90 +lat_ts=70 +lon_0=-45 +a=6378273 +b=6356889.44891",
+            )
+            .unwrap(),
             rows: size,
             columns: size,
             cell_size_m: 10_000.0,

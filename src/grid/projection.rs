@@ -47,14 +47,21 @@ impl Projection {
         let refuse = |reason: String| GridError::Projection { text: text.to_owned(), reason };
         let ellipsoid: Vec<&str> = text
             .split_whitespace()
-            .filter(|word| ["+a=", "+b=", "+R=", "+rf=", "+ellps=", "+datum="].iter().any(|key| word.starts_with(key)))
+            .filter(|word| {
+                ["+a=", "+b=", "+R=", "+rf=", "+ellps=", "+datum="].iter().any(|key| word.starts_with(key))
+            })
             .collect();
         if ellipsoid.is_empty() {
             return Err(refuse("it names no ellipsoid".into()));
         }
         let geographic = format!("+proj=longlat {} +no_defs", ellipsoid.join(" "));
-        let proj = |definition: &str| Proj::from_proj_string(definition).map_err(|error| refuse(error.to_string()));
-        Ok(Self { text: text.to_owned(), projected: Arc::new(proj(text)?), geographic: Arc::new(proj(&geographic)?) })
+        let proj =
+            |definition: &str| Proj::from_proj_string(definition).map_err(|error| refuse(error.to_string()));
+        Ok(Self {
+            text: text.to_owned(),
+            projected: Arc::new(proj(text)?),
+            geographic: Arc::new(proj(&geographic)?),
+        })
     }
 
     /// The PROJ string.
@@ -104,7 +111,8 @@ mod tests {
 
     use super::*;
 
-    const HUGHES: &str = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=-45 +a=6378273 +b=6356889.448910593 +units=m";
+    const HUGHES: &str =
+        "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=-45 +a=6378273 +b=6356889.448910593 +units=m";
 
     #[test]
     fn the_pole_is_the_origin_and_the_x_axis_points_along_45_east() {

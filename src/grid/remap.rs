@@ -127,7 +127,9 @@ impl Weights {
             .map(|target| {
                 let neighbours = self.starts[target] as usize..self.starts[target + 1] as usize;
                 let (mut sum, mut valid, mut all) = (0.0_f64, 0.0_f64, 0.0_f64);
-                for (&source, &weight) in self.sources[neighbours.clone()].iter().zip(&self.weights[neighbours]) {
+                for (&source, &weight) in
+                    self.sources[neighbours.clone()].iter().zip(&self.weights[neighbours])
+                {
                     let (value, weight) = (flat[source as usize], f64::from(weight));
                     all += weight;
                     if !value.is_nan() {
@@ -178,7 +180,8 @@ impl Weights {
         let target_shape = (number()?, number()?);
         let (targets, entries) = (number()?, number()?);
         let mut words = rest.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
-        let mut take = |count: usize| words.by_ref().take(count).map(u32::from_le_bytes).collect::<Vec<u32>>();
+        let mut take =
+            |count: usize| words.by_ref().take(count).map(u32::from_le_bytes).collect::<Vec<u32>>();
         Some(Self {
             source_shape,
             target_shape,
@@ -214,7 +217,13 @@ struct Reach {
 }
 
 impl Reach {
-    fn gather(&self, source: &GridSpec, vectors: &Array2<[f64; 3]>, (row, column): (f64, f64), out: &mut Row) {
+    fn gather(
+        &self,
+        source: &GridSpec,
+        vectors: &Array2<[f64; 3]>,
+        (row, column): (f64, f64),
+        out: &mut Row,
+    ) {
         let half_width = self.radius_km * 1000.0 * LARGEST_MAP_SCALE / source.cell_size_m;
         for r in cells_between(row - half_width, row + half_width, source.rows) {
             for c in cells_between(column - half_width, column + half_width, source.columns) {
@@ -284,7 +293,9 @@ impl RemapCache {
         if let Ok(bytes) = fs::read(&path) {
             match Weights::from_bytes(&bytes) {
                 Some(weights) => return Ok(weights),
-                None => tracing::warn!(path = %path.display(), "stored remap weights are damaged; building them again"),
+                None => {
+                    tracing::warn!(path = %path.display(), "stored remap weights are damaged; building them again")
+                }
             }
         }
         let weights = Weights::build(source, target, wanted, kernel)?;
@@ -368,7 +379,8 @@ mod tests {
     fn stored_weights_are_read_again_and_damage_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let cache = RemapCache::new(folder.path().join("weights"));
-        let build = || cache.weights(&GridSpec::test_square(9), &fine(), &everywhere(&fine()), GAUSSIAN).unwrap();
+        let build =
+            || cache.weights(&GridSpec::test_square(9), &fine(), &everywhere(&fine()), GAUSSIAN).unwrap();
         let first = build();
         assert_eq!(first, build());
         let path = fs::read_dir(folder.path().join("weights")).unwrap().next().unwrap().unwrap().path();

@@ -122,9 +122,13 @@ impl Checkpoint {
             .as_ref()
             .and_then(|entries| entries.get(KEY))
             .ok_or_else(|| refuse("its metadata has no entry \"nilas\"".into()))?;
-        let info: CheckpointInfo = serde_json::from_str(text).map_err(|error| refuse(format!("metadata: {error}")))?;
+        let info: CheckpointInfo =
+            serde_json::from_str(text).map_err(|error| refuse(format!("metadata: {error}")))?;
         if info.thickness_definition != EFFECTIVE {
-            return Err(ModelError::ThicknessDefinition { path: path.to_owned(), found: info.thickness_definition });
+            return Err(ModelError::ThicknessDefinition {
+                path: path.to_owned(),
+                found: info.thickness_definition,
+            });
         }
         if !info.network.is_buildable() {
             return Err(refuse(format!("no network can be built of {:?}", info.network)));
@@ -172,7 +176,8 @@ pub fn write_tensors(
     let buffers = tensors
         .iter()
         .map(|(name, tensor)| {
-            let dtype = dtype_of(tensor.kind()).ok_or_else(|| refuse(format!("{name} is {:?}", tensor.kind())))?;
+            let dtype =
+                dtype_of(tensor.kind()).ok_or_else(|| refuse(format!("{name} is {:?}", tensor.kind())))?;
             let shape: Vec<usize> = tensor.size().into_iter().map(|side| side as usize).collect();
             let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
             let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
@@ -202,13 +207,20 @@ fn parse_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
 }
 
 fn dtype_of(kind: Kind) -> Option<Dtype> {
-    [(Kind::Float, Dtype::F32), (Kind::Double, Dtype::F64), (Kind::BFloat16, Dtype::BF16), (Kind::Int64, Dtype::I64)]
-        .into_iter()
-        .find_map(|(known, dtype)| (known == kind).then_some(dtype))
+    [
+        (Kind::Float, Dtype::F32),
+        (Kind::Double, Dtype::F64),
+        (Kind::BFloat16, Dtype::BF16),
+        (Kind::Int64, Dtype::I64),
+    ]
+    .into_iter()
+    .find_map(|(known, dtype)| (known == kind).then_some(dtype))
 }
 
 fn kind_of(dtype: Dtype) -> Option<Kind> {
-    [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Int64].into_iter().find(|&kind| dtype_of(kind) == Some(dtype))
+    [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Int64]
+        .into_iter()
+        .find(|&kind| dtype_of(kind) == Some(dtype))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -48,7 +48,9 @@ pub enum ModelError {
         reason: String,
     },
     /// The checkpoint was trained for another meaning of thickness.
-    #[error("checkpoint {path} was trained for {found} thickness, but Nilas works with effective thickness (volume per cell area); use a checkpoint trained for that")]
+    #[error(
+        "checkpoint {path} was trained for {found} thickness, but Nilas works with effective thickness (volume per cell area); use a checkpoint trained for that"
+    )]
     ThicknessDefinition {
         /// The file.
         path: PathBuf,
@@ -56,7 +58,9 @@ pub enum ModelError {
         found: String,
     },
     /// CUDA was asked for and is not to be had.
-    #[error("no CUDA device can be used: {reason}; choose --device cpu, or put the folder of a CUDA build of libtorch 2.11 into LD_LIBRARY_PATH")]
+    #[error(
+        "no CUDA device can be used: {reason}; choose --device cpu, or put the folder of a CUDA build of libtorch 2.11 into LD_LIBRARY_PATH"
+    )]
     NoCuda {
         /// Why not.
         reason: String,

@@ -95,11 +95,14 @@ impl Network {
         let mut down = Vec::new();
         for (level, &width) in levels.iter().enumerate() {
             let path = &root / "down" / level;
-            down.push((0..depth).map(|block| ResidualBlock::new(&(&path / block), &mut channels, width)).collect());
+            down.push(
+                (0..depth).map(|block| ResidualBlock::new(&(&path / block), &mut channels, width)).collect(),
+            );
             skips.extend(std::iter::repeat_n(width, depth));
         }
         let path = &root / "mid";
-        let middle = (0..depth).map(|block| ResidualBlock::new(&(&path / block), &mut channels, bottom[0])).collect();
+        let middle =
+            (0..depth).map(|block| ResidualBlock::new(&(&path / block), &mut channels, bottom[0])).collect();
         let mut up = Vec::new();
         for (level, &width) in levels.iter().rev().enumerate() {
             let path = &root / "up" / level;
@@ -155,7 +158,11 @@ impl Network {
         for (name, mut tensor) in self.tensors() {
             let value = find(&name).ok_or_else(|| format!("tensor {name} is missing"))?;
             if value.size() != tensor.size() {
-                return Err(format!("tensor {name} has shape {:?} instead of {:?}", value.size(), tensor.size()));
+                return Err(format!(
+                    "tensor {name} has shape {:?} instead of {:?}",
+                    value.size(),
+                    tensor.size()
+                ));
             }
             tch::no_grad(|| tensor.copy_(&value));
         }
@@ -256,7 +263,8 @@ impl ResidualBlock {
         let same = ConvConfig { padding: 1, ..ConvConfig::default() };
         let norm = path / "norm";
         Self {
-            shortcut: (input != width).then(|| nn::conv2d(path / "shortcut", input, width, 1, ConvConfig::default())),
+            shortcut: (input != width)
+                .then(|| nn::conv2d(path / "shortcut", input, width, 1, ConvConfig::default())),
             running_mean: norm.zeros_no_train("running_mean", &[input]),
             running_variance: norm.ones_no_train("running_var", &[input]),
             first: nn::conv2d(path / "conv1", input, width, 3, same),
@@ -307,7 +315,9 @@ fn embed(noise_variances: &[f64]) -> Tensor {
                 let frequency = (HIGHEST_FREQUENCY.ln() * index as f64 / (half - 1) as f64).exp();
                 2.0 * PI * frequency * variance
             };
-            (0..half).map(move |index| angle(index).sin()).chain((0..half).map(move |index| angle(index).cos()))
+            (0..half)
+                .map(move |index| angle(index).sin())
+                .chain((0..half).map(move |index| angle(index).cos()))
         })
         .map(|value| value as f32)
         .collect();

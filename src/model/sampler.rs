@@ -51,7 +51,12 @@ mod tests {
     }
 
     impl NoisePredictor for Exact {
-        fn predict(&self, noisy: &Tensor, _context: &Tensor, noise_variance: f64) -> Result<Tensor, ModelError> {
+        fn predict(
+            &self,
+            noisy: &Tensor,
+            _context: &Tensor,
+            noise_variance: f64,
+        ) -> Result<Tensor, ModelError> {
             let signal_variance = 1.0 - noise_variance;
             Ok(noisy * (noise_variance.sqrt() / (signal_variance * self.variance + noise_variance)))
         }
@@ -65,7 +70,15 @@ mod tests {
 
     #[test]
     fn an_exact_prediction_gives_the_closed_form_share_of_power() {
-        let table = [(0.001, 0.008), (0.01, 0.070), (0.1, 0.424), (0.3, 0.676), (1.0, 0.851), (3.0, 0.910), (10.0, 0.911)];
+        let table = [
+            (0.001, 0.008),
+            (0.01, 0.070),
+            (0.1, 0.424),
+            (0.3, 0.676),
+            (1.0, 0.851),
+            (3.0, 0.910),
+            (10.0, 0.911),
+        ];
         for (variance, expected) in table {
             let ratio = power_ratio(variance, Schedule::default(), 40);
             assert!((ratio - expected).abs() < 1e-3, "variance {variance}: {ratio} instead of {expected}");
@@ -85,7 +98,8 @@ mod tests {
     fn every_call_is_told_of() {
         let noise = Tensor::ones([1, 1, 1, 1], (Kind::Double, Device::Cpu));
         let mut calls = 0;
-        let _ = ddim(&Exact { variance: 1.0 }, Schedule::default(), &noise, &noise, 7, || calls += 1).unwrap();
+        let _ =
+            ddim(&Exact { variance: 1.0 }, Schedule::default(), &noise, &noise, 7, || calls += 1).unwrap();
         assert_eq!(calls, 7);
     }
 }

@@ -17,7 +17,9 @@ pub(super) fn deformation(
     cell_km: f64,
 ) -> Deformation {
     let velocity = |displacement: &Array2<f32>| {
-        Zip::from(&median_of_neighbours(displacement)).and(days).map_collect(|&km, &days| f64::from(km) / f64::from(days))
+        Zip::from(&median_of_neighbours(displacement))
+            .and(days)
+            .map_collect(|&km, &days| f64::from(km) / f64::from(days))
     };
     let (u, v) = (velocity(displacement_x_km), velocity(displacement_y_km));
     let at = |values: &Array2<f64>, row: Option<usize>, column: Option<usize>| {
@@ -32,7 +34,9 @@ pub(super) fn deformation(
         (at(values, r.checked_sub(1), Some(c)) - at(values, Some(r + 1), Some(c))) / width
     };
     Deformation {
-        divergence_per_day: Array2::from_shape_fn(u.dim(), |cell| (along_x(&u, cell) + along_y(&v, cell)) as f32),
+        divergence_per_day: Array2::from_shape_fn(u.dim(), |cell| {
+            (along_x(&u, cell) + along_y(&v, cell)) as f32
+        }),
         shear_per_day: Array2::from_shape_fn(u.dim(), |cell| {
             (along_x(&u, cell) - along_y(&v, cell)).hypot(along_y(&u, cell) + along_x(&v, cell)) as f32
         }),

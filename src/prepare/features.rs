@@ -38,9 +38,9 @@ pub fn context(
 pub fn standardise(context: &mut Array3<f32>, mean: [f32; 3], standard_deviation: [f32; 3]) {
     let mask = context.index_axis(Axis(0), 3).to_owned();
     for channel in 0..3 {
-        Zip::from(context.index_axis_mut(Axis(0), channel))
-            .and(&mask)
-            .for_each(|value, &inside| *value = inside * (*value - mean[channel]) / standard_deviation[channel]);
+        Zip::from(context.index_axis_mut(Axis(0), channel)).and(&mask).for_each(|value, &inside| {
+            *value = inside * (*value - mean[channel]) / standard_deviation[channel]
+        });
     }
 }
 

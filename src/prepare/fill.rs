@@ -4,7 +4,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 /// The equations are solved until the residual is this share of the right-hand side's.
-const TOLERANCE: f64 = 1e-8;
+const TOLERANCE: f64 = 1e-11;
 const NO_CELL: u32 = u32::MAX;
 
 /// The holes of a field: cells of `ice` without a value that have data within reach.
@@ -48,7 +48,10 @@ impl Holes {
         let passes = |cell: usize| reached[cell] || !flat[cell].is_nan();
         let neighbours = cells
             .iter()
-            .map(|&cell| around(cell as usize).map(|near| near.filter(|&near| passes(near)).map_or(NO_CELL, |near| near as u32)))
+            .map(|&cell| {
+                around(cell as usize)
+                    .map(|near| near.filter(|&near| passes(near)).map_or(NO_CELL, |near| near as u32))
+            })
             .collect();
         Self { shape: (rows, columns), cells, neighbours, numbers }
     }
@@ -74,12 +77,10 @@ impl Holes {
 
     /// Conjugate gradients on degree * x - sum of neighbours to fill = sum of neighbours that are data.
     fn solve(&self, data: &[f64]) -> Vec<f64> {
-        let right: Vec<f64> = self
-            .neighbours
-            .par_iter()
-            .map(|near| self.known(near).map(|cell| data[cell]).sum())
-            .collect();
-        let mean = right.iter().sum::<f64>() / self.neighbours.iter().map(|near| self.known(near).count()).sum::<usize>().max(1) as f64;
+        let right: Vec<f64> =
+            self.neighbours.par_iter().map(|near| self.known(near).map(|cell| data[cell]).sum()).collect();
+        let mean = right.iter().sum::<f64>()
+            / self.neighbours.iter().map(|near| self.known(near).count()).sum::<usize>().max(1) as f64;
         let mut x = vec![mean; right.len()];
         let mut residual: Vec<f64> = right.iter().zip(self.apply(&x)).map(|(b, ax)| b - ax).collect();
         let scaled = |residual: &[f64]| -> Vec<f64> {
@@ -112,15 +113,22 @@ impl Holes {
             .par_iter()
             .zip(x)
             .map(|(near, &own)| {
-                let unknown = near.iter().filter(|&&cell| cell != NO_CELL).map(|&cell| self.numbers[cell as usize]);
-                degree(near) * own - unknown.filter(|&number| number != NO_CELL).map(|number| x[number as usize]).sum::<f64>()
+                let unknown =
+                    near.iter().filter(|&&cell| cell != NO_CELL).map(|&cell| self.numbers[cell as usize]);
+                degree(near) * own
+                    - unknown
+                        .filter(|&number| number != NO_CELL)
+                        .map(|number| x[number as usize])
+                        .sum::<f64>()
             })
             .collect()
     }
 
     /// The neighbours that are data.
     fn known<'a>(&'a self, near: &'a [u32; 4]) -> impl Iterator<Item = usize> + 'a {
-        near.iter().filter(|&&cell| cell != NO_CELL && self.numbers[cell as usize] == NO_CELL).map(|&cell| cell as usize)
+        near.iter()
+            .filter(|&&cell| cell != NO_CELL && self.numbers[cell as usize] == NO_CELL)
+            .map(|&cell| cell as usize)
     }
 }
 
@@ -133,10 +141,15 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The cells to fill that are connected with data through cells to fill.
-fn reached_from_data(values: &[f32], to_fill: &[bool], around: impl Fn(usize) -> [Option<usize>; 4]) -> Vec<bool> {
+fn reached_from_data(
+    values: &[f32],
+    to_fill: &[bool],
+    around: impl Fn(usize) -> [Option<usize>; 4],
+) -> Vec<bool> {
     let touches_data = |cell: usize| around(cell).into_iter().flatten().any(|near| !values[near].is_nan());
     let mut reached = vec![false; values.len()];
-    let mut open: Vec<usize> = (0..values.len()).filter(|&cell| to_fill[cell] && touches_data(cell)).collect();
+    let mut open: Vec<usize> =
+        (0..values.len()).filter(|&cell| to_fill[cell] && touches_data(cell)).collect();
     for &cell in &open {
         reached[cell] = true;
     }
@@ -174,7 +187,8 @@ fn lower_envelope(heights: &[f64]) -> Vec<f64> {
                 parabolas.push((position, f64::NEG_INFINITY));
                 break;
             };
-            let crossing = (lifted(position, height) - lifted(last, heights[last])) / (2.0 * (position - last) as f64);
+            let crossing =
+                (lifted(position, height) - lifted(last, heights[last])) / (2.0 * (position - last) as f64);
             if crossing > begins {
                 parabolas.push((position, crossing));
                 break;

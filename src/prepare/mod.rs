@@ -104,7 +104,12 @@ impl Prepared {
 
 /// Makes the network's inputs of one day. `fill_reach_km` is how far from data holes inside the ice are filled; `None` leaves them.
 #[must_use]
-pub fn prepare(fields: SatelliteFields<'_>, remaps: &Remaps, grid: &Grid, fill_reach_km: Option<f64>) -> Prepared {
+pub fn prepare(
+    fields: SatelliteFields<'_>,
+    remaps: &Remaps,
+    grid: &Grid,
+    fill_reach_km: Option<f64>,
+) -> Prepared {
     let drift_cell_km = fields.displacement_x_km.grid().cell_size_m / 1000.0;
     let motion = deformation::deformation(
         fields.displacement_x_km.values(),
@@ -123,8 +128,9 @@ pub fn prepare(fields: SatelliteFields<'_>, remaps: &Remaps, grid: &Grid, fill_r
     let filled_thickness = fill(&mut [&mut thickness_m], &ice, reach);
     let filled_drift = fill(&mut [&mut divergence_per_day, &mut shear_per_day], &ice, reach);
 
-    let deformation_per_day =
-        Zip::from(&divergence_per_day).and(&shear_per_day).map_collect(|divergence, shear| divergence.hypot(*shear));
+    let deformation_per_day = Zip::from(&divergence_per_day)
+        .and(&shear_per_day)
+        .map_collect(|divergence, shear| divergence.hypot(*shear));
     let mask = Zip::from(&ice)
         .and(&thickness_m)
         .and(&deformation_per_day)
@@ -181,8 +187,17 @@ mod tests {
             let field = |of: &dyn Fn(usize, usize) -> f32| {
                 Field::new(Arc::clone(&spec), Array2::from_shape_fn((SIZE, SIZE), |(r, c)| of(r, c))).unwrap()
             };
-            let fields = [field(&|_, _| 0.9), field(&|_, _| 2.0), field(&|_, c| 0.4 * c as f32), field(&|_, _| 0.0), field(&|_, _| 2.0)];
-            Self { grid: Grid { spec: Arc::clone(&spec), land: Array2::from_elem((SIZE, SIZE), false) }, fields }
+            let fields = [
+                field(&|_, _| 0.9),
+                field(&|_, _| 2.0),
+                field(&|_, c| 0.4 * c as f32),
+                field(&|_, _| 0.0),
+                field(&|_, _| 2.0),
+            ];
+            Self {
+                grid: Grid { spec: Arc::clone(&spec), land: Array2::from_elem((SIZE, SIZE), false) },
+                fields,
+            }
         }
 
         fn set(&mut self, field: usize, cell: [usize; 2], value: f32) {
@@ -196,8 +211,13 @@ mod tests {
             let weights = || Weights::build(spec, spec, &self.grid.sea(), Kernel::Bilinear).unwrap();
             let remaps = Remaps { concentration: weights(), thickness: weights(), deformation: weights() };
             let [concentration, thickness_m, displacement_x_km, displacement_y_km, drift_days] = &self.fields;
-            let fields =
-                SatelliteFields { concentration, thickness_m, displacement_x_km, displacement_y_km, drift_days };
+            let fields = SatelliteFields {
+                concentration,
+                thickness_m,
+                displacement_x_km,
+                displacement_y_km,
+                drift_days,
+            };
             prepare(fields, &remaps, &self.grid, fill_reach_km)
         }
     }
@@ -209,8 +229,16 @@ mod tests {
         assert_eq!(prepared.flags[middle], flag::ICE);
         assert!((prepared.effective_thickness_m[middle] - 1.8).abs() < 1e-5);
         // 0.4 km per cell of 10 km in two days.
-        assert!((prepared.divergence_per_day[middle] - 0.02).abs() < 1e-4, "{}", prepared.divergence_per_day[middle]);
-        assert_eq!(prepared.flags[[0, 5]], flag::MISSING_INPUT, "the edge has no deformation and nothing is filled");
+        assert!(
+            (prepared.divergence_per_day[middle] - 0.02).abs() < 1e-4,
+            "{}",
+            prepared.divergence_per_day[middle]
+        );
+        assert_eq!(
+            prepared.flags[[0, 5]],
+            flag::MISSING_INPUT,
+            "the edge has no deformation and nothing is filled"
+        );
     }
 
     #[test]

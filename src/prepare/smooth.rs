@@ -7,23 +7,24 @@ const REACH: usize = 2;
 
 /// 5 x 5 Gaussian mean (sigma one cell) over the valid cells; cells without a value stay without.
 pub(super) fn smooth(values: &Array2<f32>) -> Array2<f32> {
-    let weights: Vec<f32> = (0..=2 * REACH).map(|k| (-0.5 * (k as f32 - REACH as f32).powi(2)).exp()).collect();
+    let weights: Vec<f64> =
+        (0..=2 * REACH).map(|k| (-0.5 * (k as f64 - REACH as f64).powi(2)).exp()).collect();
     let (rows, columns) = values.dim();
     let mut out = Array2::from_elem(values.dim(), f32::NAN);
     out.outer_iter_mut().into_par_iter().enumerate().for_each(|(row, mut out)| {
         for column in (0..columns).filter(|&column| !values[[row, column]].is_nan()) {
-            let (mut sum, mut total) = (0.0, 0.0);
+            let (mut sum, mut total) = (0.0_f64, 0.0_f64);
             for r in row.saturating_sub(REACH)..(row + REACH + 1).min(rows) {
                 for c in column.saturating_sub(REACH)..(column + REACH + 1).min(columns) {
                     let value = values[[r, c]];
                     if !value.is_nan() {
                         let weight = weights[r + REACH - row] * weights[c + REACH - column];
-                        sum += weight * value;
+                        sum += weight * f64::from(value);
                         total += weight;
                     }
                 }
             }
-            out[column] = sum / total;
+            out[column] = (sum / total) as f32;
         }
     });
     out

@@ -38,13 +38,22 @@ pub(super) fn read(day: ProductDay, config: &Config, bar: &Bar) -> Result<Inputs
     let files = source::select(&fetch::list(folder)?, folder, day, config.selection.oldest_thickness_days)?;
     let concentration = osisaf_concentration::read(&files.concentration.path, day)?;
     bar.step();
-    let thickness =
-        merged_thickness::read(&files.thickness.path, files.thickness.known.start, files.thickness.known.end)?;
+    let thickness = merged_thickness::read(
+        &files.thickness.path,
+        files.thickness.known.start,
+        files.thickness.known.end,
+    )?;
     bar.step();
     let drift = osisaf_drift::read(&files.drift.path, files.drift.known.start, files.drift.known.end)?;
     bar.step();
     let records = vec![
-        record(day, &files.concentration, Role::Concentration, &concentration.identity, concentration.window)?,
+        record(
+            day,
+            &files.concentration,
+            Role::Concentration,
+            &concentration.identity,
+            concentration.window,
+        )?,
         record(day, &files.thickness, Role::Thickness, &thickness.identity, thickness.window)?,
         record(day, &files.drift, Role::Drift, &drift.identity, drift.window)?,
     ];
@@ -71,7 +80,12 @@ fn record(
 
 impl Inputs {
     /// Makes the network's inputs from them.
-    pub(super) fn prepare(&self, config: &Config, grid: &Grid, cache: &RemapCache) -> Result<Prepared, GridError> {
+    pub(super) fn prepare(
+        &self,
+        config: &Config,
+        grid: &Grid,
+        cache: &RemapCache,
+    ) -> Result<Prepared, GridError> {
         let sea = grid.sea();
         let weights = |field: &Field, input: RemapInput| -> Result<Weights, GridError> {
             let kernel = config.kernel(input);

@@ -16,7 +16,8 @@ use crate::model::{Checkpoint, ModelError, Placement, select_device};
 use crate::prepare::Prepared;
 use crate::progress::{StageTiming, Stages};
 use crate::publish::{
-    self, Features, InputRecord, Lineage, Product, PublishError, Published, ScratchFile, Status, write_features,
+    self, Features, InputRecord, Lineage, Product, PublishError, Published, ScratchFile, Status,
+    write_features,
 };
 use crate::quality::{self, Checked, Finding};
 use crate::source::SourceError;
@@ -79,7 +80,9 @@ pub enum ProduceError {
         path: PathBuf,
     },
     /// The inputs leave no ice to work on.
-    #[error("{day} has no cell of ice on the grid {grid} where every input is valid; look at the inputs with `nilas features`")]
+    #[error(
+        "{day} has no cell of ice on the grid {grid} where every input is valid; look at the inputs with `nilas features`"
+    )]
     NoIce {
         /// The day.
         day: ProductDay,
@@ -140,12 +143,15 @@ pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Pr
             .map_err(|source| ProduceError::Scratch { folder: config.folders.cache.clone(), source })
     })?;
 
-    require_quality(day, &Checked {
-        mask: prepared.mask.view(),
-        mean_m: statistics.mean_m.view(),
-        spread_m: statistics.spread_m.view(),
-        quantiles: &quantiles,
-    })?;
+    require_quality(
+        day,
+        &Checked {
+            mask: prepared.mask.view(),
+            mean_m: statistics.mean_m.view(),
+            spread_m: statistics.spread_m.view(),
+            quantiles: &quantiles,
+        },
+    )?;
     let lineage = lineage(config, &inputs, &checkpoint);
     let timings = stages.timings().to_vec();
     let product = Product {
@@ -161,8 +167,8 @@ pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Pr
         publisher: &config.publisher,
         timings: &timings,
     };
-    let published =
-        stages.run("publish", publish::STEPS, |bar| publish::publish(&config.folders.products, &product, bar))?;
+    let published = stages
+        .run("publish", publish::STEPS, |bar| publish::publish(&config.folders.products, &product, bar))?;
     Ok(Produced {
         day,
         status: inputs.status,

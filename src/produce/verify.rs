@@ -20,7 +20,8 @@ pub struct Verdict {
 /// [`ManifestError`] when there is no manifest to check against.
 pub fn verify(folder: &Path) -> Result<Verdict, ManifestError> {
     let read = publish::read_back(folder)?;
-    let mut verdict = Verdict { good: Vec::new(), bad: read.violations.iter().map(ToString::to_string).collect() };
+    let mut verdict =
+        Verdict { good: Vec::new(), bad: read.violations.iter().map(ToString::to_string).collect() };
     let broken = |name: &str| read.violations.iter().any(|violation| violation.file() == name);
     for file in read.manifest.files.iter().filter(|file| !broken(&file.name)) {
         verdict.good.push(format!("{}: as published", file.name));
@@ -37,7 +38,9 @@ pub fn verify(folder: &Path) -> Result<Verdict, ManifestError> {
         }
         if fields.wrong_member_cells > 0 {
             let cells = fields.wrong_member_cells;
-            verdict.bad.push(format!("{cells} cells of the members are negative, missing inside the mask or set outside it"));
+            verdict.bad.push(format!(
+                "{cells} cells of the members are negative, missing inside the mask or set outside it"
+            ));
         }
     }
     Ok(verdict)

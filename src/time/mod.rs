@@ -48,7 +48,8 @@ impl ProductDay {
     #[must_use]
     pub fn plus_days(self, days: i64) -> Self {
         let distance = Days::new(days.unsigned_abs());
-        let moved = if days < 0 { self.0.checked_sub_days(distance) } else { self.0.checked_add_days(distance) };
+        let moved =
+            if days < 0 { self.0.checked_sub_days(distance) } else { self.0.checked_add_days(distance) };
         Self(moved.unwrap_or(if days < 0 { NaiveDate::MIN } else { NaiveDate::MAX }))
     }
 

@@ -78,11 +78,18 @@ impl TrainingSet {
             origin = stated;
         }
         if days.len() < 2 {
-            return Err(TrainError::Option("training needs at least 2 days, one of them for validation".into()));
+            return Err(TrainError::Option(
+                "training needs at least 2 days, one of them for validation".into(),
+            ));
         }
         let validation = days.split_off(days.len() - (days.len() / 10).max(1));
         let statistics = statistics(&days);
-        Ok(Self { training: days, validation, statistics, origin: format!("{origin}; {} training days", archive.days().len()) })
+        Ok(Self {
+            training: days,
+            validation,
+            statistics,
+            origin: format!("{origin}; {} training days", archive.days().len()),
+        })
     }
 
     /// Number of training days.
@@ -112,16 +119,34 @@ impl TrainingSet {
 
     /// The batch of a training step: the same step gives the same batch.
     #[must_use]
-    pub fn training_batch(&self, options: BatchOptions, scale: TargetScale, step: u64, device: Device) -> Batch {
+    pub fn training_batch(
+        &self,
+        options: BatchOptions,
+        scale: TargetScale,
+        step: u64,
+        device: Device,
+    ) -> Batch {
         let mut dice = dice(&format!("train|{}|{step}", options.seed));
         self.draw(&self.training, &mut dice, options, scale, device)
     }
 
     /// A batch of held-out days, always the same for a number.
     #[must_use]
-    pub fn validation_batch(&self, options: BatchOptions, scale: TargetScale, number: u64, device: Device) -> Batch {
+    pub fn validation_batch(
+        &self,
+        options: BatchOptions,
+        scale: TargetScale,
+        number: u64,
+        device: Device,
+    ) -> Batch {
         let mut dice = dice(&format!("validate|{number}"));
-        self.draw(&self.validation, &mut dice, BatchOptions { drop_deformation: 0.0, ..options }, scale, device)
+        self.draw(
+            &self.validation,
+            &mut dice,
+            BatchOptions { drop_deformation: 0.0, ..options },
+            scale,
+            device,
+        )
     }
 
     fn draw(
@@ -168,9 +193,14 @@ impl Day {
             .and(&anomaly_m)
             .and(&deformation)
             .map_collect(|&c, a, d| c >= prepare::ICE_EDGE && !a.is_nan() && !d.is_nan());
-        let context =
-            prepare::context(&sample.low_concentration, &sample.low_effective_thickness_m, &deformation, &mask);
-        let anomaly_m = ndarray::Zip::from(&anomaly_m).and(&mask).map_collect(|&a, &inside| if inside { a } else { 0.0 });
+        let context = prepare::context(
+            &sample.low_concentration,
+            &sample.low_effective_thickness_m,
+            &deformation,
+            &mask,
+        );
+        let anomaly_m =
+            ndarray::Zip::from(&anomaly_m).and(&mask).map_collect(|&a, &inside| if inside { a } else { 0.0 });
         Self { context, anomaly_m }
     }
 
@@ -178,7 +208,9 @@ impl Day {
     fn cells_with_anomaly(&self) -> impl Iterator<Item = (f64, f64)> {
         let (low, mask) = (self.context.index_axis(Axis(0), 1), self.context.index_axis(Axis(0), 3));
         let cells = self.anomaly_m.iter().zip(low).zip(mask);
-        cells.filter(|(_, inside)| **inside > 0.5).map(|((&anomaly, &low), _)| (f64::from(low), f64::from(anomaly)))
+        cells
+            .filter(|(_, inside)| **inside > 0.5)
+            .map(|((&anomaly, &low), _)| (f64::from(low), f64::from(anomaly)))
     }
 }
 
@@ -188,7 +220,9 @@ fn statistics(days: &[Day]) -> FeatureStatistics {
         let (mut count, mut sum, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
         for day in days {
             let values = day.context.index_axis(Axis(0), channel);
-            for (&value, _) in values.iter().zip(day.context.index_axis(Axis(0), 3)).filter(|(_, inside)| **inside > 0.5) {
+            for (&value, _) in
+                values.iter().zip(day.context.index_axis(Axis(0), 3)).filter(|(_, inside)| **inside > 0.5)
+            {
                 count += 1.0;
                 sum += f64::from(value);
                 squares += f64::from(value).powi(2);
@@ -217,8 +251,14 @@ fn draw_window(days: &[Day], dice: &mut ChaCha20Rng, side: usize) -> (Array3<f32
     }
     let (quarters, mirror) = (below(dice, 4), below(dice, 2) == 1);
     drawn.map_or_else(Default::default, |(context, anomaly)| {
-        let turned = (turn(context.insert_axis(Axis(0)), quarters, mirror), turn(anomaly.insert_axis(Axis(0)).insert_axis(Axis(0)), quarters, mirror));
-        (turned.0.index_axis_move(Axis(0), 0), turned.1.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0))
+        let turned = (
+            turn(context.insert_axis(Axis(0)), quarters, mirror),
+            turn(anomaly.insert_axis(Axis(0)).insert_axis(Axis(0)), quarters, mirror),
+        );
+        (
+            turned.0.index_axis_move(Axis(0), 0),
+            turned.1.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0),
+        )
     })
 }
 

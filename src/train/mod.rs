@@ -38,7 +38,9 @@ pub enum TrainError {
     #[error("{0}")]
     Option(String),
     /// The folder holds the state of a training with other options.
-    #[error("{path} is the state of a training with other options ({differing}); give the same ones to go on, or another --out to begin anew")]
+    #[error(
+        "{path} is the state of a training with other options ({differing}); give the same ones to go on, or another --out to begin anew"
+    )]
     OtherTraining {
         /// The state file.
         path: PathBuf,

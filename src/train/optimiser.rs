@@ -49,7 +49,8 @@ impl Optimiser {
             for (_, tensor, first, second) in &mut self.moments {
                 let mut gradient = tensor.grad();
                 let _ = first.g_mul_scalar_(FIRST_DECAY).g_add_(&(&gradient * (1.0 - FIRST_DECAY)));
-                let _ = second.g_mul_scalar_(SECOND_DECAY).g_add_(&(gradient.square() * (1.0 - SECOND_DECAY)));
+                let _ =
+                    second.g_mul_scalar_(SECOND_DECAY).g_add_(&(gradient.square() * (1.0 - SECOND_DECAY)));
                 let scale = (&*second / second_correction).sqrt() + EPSILON;
                 let _ = tensor.g_sub_(&(&*first * (learning_rate / first_correction) / scale));
                 let _ = gradient.zero_();
@@ -82,7 +83,8 @@ impl Optimiser {
     /// Takes a state over; gives the name of the first tensor that does not fit.
     pub(super) fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<(), String> {
         for (name, mut target) in self.state() {
-            let value = state.get(&name).filter(|value| value.size() == target.size() && value.kind() == Kind::Float);
+            let value =
+                state.get(&name).filter(|value| value.size() == target.size() && value.kind() == Kind::Float);
             let value = value.ok_or_else(|| format!("{name} is missing or has another shape"))?;
             tch::no_grad(|| target.copy_(value));
         }

@@ -67,7 +67,8 @@ impl Dice {
     /// A field of mean 0 and variance 1 whose amplitude at wavelength 1/k (k in cycles per km) follows `amplitude`.
     fn field(&mut self, amplitude: impl Fn(f64) -> f64) -> Tensor {
         let side = self.options.size as i64;
-        let white = Tensor::from_slice(&self.normals(self.options.size * self.options.size)).reshape([side, side]);
+        let white =
+            Tensor::from_slice(&self.normals(self.options.size * self.options.size)).reshape([side, side]);
         let field = filter(&white, amplitude);
         let field = &field - field.mean(Kind::Float);
         let deviation = field.std(true);
@@ -133,7 +134,8 @@ impl Ice {
             let distance_km = field.abs() / (down.square() + across.square() + 1e-8).sqrt();
             let width_km = dice.between(1.5, 4.5);
             let profile = (-(distance_km / width_km).square()).exp();
-            let present = ((dice.smooth_field(100.0) + activity.log() - dice.between(-0.2, 0.8)) * 4.0).sigmoid();
+            let present =
+                ((dice.smooth_field(100.0) + activity.log() - dice.between(-0.2, 0.8)) * 4.0).sigmoid();
             lines = lines.maximum(&(profile * present));
         }
         lines
@@ -201,11 +203,17 @@ fn filter(field: &Tensor, response: impl Fn(f64) -> f64) -> Tensor {
         signed as f64 / (length as f64 * CELL_KM)
     };
     let gains: Vec<f32> = (0..rows)
-        .flat_map(|row| (0..=columns / 2).map(move |column| wavenumber(row, rows).hypot(wavenumber(column, columns))))
+        .flat_map(|row| {
+            (0..=columns / 2).map(move |column| wavenumber(row, rows).hypot(wavenumber(column, columns)))
+        })
         .map(|k| response(k) as f32)
         .collect();
     let gains = Tensor::from_slice(&gains).reshape([rows, columns / 2 + 1]);
-    (field.fft_rfft2(None::<&[i64]>, [-2, -1], "backward") * gains).fft_irfft2(Some([rows, columns].as_slice()), [-2, -1], "backward")
+    (field.fft_rfft2(None::<&[i64]>, [-2, -1], "backward") * gains).fft_irfft2(
+        Some([rows, columns].as_slice()),
+        [-2, -1],
+        "backward",
+    )
 }
 
 /// Gaussian mean over the cells where `weight` is above 0.

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
+use super::TrainError;
 use super::batch::{Batch, BatchOptions, TrainingSet, dice, share};
 use super::optimiser::Optimiser;
-use super::TrainError;
 use crate::archive::Archive;
 use crate::model::{
-    CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, Network, NetworkConfiguration, Placement, Schedule, TargetScale,
-    TrainingRecord, channels_last, read_tensors, write_tensors,
+    CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, Network, NetworkConfiguration, Placement, Schedule,
+    TargetScale, TrainingRecord, channels_last, read_tensors, write_tensors,
 };
 use crate::progress::Bar;
 use crate::time::Clock;
@@ -151,7 +151,13 @@ pub fn train(
         if last || step % options.validate_every == 0 {
             let losses = training.validate()?;
             log.write(step, loss, losses)?;
-            tracing::info!(step, loss, validation_noise = losses.noise, validation_image = losses.image, "validated");
+            tracing::info!(
+                step,
+                loss,
+                validation_noise = losses.noise,
+                validation_image = losses.image,
+                "validated"
+            );
             validation = Some(losses);
         }
         if last || step % options.save_every == 0 {
@@ -178,7 +184,12 @@ struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    fn new(options: &'a TrainOptions, placement: Placement, set: &'a TrainingSet, scale: TargetScale) -> Self {
+    fn new(
+        options: &'a TrainOptions,
+        placement: Placement,
+        set: &'a TrainingSet,
+        scale: TargetScale,
+    ) -> Self {
         tch::manual_seed(options.seed as i64);
         let mut network = Network::new(&options.network, placement.device);
         network.use_channels_last();
@@ -202,7 +213,9 @@ impl<'a> Training<'a> {
     fn validate(&self) -> Result<Losses, TrainError> {
         let averages = self.optimiser.averages();
         let mut network = Network::new(&self.options.network, self.placement.device);
-        let find = |name: &str| averages.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor.shallow_clone());
+        let find = |name: &str| {
+            averages.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor.shallow_clone())
+        };
         network.assign(find).map_err(TrainError::Option)?;
         network.use_channels_last();
         let mut sum = Losses { noise: 0.0, image: 0.0 };
@@ -262,7 +275,9 @@ impl<'a> Training<'a> {
             return Err(TrainError::OtherTraining { path: path.to_owned(), differing: differing.join(", ") });
         }
         let state = read_tensors(path)?;
-        self.optimiser.restore(&state).map_err(|reason| TrainError::Option(format!("{}: {reason}", path.display())))?;
+        self.optimiser
+            .restore(&state)
+            .map_err(|reason| TrainError::Option(format!("{}: {reason}", path.display())))?;
         Ok(state.get("step").map_or(0, |step| step.int64_value(&[0]) as u64))
     }
 }
@@ -308,7 +323,8 @@ fn differing_options(path: &Path, options: &TrainOptions) -> Result<Vec<String>,
     let bytes = std::fs::read(path).map_err(|source| TrainError::File { path: path.to_owned(), source })?;
     let (_, metadata) =
         safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
-    let text = metadata.metadata().as_ref().and_then(|entries| entries.get("options")).cloned().unwrap_or_default();
+    let text =
+        metadata.metadata().as_ref().and_then(|entries| entries.get("options")).cloned().unwrap_or_default();
     let stored: Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
     let wanted = serde_json::to_value(options).map_err(|error| refuse(error.to_string()))?;
     let names = wanted.as_object().into_iter().flatten();
@@ -329,7 +345,8 @@ impl Log {
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         let step_of = |line: &str| line.split(',').next().and_then(|step| step.parse::<u64>().ok());
         let mut file = File::create(&path).map_err(refuse)?;
-        writeln!(file, "step,training_noise_loss,validation_noise_loss,validation_image_loss").map_err(refuse)?;
+        writeln!(file, "step,training_noise_loss,validation_noise_loss,validation_image_loss")
+            .map_err(refuse)?;
         for line in before.lines().filter(|line| step_of(line).is_some_and(|step| step <= began_at)) {
             writeln!(file, "{line}").map_err(refuse)?;
         }
