@@ -1,5 +1,5 @@
 //! Gives every binary and test the run-time search path of libtorch, and keeps the symbols of static
-//! libraries (SQLite above all) from leaking into the shared libraries that GDAL brings along.
+//! libraries (`SQLite` above all) from leaking into the shared libraries that GDAL brings along.
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");

@@ -1,5 +1,7 @@
 //! Members do not depend on how they are drawn.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use ndarray::{Array2, Array3};

@@ -109,6 +109,7 @@ impl Archive {
     }
 
     /// The days, oldest first.
+    #[must_use]
     pub fn days(&self) -> impl ExactSizeIterator<Item = ProductDay> {
         self.days.iter().map(|(day, _)| *day)
     }

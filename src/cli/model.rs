@@ -76,12 +76,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn info(name: &str) -> Result<(), Failure> {
-    let (network, info) = match NetworkConfiguration::named(name) {
-        Some(configuration) => (Network::new(&configuration, Device::Cpu), None),
-        None => {
-            let checkpoint = Checkpoint::load(Path::new(name), Placement::CPU)?;
-            (checkpoint.network, Some((checkpoint.info, checkpoint.sha256)))
-        }
+    let (network, info) = if let Some(configuration) = NetworkConfiguration::named(name) {
+        (Network::new(&configuration, Device::Cpu), None)
+    } else {
+        let checkpoint = Checkpoint::load(Path::new(name), Placement::CPU)?;
+        (checkpoint.network, Some((checkpoint.info, checkpoint.sha256)))
     };
     let configuration = network.configuration();
     print(format_args!("parameters    {}", network.parameter_count()));

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::sys;
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -345,7 +346,7 @@ impl Config {
             &self.publisher,
         ))
         .unwrap_or_default();
-        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+        sys::sha256(text)
     }
 
     fn resolve_paths(&mut self, file: &Path) {

@@ -14,7 +14,7 @@ pub fn member_noise(seed: u64, day: ProductDay, member: usize, cells: usize) -> 
     standard_normal(&format!("{seed}|{day}|{member}"), cells)
 }
 
-/// `count` standard normal numbers that depend on `key` alone: SHA-256 of its text keys a ChaCha20 stream; Box-Muller in
+/// `count` standard normal numbers that depend on `key` alone: SHA-256 of its text keys a `ChaCha20` stream; Box-Muller in
 /// f64, cosine then sine.
 #[must_use]
 pub fn standard_normal(key: &str, count: usize) -> Vec<f32> {

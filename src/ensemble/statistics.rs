@@ -137,8 +137,10 @@ mod tests {
             for cell in 0..210 {
                 let at = |k: usize| found.values_m[k][[cell / 3, cell % 3]];
                 let values: Vec<f32> = members.iter().map(|member| member[cell]).collect();
-                prop_assert_eq!(at(0), values.iter().copied().fold(f32::MAX, f32::min));
-                prop_assert_eq!(at(2), values.iter().copied().fold(f32::MIN, f32::max));
+                let lowest = values.iter().copied().fold(f32::MAX, f32::min);
+                prop_assert_eq!(at(0).to_bits(), lowest.to_bits());
+                let highest = values.iter().copied().fold(f32::MIN, f32::max);
+                prop_assert_eq!(at(2).to_bits(), highest.to_bits());
                 prop_assert!(at(0) <= at(1) && at(1) <= at(2));
             }
         }

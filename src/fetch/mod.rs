@@ -1,10 +1,10 @@
 //! Fetching: moves bytes and knows no product. So far from one place: a plain folder.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use crate::sys;
 
 /// What can go wrong while files are looked for or read.
 #[derive(Debug, thiserror::Error)]
@@ -66,17 +66,7 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>, FetchError> {
 /// # Errors
 /// [`FetchError::File`] when it cannot be read.
 pub fn sha256(path: &Path) -> Result<String, FetchError> {
-    let refuse = |source| FetchError::File { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(refuse)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(refuse)? {
-            0 => break,
-            length => digest.update(&buffer[..length]),
-        }
-    }
-    Ok(digest.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    sys::sha256_of_file(path).map_err(|source| FetchError::File { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{GridError, GridSpec};
+use super::{GridError, GridSpec, LonLat};
 use crate::sys;
 
 /// Radius of the sphere that distances are measured on, km.
@@ -45,7 +45,8 @@ pub struct Weights {
     starts: Vec<u32>,
     /// Flat index of each neighbour on the source grid.
     sources: Vec<u32>,
-    weights: Vec<f32>,
+    /// The weight of each neighbour.
+    values: Vec<f32>,
 }
 
 impl Weights {
@@ -60,7 +61,7 @@ impl Weights {
         kernel: Kernel,
     ) -> Result<Self, GridError> {
         let source_vectors = match kernel {
-            Kernel::Gaussian { .. } => source.lonlat()?.mapv(|point| point.unit_vector()),
+            Kernel::Gaussian { .. } => source.lonlat()?.mapv(LonLat::unit_vector),
             Kernel::Bilinear => Array2::from_elem((0, 0), [0.0; 3]),
         };
         let rows = (0..target.rows)
@@ -97,13 +98,13 @@ impl Weights {
             targets: Vec::with_capacity(rows.iter().map(|row| row.targets.len()).sum()),
             starts: vec![0],
             sources: Vec::with_capacity(rows.iter().map(|row| row.sources.len()).sum()),
-            weights: Vec::with_capacity(rows.iter().map(|row| row.weights.len()).sum()),
+            values: Vec::with_capacity(rows.iter().map(|row| row.weights.len()).sum()),
         };
         let mut end = 0;
         for row in rows {
             joined.targets.extend(row.targets);
             joined.sources.extend(row.sources);
-            joined.weights.extend(row.weights);
+            joined.values.extend(row.weights);
             for length in row.lengths {
                 end += length;
                 joined.starts.push(end);
@@ -128,7 +129,7 @@ impl Weights {
                 let neighbours = self.starts[target] as usize..self.starts[target + 1] as usize;
                 let (mut sum, mut valid, mut all) = (0.0_f64, 0.0_f64, 0.0_f64);
                 for (&source, &weight) in
-                    self.sources[neighbours.clone()].iter().zip(&self.weights[neighbours])
+                    self.sources[neighbours.clone()].iter().zip(&self.values[neighbours])
                 {
                     let (value, weight) = (flat[source as usize], f64::from(weight));
                     all += weight;
@@ -158,7 +159,7 @@ impl Weights {
         for numbers in [&self.targets, &self.starts, &self.sources] {
             bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         }
-        bytes.extend(self.weights.iter().flat_map(|weight| weight.to_le_bytes()));
+        bytes.extend(self.values.iter().flat_map(|weight| weight.to_le_bytes()));
         let digest = Sha256::digest(&bytes);
         bytes.extend_from_slice(&digest);
         bytes
@@ -188,7 +189,7 @@ impl Weights {
             targets: take(targets),
             starts: take(targets + 1),
             sources: take(entries),
-            weights: take(entries).into_iter().map(f32::from_bits).collect(),
+            values: take(entries).into_iter().map(f32::from_bits).collect(),
         })
     }
 }
@@ -294,7 +295,7 @@ impl RemapCache {
             match Weights::from_bytes(&bytes) {
                 Some(weights) => return Ok(weights),
                 None => {
-                    tracing::warn!(path = %path.display(), "stored remap weights are damaged; building them again")
+                    tracing::warn!(path = %path.display(), "stored remap weights are damaged; building them again");
                 }
             }
         }
@@ -308,10 +309,10 @@ impl RemapCache {
 
 /// Everything that the weights depend on, as one hexadecimal number.
 fn fingerprint(source: &GridSpec, target: &GridSpec, wanted: &Array2<bool>, kernel: Kernel) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(format!("{source:?}|{target:?}|{kernel:?}"));
-    hasher.update(wanted.iter().map(|&cell| u8::from(cell)).collect::<Vec<u8>>());
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let cells = wanted.iter().map(|&cell| u8::from(cell));
+    let mut text = format!("{source:?}|{target:?}|{kernel:?}|").into_bytes();
+    text.extend(cells);
+    sys::sha256(text)
 }
 
 #[cfg(test)]
@@ -349,7 +350,7 @@ mod tests {
         let centre = weights.starts[4] as usize..weights.starts[5] as usize;
         // Map scale is 0.97 at the pole: cells of 10 km are 10.3 km apart there, so two steps along an axis are out of reach.
         assert_eq!(weights.sources[centre.clone()].len(), 9);
-        let nearest = weights.weights[centre].iter().copied().fold(0.0, f32::max);
+        let nearest = weights.values[centre].iter().copied().fold(0.0, f32::max);
         assert_abs_diff_eq!(nearest, 1.0, epsilon = 1e-6);
     }
 
@@ -363,7 +364,8 @@ mod tests {
         let mut values = Array2::from_elem((9, 9), f32::NAN);
         values[[4, 4]] = 1.0;
         let out = weights.apply(values.view());
-        assert!(out[[1, 0]] == 1.0, "seven tenths of the weight is on the centre");
+        // Seven tenths of the weight are on the centre.
+        assert_abs_diff_eq!(out[[1, 0]], 1.0, epsilon = 1e-6);
         assert!(out[[0, 0]].is_nan(), "only 0.49 of the weight is on the centre");
     }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::{ModelError, Network, NetworkConfiguration, Placement, Schedule};
@@ -140,7 +139,7 @@ impl Checkpoint {
             network.use_bfloat16();
         }
         network.use_channels_last();
-        Ok(Self { network, info, sha256: hexadecimal(&Sha256::digest(&bytes)) })
+        Ok(Self { network, info, sha256: sys::sha256(&bytes) })
     }
 
     /// Writes a checkpoint through a temporary file.
@@ -221,8 +220,4 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
     [Kind::Float, Kind::Double, Kind::BFloat16, Kind::Int64]
         .into_iter()
         .find(|&kind| dtype_of(kind) == Some(dtype))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

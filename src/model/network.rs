@@ -335,7 +335,6 @@ fn pad_sides(field: &Tensor, multiple: i64) -> Result<Tensor, tch::TchError> {
 }
 
 /// The same tensor with its channels innermost in memory.
-#[must_use]
 pub fn channels_last(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }

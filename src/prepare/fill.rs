@@ -283,7 +283,7 @@ mod tests {
                     let nearest = (0..63).filter(|&cell| data[cell])
                         .map(|cell| ((cell / 9) as f64 - r as f64).hypot((cell % 9) as f64 - c as f64))
                         .fold(f64::INFINITY, f64::min);
-                    prop_assert!(found[9 * r + c] == nearest || (found[9 * r + c] - nearest).abs() < 1e-9);
+                    prop_assert!(found[9 * r + c].total_cmp(&nearest).is_eq() || (found[9 * r + c] - nearest).abs() < 1e-9);
                 }
             }
         }

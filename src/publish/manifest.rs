@@ -1,14 +1,14 @@
 //! The manifest: what lies in a revision's folder and where it comes from.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::progress::StageTiming;
+use crate::sys;
 use crate::time::ProductDay;
 
 use super::names::MANIFEST;
@@ -104,7 +104,7 @@ pub(super) fn write(
         serde_json::to_string_pretty(manifest)
             .map_err(|error| PublishError::File { path: path.clone(), source: error.into() })
     };
-    manifest.manifest_sha256 = hexadecimal(&Sha256::digest(text(&manifest)?));
+    manifest.manifest_sha256 = sys::sha256(text(&manifest)?);
     fs::write(&path, text(&manifest)?).map_err(|source| PublishError::File { path: path.clone(), source })?;
     Ok(manifest)
 }
@@ -121,7 +121,7 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
         serde_json::from_str(&text).map_err(|source| ManifestError::Shape { path: path.clone(), source })?;
     // The manifest's own digest comes first in the file, so that the first occurrence is the one to leave out.
     let without = text.replacen(&manifest.manifest_sha256, "", 1);
-    if hexadecimal(&Sha256::digest(without)) == manifest.manifest_sha256 {
+    if sys::sha256(without) == manifest.manifest_sha256 {
         Ok(manifest)
     } else {
         Err(ManifestError::Changed { path })
@@ -130,18 +130,8 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
 
 /// The record of one file, read as a stream.
 pub(super) fn record(path: &Path) -> io::Result<FileRecord> {
-    let mut file = File::open(path)?;
-    let (mut hasher, mut bytes, mut part) = (Sha256::new(), 0, vec![0; 1 << 16]);
-    loop {
-        let length = file.read(&mut part)?;
-        if length == 0 {
-            break;
-        }
-        hasher.update(&part[..length]);
-        bytes += length as u64;
-    }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(FileRecord { name, bytes, sha256: hexadecimal(&hasher.finalize()) })
+    Ok(FileRecord { name, bytes: fs::metadata(path)?.len(), sha256: sys::sha256_of_file(path)? })
 }
 
 /// The names in a folder other than the manifest, in order.
@@ -164,8 +154,4 @@ fn records(folder: &Path) -> Result<Vec<FileRecord>, PublishError> {
             record(&path).map_err(|source| failed(&path, source))
         })
         .collect()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -1,10 +1,12 @@
 //! What the operating system and foreign libraries must be asked for: the only `unsafe` of the crate, and files that are whole
 //! or not there.
 
+mod digest;
 mod files;
 
 use std::ffi::c_int;
 
+pub use digest::{sha256, sha256_of_file};
 pub use files::{replace_file, sync_folder};
 
 /// Keeps freed memory in the process. Large tensors come and go with every layer of the network, and the default of glibc

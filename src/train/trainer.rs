@@ -163,7 +163,7 @@ pub fn train(
         if last || step % options.save_every == 0 {
             training.save(&state, options, step)?;
         }
-        let seconds = (clock.monotonic() - begin).as_secs_f64();
+        let seconds = clock.monotonic().saturating_sub(begin).as_secs_f64();
         bar.step();
         bar.say(format!("loss {loss:.4}, {:.2} steps/s", (step - began_at) as f64 / seconds));
     }
