@@ -1,17 +1,14 @@
 //! `nilas model`: what a checkpoint is, and its network and sampler on plain tensors.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use tch::{Device, Tensor};
 
 use super::failure::Failure;
 use super::print;
 use crate::config::{DeviceChoice, Precision};
 use crate::model::{
-    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, NoisePredictor, Placement, ddim,
-    read_tensors, select_device, write_tensors,
+    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, select_device,
 };
 
 /// Looks at a checkpoint, or runs it on tensors in safetensors files.
@@ -59,25 +56,16 @@ pub(super) struct Tensors {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments {
         Arguments::Info { checkpoint } => info(checkpoint),
-        Arguments::Apply(tensors) => tensors.run("noise", |checkpoint, inputs| {
-            let variance =
-                inputs.get("noise_variance")?.to_kind(tch::Kind::Double).reshape([-1]).double_value(&[0]);
-            checkpoint
-                .network
-                .predict(&inputs.get("z")?, &inputs.get("context")?, variance)
-                .map_err(Failure::from)
-        }),
-        Arguments::Sample { tensors, steps } => tensors.run("anomaly", |checkpoint, inputs| {
-            let (noise, context) = (inputs.get("noise")?, inputs.get("context")?);
-            ddim(&checkpoint.network, checkpoint.info.schedule, &noise, &context, *steps, || {})
-                .map_err(Failure::from)
-        }),
+        Arguments::Apply(tensors) => tensors.run(Checkpoint::apply_file),
+        Arguments::Sample { tensors, steps } => {
+            tensors.run(|checkpoint, input, out| checkpoint.sample_file(input, out, *steps))
+        }
     }
 }
 
 fn info(name: &str) -> Result<(), Failure> {
     let (network, info) = if let Some(configuration) = NetworkConfiguration::named(name) {
-        (Network::new(&configuration, Device::Cpu), None)
+        (Network::new(&configuration, Placement::CPU.device), None)
     } else {
         let checkpoint = Checkpoint::load(Path::new(name), Placement::CPU)?;
         (checkpoint.network, Some((checkpoint.info, checkpoint.sha256)))
@@ -113,34 +101,14 @@ fn describe(info: &CheckpointInfo, sha256: &str) {
     print(format_args!("validation    noise loss {:.4}", training.validation_noise_loss));
 }
 
-/// The tensors of an input file.
-struct Inputs<'a> {
-    path: &'a Path,
-    tensors: BTreeMap<String, Tensor>,
-    device: Device,
-}
-
-impl Inputs<'_> {
-    fn get(&self, name: &str) -> Result<Tensor, ModelError> {
-        let missing = || ModelError::Tensors {
-            path: self.path.to_owned(),
-            reason: format!("it holds no tensor `{name}`"),
-        };
-        self.tensors.get(name).map(|tensor| tensor.to_device(self.device)).ok_or_else(missing)
-    }
-}
-
 impl Tensors {
     fn run(
         &self,
-        output: &str,
-        work: impl FnOnce(&Checkpoint, &Inputs<'_>) -> Result<Tensor, Failure>,
+        work: impl FnOnce(&Checkpoint, &Path, &Path) -> Result<(), ModelError>,
     ) -> Result<(), Failure> {
         let device = select_device(self.device, self.threads)?;
         let checkpoint = Checkpoint::load(&self.checkpoint, Placement { device, precision: self.precision })?;
-        let inputs = Inputs { path: &self.input, tensors: read_tensors(&self.input)?, device };
-        let result = tch::no_grad(|| work(&checkpoint, &inputs))?;
-        write_tensors(&self.out, &[(output.to_owned(), result)], None)?;
+        work(&checkpoint, &self.input, &self.out)?;
         print(self.out.display());
         Ok(())
     }

@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::{ModelError, Network, NetworkConfiguration, Placement, Schedule};
+use super::{ModelError, Network, NetworkConfiguration, NoisePredictor, Placement, Schedule, ddim};
 use crate::config::Precision;
 use crate::sys;
 
@@ -140,6 +140,40 @@ impl Checkpoint {
         }
         network.use_channels_last();
         Ok(Self { network, info, sha256: sys::sha256(&bytes) })
+    }
+
+    /// The noise that the network sees: reads `z` `[n, 1, h, w]`, `context` `[n, 4, h, w]` and `noise_variance` (one number) from
+    /// `input`, writes `noise` to `out`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when a file or tensor is not there, or the network fails.
+    pub fn apply_file(&self, input: &Path, out: &Path) -> Result<(), ModelError> {
+        let tensors = self.read_inputs(input, ["z", "context", "noise_variance"])?;
+        let [noisy, context, variance] = &tensors;
+        let variance = variance.to_kind(Kind::Double).reshape([-1]).double_value(&[0]);
+        let noise = tch::no_grad(|| self.network.predict(noisy, context, variance))?;
+        write_tensors(out, &[("noise".into(), noise)], None)
+    }
+
+    /// Samples: reads `noise` `[n, 1, h, w]` and `context` `[n, 4, h, w]` from `input`, writes `anomaly`, in units of the
+    /// target's scale, to `out`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when a file or tensor is not there, or the network fails.
+    pub fn sample_file(&self, input: &Path, out: &Path, steps: usize) -> Result<(), ModelError> {
+        let [noise, context] = &self.read_inputs(input, ["noise", "context"])?;
+        let anomaly = tch::no_grad(|| ddim(&self.network, self.info.schedule, noise, context, steps, || {}))?;
+        write_tensors(out, &[("anomaly".into(), anomaly)], None)
+    }
+
+    /// The named tensors of a file, on the network's device.
+    fn read_inputs<const N: usize>(&self, path: &Path, names: [&str; N]) -> Result<[Tensor; N], ModelError> {
+        let tensors = read_tensors(path)?;
+        if let Some(missing) = names.iter().find(|name| !tensors.contains_key(**name)) {
+            let reason = format!("it holds no tensor `{missing}`");
+            return Err(ModelError::Tensors { path: path.to_owned(), reason });
+        }
+        Ok(names.map(|name| tensors[name].to_device(self.network.device())))
     }
 
     /// Writes a checkpoint through a temporary file.
