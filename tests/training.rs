@@ -1,0 +1,313 @@
+//! The programs for training: a training that was killed goes on as if nothing had happened, and `nilas model` computes what
+//! the library computes.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at once")]
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nilas::model::{Checkpoint, NoisePredictor, Placement, ddim, read_tensors, write_tensors};
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_nilas-train");
+/// Steps of the training that is killed: enough that a kill lands between the first saved state and the end.
+const STEPS: u64 = 48;
+/// Steps between two lines of the log.
+const VALIDATE_EVERY: u64 = 8;
+/// Steps between two savings; not those between two lines of the log, so that the log gets ahead of the state.
+const SAVE_EVERY: u64 = 7;
+/// Kills that may come too late before the test gives up.
+const TRIES: usize = 5;
+const KILLED: i32 = 9;
+
+/// A folder with a small archive, and the trainings made of it.
+struct Workshop(TempDir);
+
+impl Workshop {
+    fn new() -> Self {
+        let workshop = Self(tempfile::tempdir().unwrap());
+        let archive = workshop.path("archive");
+        let output = run(Command::new(PROGRAM)
+            .args(["synth", "--days", "4", "--size", "64", "--seed", "2", "--out"])
+            .arg(archive));
+        assert_success(&output);
+        workshop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The command that trains a very small network into folder `out`, with some options changed or added.
+    fn train(&self, out: &str, steps: u64, changed: &[(&str, &str)]) -> Command {
+        let (steps, save_every, validate_every) =
+            (steps.to_string(), SAVE_EVERY.to_string(), VALIDATE_EVERY.to_string());
+        let usual = [
+            ("--widths", "4,6,8"),
+            ("--block-depth", "1"),
+            ("--batch", "2"),
+            ("--window", "32"),
+            ("--steps", &steps),
+            ("--save-every", &save_every),
+            ("--validate-every", &validate_every),
+            ("--device", "cpu"),
+            ("--threads", "1"),
+        ];
+        let mut command = Command::new(PROGRAM);
+        command.arg("train").arg("--archive").arg(self.path("archive")).arg("--out").arg(self.path(out));
+        // An option that is given twice is refused for that alone.
+        let kept = usual.iter().filter(|(name, _)| !changed.iter().any(|(other, _)| other == name));
+        for (name, value) in kept.chain(changed) {
+            command.args([name, value]);
+        }
+        command
+    }
+
+    /// A checkpoint of two steps.
+    fn checkpoint(&self) -> PathBuf {
+        assert_success(&run(&mut self.train("small", 2, &[])));
+        self.path("small/nilas.safetensors")
+    }
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn assert_success(output: &Output) {
+    assert!(output.status.success(), "{}: {}", output.status, stderr(output));
+}
+
+/// The step of the state in a folder; none while there is no state.
+fn saved_step(folder: &Path) -> Option<u64> {
+    let state = folder.join("state.safetensors");
+    state.exists().then(|| read_tensors(&state).unwrap()["step"].int64_value(&[0]) as u64)
+}
+
+/// The steps that the log in a folder tells of.
+fn logged_steps(folder: &Path) -> Vec<u64> {
+    let log = fs::read_to_string(folder.join("log.csv")).unwrap_or_default();
+    log.lines().skip(1).filter_map(|line| line.split(',').next()?.parse().ok()).collect()
+}
+
+/// Whether a state is saved and the log is already beyond it, so that going on must undo a part of the log.
+fn log_is_ahead(folder: &Path) -> bool {
+    saved_step(folder).is_some_and(|saved| logged_steps(folder).last().is_some_and(|logged| *logged > saved))
+}
+
+/// Starts a training in a new folder and kills it between two savings; gives its folder and the step that was saved.
+fn killed_in_the_middle(workshop: &Workshop) -> (String, u64) {
+    for number in 0..TRIES {
+        let out = format!("killed-{number}");
+        let folder = workshop.path(&out);
+        let mut child =
+            workshop.train(&out, STEPS, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let ready = (0..30_000).any(|_| {
+            thread::sleep(Duration::from_millis(2));
+            log_is_ahead(&folder) || child.try_wait().unwrap().is_some()
+        });
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert!(ready, "the training came neither to its second saving nor to its end");
+        if status.signal() == Some(KILLED) && log_is_ahead(&folder) {
+            return (out, saved_step(&folder).unwrap());
+        }
+    }
+    panic!("{TRIES} trainings could not be killed between two savings");
+}
+
+#[test]
+fn a_killed_training_goes_on_to_the_same_bits() {
+    let workshop = Workshop::new();
+    assert_success(&run(&mut workshop.train("whole", STEPS, &[])));
+    let (out, step) = killed_in_the_middle(&workshop);
+    assert!(!workshop.path(&out).join("nilas.safetensors").exists(), "the killed training has a result");
+
+    let resumed = run(&mut workshop.train(&out, STEPS, &[]));
+    assert_success(&resumed);
+    let said = stdout(&resumed);
+    assert!(
+        said.contains(&format!("{STEPS} (this run began at {step})")),
+        "state of step {step}, but: {said}"
+    );
+    for file in ["nilas.safetensors", "log.csv", "state.safetensors"] {
+        let read = |out: &str| fs::read(workshop.path(out).join(file)).unwrap();
+        assert!(read("whole") == read(&out), "{file} differs after a kill behind step {step}");
+    }
+    let expected: Vec<_> = (1..=STEPS / VALIDATE_EVERY).map(|number| VALIDATE_EVERY * number).collect();
+    assert_eq!(logged_steps(&workshop.path("whole")), expected);
+}
+
+#[test]
+fn other_options_are_refused_by_name_and_change_nothing() {
+    let workshop = Workshop::new();
+    let checkpoint = workshop.checkpoint();
+    let folder = checkpoint.parent().unwrap();
+    let contents = || {
+        ["nilas.safetensors", "state.safetensors", "log.csv"].map(|file| fs::read(folder.join(file)).unwrap())
+    };
+    let before = contents();
+    for (option, value) in [("--learning-rate", "0.01"), ("--seed", "8"), ("--drop-deformation", "0.5")] {
+        let refused = run(&mut workshop.train("small", 2, &[(option, value)]));
+        assert_eq!(refused.status.code(), Some(2), "{option}");
+        let said = stderr(&refused);
+        assert!(
+            said.replace('_', "-").contains(option.trim_start_matches('-')),
+            "{option} is not named in: {said}"
+        );
+        assert!(said.contains("state.safetensors"), "{said}");
+        assert!(contents() == before, "{option}: something was written");
+    }
+}
+
+#[test]
+fn options_that_make_no_sense_end_with_2() {
+    let workshop = Workshop::new();
+    let wrong = [
+        ("--widths", "4"),
+        ("--window", "4"),
+        ("--batch", "0"),
+        ("--network", "huge"),
+        ("--max-signal-rate", "1.5"),
+        ("--min-signal-rate", "0.99"),
+    ];
+    for (option, value) in wrong {
+        let refused = run(&mut workshop.train("wrong", 2, &[(option, value)]));
+        assert_eq!(refused.status.code(), Some(2), "{option} {value}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains(option), "{option} {value}: {}", stderr(&refused));
+    }
+    assert!(!workshop.path("wrong").exists());
+}
+
+#[test]
+fn info_says_what_the_checkpoint_is() {
+    let workshop = Workshop::new();
+    let checkpoint = workshop.checkpoint();
+    let output = run(Command::new(PROGRAM).args(["model", "info"]).arg(&checkpoint));
+    assert_success(&output);
+    let said = stdout(&output);
+    let fact = |name: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in: {said}")).trim().to_owned()
+    };
+    let is_buffer = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+    let tensors = read_tensors(&checkpoint).unwrap();
+    let count: usize =
+        tensors.iter().filter(|(name, _)| !is_buffer(name)).map(|(_, tensor)| tensor.numel()).sum();
+    let sha256 = Sha256::digest(fs::read(&checkpoint).unwrap());
+    let sha256: Vec<_> = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(fact("parameters"), count.to_string());
+    assert_eq!(fact("sha256"), sha256.concat());
+    assert_eq!(fact("widths"), "[4, 6, 8]");
+    assert_eq!(fact("block depth"), "1");
+    assert_eq!(fact("name"), "nilas");
+    assert_eq!(fact("thickness"), "effective");
+    assert_eq!(fact("signal rates"), "0.95 to 0.02");
+    assert_eq!(fact("training"), "2 steps of 2 windows of 32 x 32 on cpu");
+    assert!(fact("data").contains("SYNTHETIC") && fact("data").contains("seed 2"), "{said}");
+}
+
+#[test]
+fn info_knows_the_built_in_sizes() {
+    let counts = ["small", "reference"].map(|name| {
+        let output = run(Command::new(PROGRAM).args(["model", "info", name]));
+        assert_success(&output);
+        let said = stdout(&output);
+        said.lines().find_map(|line| line.strip_prefix("parameters")).unwrap().trim().parse::<u64>().unwrap()
+    });
+    assert!(0 < counts[0] && counts[0] < counts[1], "{counts:?}");
+}
+
+/// Two samples of 32 x 32 cells of anything.
+fn tensors(channels: i64, phase: f64) -> Tensor {
+    let size = [2, channels, 32, 32];
+    let angles = Tensor::arange(size.iter().product::<i64>(), (Kind::Double, Device::Cpu)) * 0.37 + phase;
+    angles.sin().to_kind(Kind::Float).reshape(size)
+}
+
+fn model(verb: &str, checkpoint: &Path, input: &Path, out: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["model", verb]).arg(checkpoint).arg("--in").arg(input).arg("--out").arg(out);
+    command.args(["--device", "cpu", "--threads", "1"]);
+    command
+}
+
+fn assert_same_bits(file: &Path, name: &str, expected: &Tensor) {
+    let found = read_tensors(file).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [name]);
+    assert_eq!(found[name].size(), expected.size());
+    assert!(found[name].equal(&expected.contiguous()), "{name} is not what the library computes");
+    assert!(bool::try_from(found[name].isfinite().all()).unwrap());
+}
+
+#[test]
+fn apply_and_sample_give_what_the_library_gives() {
+    let workshop = Workshop::new();
+    let path = workshop.checkpoint();
+    let (field, context) = (tensors(1, 0.0), tensors(4, 1.0));
+    // As many threads as the program is given: sums are then made in the same order.
+    tch::set_num_threads(1);
+    let checkpoint = Checkpoint::load(&path, Placement::CPU).unwrap();
+    let apply = |variance| tch::no_grad(|| checkpoint.network.predict(&field, &context, variance).unwrap());
+    let sample = |steps| {
+        let schedule = checkpoint.info.schedule;
+        tch::no_grad(|| ddim(&checkpoint.network, schedule, &field, &context, steps, || {}).unwrap())
+    };
+    // Results that do not depend on what is varied would agree whatever the program did with it.
+    assert!(!apply(0.3).equal(&apply(0.6)));
+    assert!(!sample(3).equal(&sample(4)));
+
+    let (input, out) = (workshop.path("in.safetensors"), workshop.path("out.safetensors"));
+    let variance = Tensor::from_slice(&[0.3_f64]);
+    let given = [("z", &field), ("noise", &field), ("context", &context), ("noise_variance", &variance)];
+    let given = given.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()));
+    write_tensors(&input, &given, None).unwrap();
+    assert_success(&run(&mut model("apply", &path, &input, &out)));
+    assert_same_bits(&out, "noise", &apply(0.3));
+    assert_success(&run(model("sample", &path, &input, &out).args(["--steps", "3"])));
+    assert_same_bits(&out, "anomaly", &sample(3));
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let workshop = Workshop::new();
+    let checkpoint = workshop.checkpoint();
+    let (input, out) = (workshop.path("in.safetensors"), workshop.path("out.safetensors"));
+    let given = [
+        ("z", tensors(1, 0.0)),
+        ("noise", tensors(1, 0.0)),
+        ("context", tensors(4, 1.0)),
+        ("noise_variance", Tensor::from_slice(&[0.3_f32])),
+    ];
+    let cases = [
+        ("apply", "z"),
+        ("apply", "context"),
+        ("apply", "noise_variance"),
+        ("sample", "context"),
+        ("sample", "noise"),
+    ];
+    for (verb, missing) in cases {
+        let rest = given.iter().filter(|(name, _)| *name != missing);
+        let rest: Vec<_> = rest.map(|(name, tensor)| ((*name).to_owned(), tensor.shallow_clone())).collect();
+        write_tensors(&input, &rest, None).unwrap();
+        let refused = run(&mut model(verb, &checkpoint, &input, &out));
+        assert_eq!(refused.status.code(), Some(1), "{verb} without {missing}");
+        let said = stderr(&refused);
+        assert!(said.contains(&format!("`{missing}`")) && said.contains("in.safetensors"), "{verb}: {said}");
+        assert!(!out.exists(), "{verb} without {missing} wrote a result");
+    }
+}
