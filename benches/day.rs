@@ -19,7 +19,10 @@ fn square(cell_km: f64) -> Arc<GridSpec> {
     let half_m = 500.0 * cell_km * (size as f64 - 1.0);
     Arc::new(GridSpec {
         name: format!("square-{cell_km}"),
-        projection: Projection::parse("+proj=stere +lat_0=90 +lat_ts=60 +lon_0=-45 +a=6378273 +b=6356889.4489").unwrap(),
+        projection: Projection::parse(
+            "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=-45 +a=6378273 +b=6356889.4489",
+        )
+        .unwrap(),
         rows: size,
         columns: size,
         cell_size_m: 1000.0 * cell_km,
@@ -30,7 +33,9 @@ fn square(cell_km: f64) -> Arc<GridSpec> {
 
 fn field(cell_km: f64, value: impl Fn(f64, f64) -> f32) -> Field {
     let grid = square(cell_km);
-    let values = Array2::from_shape_fn(grid.shape(), |(row, column)| value(grid.x_m(column) / 1e6, grid.y_m(row) / 1e6));
+    let values = Array2::from_shape_fn(grid.shape(), |(row, column)| {
+        value(grid.x_m(column) / 1e6, grid.y_m(row) / 1e6)
+    });
     Field::new(grid, values).unwrap()
 }
 
@@ -39,11 +44,13 @@ fn benchmarks(criterion: &mut Criterion) {
     let concentration = field(10.0, |_, _| 0.95);
     let thickness = field(25.0, |x, y| 2.0 + (3.0 * x).sin() as f32 * (3.0 * y).cos() as f32);
     let hole = |x: f64, y: f64| x.hypot(y) < 0.15;
-    let displacement = field(62.5, |x, y| if hole(x, y) { f32::NAN } else { (20.0 * (4.0 * x).sin()) as f32 });
+    let displacement =
+        field(62.5, |x, y| if hole(x, y) { f32::NAN } else { (20.0 * (4.0 * x).sin()) as f32 });
     let still = field(62.5, |x, y| if hole(x, y) { f32::NAN } else { 0.0 });
     let days = field(62.5, |_, _| 2.0);
     let weights = |from: &Field, scale_km: f64, radius_km: f64| {
-        Weights::build(from.grid(), &grid.spec, &grid.sea(), Kernel::Gaussian { scale_km, radius_km }).unwrap()
+        Weights::build(from.grid(), &grid.spec, &grid.sea(), Kernel::Gaussian { scale_km, radius_km })
+            .unwrap()
     };
     let remaps = Remaps {
         concentration: weights(&concentration, 10.0, 20.0),
@@ -57,14 +64,19 @@ fn benchmarks(criterion: &mut Criterion) {
         displacement_y_km: &still,
         drift_days: &days,
     };
-    criterion.bench_function("remap: build weights from 25 km", |bench| bench.iter(|| weights(&thickness, 30.0, 60.0)));
+    criterion.bench_function("remap: build weights from 25 km", |bench| {
+        bench.iter(|| weights(&thickness, 30.0, 60.0))
+    });
     criterion.bench_function("remap: apply weights from 25 km", |bench| {
         bench.iter(|| remaps.thickness.apply(thickness.values().view()));
     });
-    criterion.bench_function("prepare: a whole day", |bench| bench.iter(|| prepare(fields, &remaps, &grid, Some(150.0))));
+    criterion.bench_function("prepare: a whole day", |bench| {
+        bench.iter(|| prepare(fields, &remaps, &grid, Some(150.0)))
+    });
 
     let day = "2022-04-15".parse().unwrap();
-    criterion.bench_function("noise: one member", |bench| bench.iter(|| member_noise(1, day, 0, SIDE * SIDE)));
+    criterion
+        .bench_function("noise: one member", |bench| bench.iter(|| member_noise(1, day, 0, SIDE * SIDE)));
     let mut store = InMemory::default();
     for member in 0..30 {
         let noise = member_noise(1, day, member, SIDE * SIDE);

@@ -35,7 +35,7 @@ const CRATES: [(&[&str], &[&str]); 6] = [
     (&["netcdf"], &["source", "publish", "archive", "sys"]),
     (&["gdal"], &["publish", "sys"]),
     (&["netcdf_sys", "hdf5_metno_sys", "gdal_sys", "libloading"], &["sys"]),
-    (&["tch"], &["model", "ensemble", "train", "cli"]),
+    (&["tch"], &["model", "ensemble", "train"]),
     (&["torch_sys"], &[]),
     (&["rusqlite"], &["ledger"]),
 ];

@@ -128,7 +128,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantiles_rise_and_stay_between_the_members(members in prop::collection::vec(prop::collection::vec(0.0_f32..9.0, 3 * 70), 2..6)) {
+        fn quantiles_rise_and_stay_between_the_members(
+            members in prop::collection::vec(prop::collection::vec(0.0_f32..9.0, 3 * 70), 2..6)
+        ) {
             let mut store = InMemory::default();
             for member in &members {
                 store.append(Array2::from_shape_vec((70, 3), member.clone()).unwrap().view()).unwrap();

@@ -19,7 +19,8 @@ pub(super) struct Holes {
 }
 
 impl Holes {
-    /// Finds the holes of `values` that have data at most `reach` cells away. Groups of cells that touch no data are no holes: nothing could be filled in there.
+    /// Finds the holes of `values` that have data at most `reach` cells away.
+    /// Groups of cells that touch no data are no holes: nothing could be filled in there.
     pub(super) fn find(values: &Array2<f32>, ice: &Array2<bool>, reach: f64) -> Self {
         let (rows, columns) = values.dim();
         let flat: Vec<f32> = values.iter().copied().collect();
