@@ -61,7 +61,7 @@ impl From<ConfigError> for Failure {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
-            ModelError::Torch { .. } => Self::other(error),
+            ModelError::Torch { .. } | ModelError::Tensors { .. } => Self::other(error),
             _ => Self::Usage(error.to_string()),
         }
     }

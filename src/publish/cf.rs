@@ -122,6 +122,23 @@ pub(super) fn flag_variable(coordinates: &'static str) -> Variable {
     Variable { name: "status_flag".into(), dimensions: &["y", "x"], kind: Kind::Flags, attributes }
 }
 
+/// The scalar `time`, noon of the day.
+pub(super) fn time_variable() -> Variable {
+    Variable {
+        name: "time".into(),
+        dimensions: &[],
+        kind: Kind::Double,
+        attributes: vec![
+            ("standard_name", "time".into()),
+            ("long_name", "noon of the day that the file is for".into()),
+            ("units", "seconds since 1970-01-01 00:00:00".into()),
+            ("calendar", "standard".into()),
+            ("units_metadata", "leap_seconds: none".into()),
+            ("axis", "T".into()),
+        ],
+    }
+}
+
 /// Values as they stand in a file: the fill value for NaN, rounded where asked for.
 pub(super) fn outside<'a>(values: impl IntoIterator<Item = &'a f32>, rounded: bool) -> Vec<f32> {
     let round =

@@ -10,7 +10,7 @@ use crate::prepare::Prepared;
 use crate::time::ProductDay;
 
 use super::attributes;
-use super::cf::{CfFile, Kind, Layer, MEASUREMENT, QUALITY, Variable, flag_variable, on_grid};
+use super::cf::{CfFile, Kind, Layer, MEASUREMENT, QUALITY, Variable, flag_variable, on_grid, time_variable};
 use super::geography::Geography;
 use super::netcdf::ice_state_layers;
 use super::{InputRecord, PublishError, seconds_since_1970};
@@ -70,22 +70,6 @@ fn define(
     attributes::of_features(features, &stem, &geography.lonlat)
         .into_iter()
         .try_for_each(|(name, value)| file.attribute(name, value))
-}
-
-fn time_variable() -> Variable {
-    Variable {
-        name: "time".into(),
-        dimensions: &[],
-        kind: Kind::Double,
-        attributes: vec![
-            ("standard_name", "time".into()),
-            ("long_name", "noon of the day".into()),
-            ("units", "seconds since 1970-01-01 00:00:00".into()),
-            ("calendar", "standard".into()),
-            ("units_metadata", "leap_seconds: none".into()),
-            ("axis", "T".into()),
-        ],
-    }
 }
 
 fn mask_variable() -> Variable {

@@ -9,6 +9,7 @@ use crate::prepare::flag;
 use super::attributes;
 use super::cf::{
     CfFile, Kind, Layer, MEASUREMENT, MODEL_RESULT, Variable, flag_variable, on_grid, outside, rounding_note,
+    time_variable,
 };
 use super::geography::Geography;
 use super::{Product, PublishError, Status, seconds_since_1970};
@@ -48,28 +49,13 @@ fn define(
     file.dimension("realization", product.members.len())?;
     file.dimension("nv", 2)?;
     geography.define(file)?;
-    let fixed = [time_variable(), time_bounds_variable(), realization_variable(), members_variable()];
+    let mut time = time_variable();
+    time.attributes.push(("bounds", "time_bnds".into()));
+    let fixed = [time, time_bounds_variable(), realization_variable(), members_variable()];
     for variable in fixed.into_iter().chain([flag_variable(COORDINATES)]).chain(age_variables(product)) {
         file.define(&variable)?;
     }
     layers.iter().try_for_each(|layer| file.define(&layer.variable(COORDINATES)))
-}
-
-fn time_variable() -> Variable {
-    Variable {
-        name: "time".into(),
-        dimensions: &[],
-        kind: Kind::Double,
-        attributes: vec![
-            ("standard_name", "time".into()),
-            ("long_name", "noon of the day that the product is for".into()),
-            ("units", "seconds since 1970-01-01 00:00:00".into()),
-            ("calendar", "standard".into()),
-            ("units_metadata", "leap_seconds: none".into()),
-            ("axis", "T".into()),
-            ("bounds", "time_bnds".into()),
-        ],
-    }
 }
 
 fn time_bounds_variable() -> Variable {
