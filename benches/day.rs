@@ -65,13 +65,13 @@ fn benchmarks(criterion: &mut Criterion) {
         drift_days: &days,
     };
     criterion.bench_function("remap: build weights from 25 km", |bench| {
-        bench.iter(|| weights(&thickness, 30.0, 60.0))
+        bench.iter(|| weights(&thickness, 30.0, 60.0));
     });
     criterion.bench_function("remap: apply weights from 25 km", |bench| {
         bench.iter(|| remaps.thickness.apply(thickness.values().view()));
     });
     criterion.bench_function("prepare: a whole day", |bench| {
-        bench.iter(|| prepare(fields, &remaps, &grid, Some(150.0)))
+        bench.iter(|| prepare(fields, &remaps, &grid, Some(150.0)));
     });
 
     let day = "2022-04-15".parse().unwrap();

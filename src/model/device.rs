@@ -43,7 +43,8 @@ pub fn select_device(choice: DeviceChoice, threads: usize) -> Result<Device, Mod
         (_, Ok(device)) => Ok(device),
         (DeviceChoice::Cuda, Err(reason)) => Err(ModelError::NoCuda { reason }),
         (_, Err(reason)) => {
-            tracing::info!(reason, "no CUDA device; the network runs on the CPU");
+            tracing::debug!(reason, "CUDA was looked for");
+            tracing::info!("no CUDA device; the network runs on the CPU");
             Ok(Device::Cpu)
         }
     }
