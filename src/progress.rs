@@ -46,7 +46,12 @@ impl<'a> Stages<'a> {
         let result = work(&bar);
         let seconds = self.clock.monotonic().saturating_sub(begin).as_secs_f64();
         bar.finish();
-        tracing::info!(stage, seconds = (seconds * 1000.0).round() / 1000.0, "stage done");
+        let rounded = (seconds * 1000.0).round() / 1000.0;
+        match &result {
+            Ok(_) => tracing::info!(stage, seconds = rounded, "stage done"),
+            // What went wrong is said by whoever handles the error.
+            Err(_) => tracing::info!(stage, seconds = rounded, "stage ended without result"),
+        }
         self.timings.push(StageTiming { stage: stage.to_owned(), seconds });
         result
     }

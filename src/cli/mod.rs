@@ -25,7 +25,7 @@ use failure::Failure;
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
 #[derive(Parser)]
-#[command(name = "nilas", version)]
+#[command(name = "nilas", bin_name = "nilas", version)]
 struct EngineArguments {
     #[command(subcommand)]
     verb: EngineVerb,
@@ -41,7 +41,7 @@ enum EngineVerb {
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch only.
 #[derive(Parser)]
-#[command(name = "nilas", version)]
+#[command(name = "nilas", bin_name = "nilas", version)]
 struct TrainArguments {
     #[command(subcommand)]
     verb: TrainVerb,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -432,8 +432,94 @@ fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ConfigError> {
         .map_err(|error| ConfigError::Shape { path: path.to_owned(), reason: error.to_string() })
 }
 
-/// `path` seen from the folder of `file`; absolute paths stay.
+/// `path` seen from the folder of `file`, without `..`, so that messages can be read; absolute paths stay.
 fn beside(file: &Path, path: &Path) -> PathBuf {
-    let joined = file.parent().unwrap_or(Path::new(".")).join(path);
-    std::path::absolute(&joined).unwrap_or(joined)
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Only where no link is left in the folder's name does `..` mean the folder before it in the text.
+    let mut resolved = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                resolved.pop();
+            }
+            Component::CurDir => {}
+            _ => resolved.push(part),
+        }
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "config/nilas.toml";
+
+    fn load(overrides: &Overrides) -> Result<Config, ConfigError> {
+        Config::load(Path::new(FILE), overrides)
+    }
+
+    /// The shipped configuration with one line changed.
+    fn changed(line: &str, to: &str) -> Result<Config, ConfigError> {
+        let text = fs::read_to_string(FILE).unwrap();
+        assert!(text.contains(line), "{line}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("changed.toml");
+        fs::write(&path, text.replace(line, to)).unwrap();
+        Config::load(&path, &Overrides::default())
+    }
+
+    #[test]
+    fn relative_paths_are_meant_from_the_file_and_absolute_ones_stay() {
+        let config = load(&Overrides::default()).unwrap();
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(config.model.checkpoint, here.join("models/small.safetensors"));
+        assert_eq!(config.grid, here.join("config/grids/arctic-3km.toml"));
+        assert_eq!(config.folders.products, Path::new("/var/lib/nilas/products"));
+    }
+
+    #[test]
+    fn the_command_line_wins_and_changes_the_hash() {
+        let overrides = Overrides { members: Some(3), seed: Some(9), ..Overrides::default() };
+        let (changed, plain) = (load(&overrides).unwrap(), load(&Overrides::default()).unwrap());
+        assert_eq!((changed.ensemble.members, changed.ensemble.seed), (3, 9));
+        assert_eq!(changed.ensemble.steps, plain.ensemble.steps);
+        assert_ne!(changed.hash(), plain.hash());
+        assert_eq!(plain.hash(), load(&Overrides::default()).unwrap().hash());
+    }
+
+    #[test]
+    fn where_products_lie_does_not_change_the_hash() {
+        let elsewhere = Overrides { products: Some("/elsewhere".into()), ..Overrides::default() };
+        assert_eq!(load(&elsewhere).unwrap().hash(), load(&Overrides::default()).unwrap().hash());
+    }
+
+    #[test]
+    fn errors_name_the_file_the_key_the_value_and_the_remedy() {
+        for (line, to, words) in [
+            ("members = 30", "members = 1", ["ensemble.members", "= 1", "at least 2"]),
+            ("steps = 40", "steps = 0", ["ensemble.steps", "= 0", "at least 1"]),
+            (
+                "fill_reach_km = 150.0",
+                "fill_reach_km = -1.0",
+                ["prepare.fill_reach_km", "-1", "0 km or more"],
+            ),
+            ("seed = 1", "seeed = 1", ["seeed", "unknown field", "line"]),
+            ("sampler = \"ddim\"", "sampler = \"dim\"", ["dim", "unknown variant", "ddim"]),
+            ("deformation = {", "drift = {", ["drift", "unknown variant", "deformation"]),
+        ] {
+            let message = changed(line, to).unwrap_err().to_string();
+            for word in words.into_iter().chain(["changed.toml"]) {
+                assert!(message.contains(word), "{word} is not in: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_shipped_configuration_and_grid_is_valid() {
+        for file in ["nilas.toml", "demo.toml"] {
+            let config = Config::load(&Path::new("config").join(file), &Overrides::default()).unwrap();
+            assert!(config.grid_file().unwrap().land_mask.is_file());
+        }
+    }
 }
