@@ -31,7 +31,8 @@ fn on_the_whole_grid(verb: &str) -> Nilas {
 #[ignore = "full grid; run by ./dev e2e"]
 fn memory_is_bounded_and_does_not_grow_with_the_members() {
     let products = tempfile::tempdir().unwrap();
-    let peaks = [(2, "r01"), (8, "r02")].map(|(members, revision)| {
+    // The first run may have to build the remap weights, which takes memory of its own: it is bounded, too, but not compared.
+    let peaks = [(2, "r01"), (2, "r02"), (8, "r03")].map(|(members, revision)| {
         let run = on_the_whole_grid("produce")
             .option("--products", products.path())
             .option("--members", members.to_string())
@@ -41,9 +42,9 @@ fn memory_is_bounded_and_does_not_grow_with_the_members() {
         Nilas::new("verify").arg(products.path().join("2022/04/15").join(revision)).expect_code(0);
         run.figure("peak memory")
     });
-    let [two, eight] = peaks;
-    assert!(two < LARGEST_PEAK_GIB && eight < LARGEST_PEAK_GIB, "GiB for 2 and 8 members: {peaks:?}");
-    assert!((eight / two - 1.0).abs() < GROWTH, "GiB for 2 and 8 members: {peaks:?}");
+    assert!(peaks.iter().all(|peak| *peak < LARGEST_PEAK_GIB), "GiB for 2, 2 and 8 members: {peaks:?}");
+    let [_, two, eight] = peaks;
+    assert!((eight / two - 1.0).abs() < GROWTH, "GiB for 2 and 8 members: {two}, {eight}");
 }
 
 #[test]
