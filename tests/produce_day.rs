@@ -385,6 +385,8 @@ fn what_cannot_be_asked_for_is_refused_with_the_name_of_it() {
     ] {
         let run = run.expecting(expected).expect_code(2);
         assert!(run.stderr.starts_with(expected) && run.stdout.is_empty(), "{}", run.stderr);
+        // By the name that people call, also where another binary answers.
+        assert!(!run.stderr.contains("nilas-engine"), "{}", run.stderr);
     }
 }
 

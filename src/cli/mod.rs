@@ -24,8 +24,9 @@ use tracing_subscriber::EnvFilter;
 use failure::Failure;
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
+// The binary is named as people call it: they reach every verb as `nilas VERB`.
 #[derive(Parser)]
-#[command(name = "nilas", version)]
+#[command(name = "nilas", bin_name = "nilas", version)]
 struct EngineArguments {
     #[command(subcommand)]
     verb: EngineVerb,
@@ -41,7 +42,7 @@ enum EngineVerb {
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch only.
 #[derive(Parser)]
-#[command(name = "nilas", version)]
+#[command(name = "nilas", bin_name = "nilas", version)]
 struct TrainArguments {
     #[command(subcommand)]
     verb: TrainVerb,
