@@ -24,6 +24,7 @@ use tracing_subscriber::EnvFilter;
 use failure::Failure;
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
+// The binary is named as people call it: they reach every verb as `nilas VERB`.
 #[derive(Parser)]
 #[command(name = "nilas", bin_name = "nilas", version)]
 struct EngineArguments {

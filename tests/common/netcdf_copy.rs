@@ -6,6 +6,12 @@ use netcdf::types::{FloatType, IntType, NcVariableType};
 use netcdf::{AttributeValue, Options};
 use nilas::sys::silence_hdf5_errors;
 
+/// Opens a file to look at. What HDF5 says of attributes that are not there would hide what tests say.
+pub(crate) fn open(path: &Path) -> netcdf::File {
+    silence_hdf5_errors();
+    netcdf::open(path).unwrap()
+}
+
 /// Everything in a file.
 pub(crate) struct Dataset {
     pub(crate) attributes: Vec<(String, AttributeValue)>,
