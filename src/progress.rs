@@ -47,11 +47,9 @@ impl<'a> Stages<'a> {
         let seconds = self.clock.monotonic().saturating_sub(begin).as_secs_f64();
         bar.finish();
         let rounded = (seconds * 1000.0).round() / 1000.0;
-        match &result {
-            Ok(_) => tracing::info!(stage, seconds = rounded, "stage done"),
-            // What went wrong is said by whoever handles the error.
-            Err(_) => tracing::info!(stage, seconds = rounded, "stage ended without result"),
-        }
+        // What went wrong is said by whoever handles the error.
+        let outcome = if result.is_ok() { "stage done" } else { "stage ended without result" };
+        tracing::info!(stage, seconds = rounded, "{outcome}");
         self.timings.push(StageTiming { stage: stage.to_owned(), seconds });
         result
     }

@@ -28,7 +28,6 @@ fn on_the_whole_grid(verb: &str) -> Nilas {
 }
 
 #[test]
-#[ignore = "full grid; run by ./dev e2e"]
 fn memory_is_bounded_and_does_not_grow_with_the_members() {
     let products = tempfile::tempdir().unwrap();
     // The first run may have to build the remap weights, which takes memory of its own: it is bounded, too, but not compared.
@@ -48,7 +47,6 @@ fn memory_is_bounded_and_does_not_grow_with_the_members() {
 }
 
 #[test]
-#[ignore = "full grid; run by ./dev e2e"]
 fn the_features_cover_the_whole_grid() {
     let path = shared("features.nc");
     let run = on_the_whole_grid("features").option("--out", &path).expect_code(0);
@@ -59,7 +57,6 @@ fn the_features_cover_the_whole_grid() {
 
 /// `NILAS_REPLAY` names a folder in which days of March 2026 lie as on the providers' servers.
 #[test]
-#[ignore = "full grid; run by ./dev e2e"]
 fn the_days_of_the_replay_are_produced() {
     let Some(replay) = std::env::var_os("NILAS_REPLAY") else {
         // Past what the harness keeps back of tests that pass: this one has looked at nothing.

@@ -404,7 +404,7 @@ fn what_is_wrong_in_the_configuration_is_named_with_its_file_and_key() {
         let changed = config.replace(right, wrong);
         assert_ne!(changed, config, "{right}");
         fs::write(&path, changed).unwrap();
-        let file = format!("nilas: configuration {}: ", path.display());
+        let file = format!("nilas: configuration {}", path.display());
         let run = Nilas::new("produce")
             .option("--config", &path)
             .option("--date", DAY)

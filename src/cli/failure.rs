@@ -74,7 +74,11 @@ impl From<ProduceError> for Failure {
             ProduceError::Model(error) => error.into(),
             ProduceError::Source(error) if error.is_not_there_yet() => Self::NotThereYet(error.to_string()),
             ProduceError::Source(_) | ProduceError::NoIce { .. } => Self::Refused(error.to_string()),
-            ProduceError::Fetch(_) | ProduceError::Grid(_) => Self::Usage(error.to_string()),
+            ProduceError::Fetch(_)
+            | ProduceError::Grid(_)
+            | ProduceError::Output { .. }
+            | ProduceError::Scratch { .. }
+            | ProduceError::Lock { .. } => Self::Usage(error.to_string()),
             ProduceError::Quality { .. } => Self::FailedChecks(error.to_string()),
             _ => Self::other(error),
         }

@@ -16,6 +16,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = arguments.folder.display();
+    if !arguments.folder.is_dir() {
+        let remedy = "name that of a revision, such as products/2026/03/01/r01";
+        return Err(Failure::Usage(format!("{folder} is no folder; {remedy}")));
+    }
     let verdict = verify(&arguments.folder).map_err(|error| Failure::FailedChecks(error.to_string()))?;
     for line in &verdict.good {
         print(format_args!("ok      {line}"));
@@ -23,12 +28,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for line in &verdict.bad {
         print(format_args!("WRONG   {line}"));
     }
-    if verdict.bad.is_empty() {
-        return Ok(());
-    }
-    let folder = arguments.folder.display();
+    let Some(first) = verdict.bad.first() else { return Ok(()) };
+    let others = match verdict.bad.len() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
     Err(Failure::FailedChecks(format!(
-        "{folder} is not as it was published: {} finding(s) above; produce the day again",
-        verdict.bad.len()
+        "{folder} is not as it must be: {first}{others}; produce the day again"
     )))
 }

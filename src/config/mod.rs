@@ -30,11 +30,13 @@ pub enum ConfigError {
         folders: Vec<PathBuf>,
     },
     /// The file is not TOML of the expected shape: unknown or missing keys, values of another type.
-    #[error("configuration {path}: {reason}")]
+    #[error("configuration {path}, line {line}: {reason}; config/nilas.toml explains every key")]
     Shape {
         /// The file.
         path: PathBuf,
-        /// The parser's words, with line and key.
+        /// Where in it, from 1.
+        line: usize,
+        /// The parser's words, with the line itself.
         reason: String,
     },
     /// A value is out of its range.
@@ -298,7 +300,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError::NotFound`].
     pub fn find(name: &str) -> Result<PathBuf, ConfigError> {
-        let folders = vec![PathBuf::from("config"), PathBuf::from("/etc/nilas")];
+        let here = Path::new("config");
+        let here = std::path::absolute(here).unwrap_or_else(|_| here.to_owned());
+        let folders = vec![here, PathBuf::from("/etc/nilas")];
         folders
             .iter()
             .map(|folder| folder.join(name))
@@ -335,18 +339,17 @@ impl Config {
         self.prepare.remap[&input]
     }
 
-    /// SHA-256 over everything that shapes a product, hexadecimal: the same configuration, the same number.
+    /// SHA-256 over everything here that shapes a product on `grid`, hexadecimal: not where files lie, on how many threads or
+    /// in which batches the network runs. The checkpoint has a sum of its own.
     #[must_use]
-    pub fn hash(&self) -> String {
-        let text = serde_json::to_string(&(
-            &self.selection,
-            &self.prepare,
-            &self.model,
-            &self.ensemble,
-            &self.publisher,
-        ))
-        .unwrap_or_default();
-        sys::sha256(text)
+    pub fn hash(&self, grid: &GridFile) -> String {
+        let cells = (&grid.name, &grid.projection, grid.rows, grid.columns, grid.cell_size_m);
+        let place = (grid.first_cell_centre_x_m, grid.first_cell_centre_y_m);
+        let Ensemble { members, sampler, steps, seed, batch: _ } = self.ensemble;
+        let drawing = (members, sampler, steps, seed, self.model.precision);
+        let text =
+            serde_json::to_string(&(cells, place, &self.selection, &self.prepare, drawing, &self.publisher));
+        sys::sha256(text.unwrap_or_default())
     }
 
     fn resolve_paths(&mut self, file: &Path) {
@@ -428,8 +431,13 @@ impl Config {
 fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ConfigError> {
     let text =
         fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-    toml::from_str(&text)
-        .map_err(|error| ConfigError::Shape { path: path.to_owned(), reason: error.to_string() })
+    toml::from_str(&text).map_err(|error| {
+        let before = &text[..error.span().map_or(0, |span| span.start)];
+        let line = before.matches('\n').count() + 1;
+        let content = text.lines().nth(line - 1).unwrap_or_default().trim();
+        let reason = format!("{} in `{content}`", error.message().replace('\n', " "));
+        ConfigError::Shape { path: path.to_owned(), line, reason }
+    })
 }
 
 /// `path` seen from the folder of `file`, without `..`, so that messages can be read; absolute paths stay.
@@ -482,16 +490,27 @@ mod tests {
     fn the_command_line_wins_and_changes_the_hash() {
         let overrides = Overrides { members: Some(3), seed: Some(9), ..Overrides::default() };
         let (changed, plain) = (load(&overrides).unwrap(), load(&Overrides::default()).unwrap());
+        let grid = plain.grid_file().unwrap();
         assert_eq!((changed.ensemble.members, changed.ensemble.seed), (3, 9));
         assert_eq!(changed.ensemble.steps, plain.ensemble.steps);
-        assert_ne!(changed.hash(), plain.hash());
-        assert_eq!(plain.hash(), load(&Overrides::default()).unwrap().hash());
+        assert_ne!(changed.hash(&grid), plain.hash(&grid));
+        let other_grid =
+            Config::load(Path::new("config/demo.toml"), &Overrides::default()).unwrap().grid_file().unwrap();
+        assert_ne!(plain.hash(&other_grid), plain.hash(&grid));
     }
 
     #[test]
-    fn where_products_lie_does_not_change_the_hash() {
-        let elsewhere = Overrides { products: Some("/elsewhere".into()), ..Overrides::default() };
-        assert_eq!(load(&elsewhere).unwrap().hash(), load(&Overrides::default()).unwrap().hash());
+    fn where_and_how_it_runs_does_not_change_the_hash() {
+        let elsewhere = Overrides {
+            products: Some("/elsewhere".into()),
+            checkpoint: Some("/elsewhere/small.safetensors".into()),
+            threads: Some(1),
+            batch: Some(2),
+            ..Overrides::default()
+        };
+        let plain = load(&Overrides::default()).unwrap();
+        let grid = plain.grid_file().unwrap();
+        assert_eq!(load(&elsewhere).unwrap().hash(&grid), plain.hash(&grid));
     }
 
     #[test]

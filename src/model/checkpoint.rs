@@ -114,7 +114,7 @@ impl Checkpoint {
     /// [`ModelError`] when the file is not a whole checkpoint or was trained for another meaning of thickness.
     pub fn load(path: &Path, placement: Placement) -> Result<Self, ModelError> {
         let refuse = |reason: String| ModelError::Checkpoint { path: path.to_owned(), reason };
-        let bytes = fs::read(path).map_err(|source| ModelError::File { path: path.to_owned(), source })?;
+        let bytes = fs::read(path).map_err(|error| refuse(format!("cannot be read ({error})")))?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
         let text = metadata
             .metadata()

@@ -32,7 +32,9 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// A file is not a checkpoint of Nilas, or not a whole one.
-    #[error("checkpoint {path}: {reason}; use a file written by `nilas train`, or fetch it again")]
+    #[error(
+        "checkpoint {path}: {reason}; name a file written by `nilas train` (model.checkpoint, --checkpoint)"
+    )]
     Checkpoint {
         /// The file.
         path: PathBuf,

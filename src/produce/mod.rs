@@ -6,9 +6,10 @@ mod inputs;
 mod lock;
 mod verify;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, GridFile};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, RemapCache};
@@ -55,8 +56,18 @@ pub enum ProduceError {
     /// The product could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The folder of an output file cannot be made.
+    #[error("folder {folder} cannot be made ({source}); name a file in a folder that Nilas may write")]
+    Output {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Members could not be kept or read again.
-    #[error("scratch file in {folder}: {source}; free space there, or name another folders.cache")]
+    #[error(
+        "no scratch file for the members can be used in {folder} ({source}); see that the folder exists, may be written and has space, or name another with folders.cache or --cache"
+    )]
     Scratch {
         /// The folder.
         folder: PathBuf,
@@ -64,7 +75,9 @@ pub enum ProduceError {
         source: std::io::Error,
     },
     /// The product root cannot be written.
-    #[error("{path}: {source}; make the product root writable, or name another folders.products")]
+    #[error(
+        "{path}: {source}; see that the product root exists and may be written, or name another with folders.products or --products"
+    )]
     Lock {
         /// The lock file.
         path: PathBuf,
@@ -127,14 +140,15 @@ pub struct Produced {
 pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Produced, ProduceError> {
     let mut stages = Stages::new(clock);
     let _lock = DayLock::take(&config.folders.products, day)?;
-    let grid = Grid::load(&config.grid_file()?)?;
-    let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
+    let mut store = scratch(config)?;
+    let grid_file = config.grid_file()?;
+    let grid = Grid::load(&grid_file)?;
 
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(day, config, bar))?;
+    let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
     let plan = plan(day, config);
-    let mut store = scratch(config)?;
     let statistics = stages.run("draw", plan.members * plan.steps, |bar| {
         ensemble::draw(&checkpoint, &prepared.context(), plan, &mut store, bar)
     })?;
@@ -152,7 +166,7 @@ pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Pr
             quantiles: &quantiles,
         },
     )?;
-    let lineage = lineage(config, &inputs, &checkpoint);
+    let lineage = lineage(config, &grid_file, &inputs, &checkpoint);
     let timings = stages.timings().to_vec();
     let product = Product {
         day,
@@ -192,6 +206,7 @@ pub fn features(
     clock: &dyn Clock,
 ) -> Result<Prepared, ProduceError> {
     let mut stages = Stages::new(clock);
+    make_folder_of(out)?;
     let grid = Grid::load(&config.grid_file()?)?;
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(day, config, bar))?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
@@ -207,6 +222,12 @@ pub fn features(
         write_features(out, &features)
     })?;
     Ok(prepared)
+}
+
+/// Makes the folder that a file shall be written to, before any work is spent on the file.
+fn make_folder_of(file: &Path) -> Result<(), ProduceError> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|source| ProduceError::Output { folder: folder.to_owned(), source })
 }
 
 fn load_checkpoint(config: &Config) -> Result<Checkpoint, ProduceError> {
@@ -246,7 +267,7 @@ fn require_quality(day: ProductDay, product: &Checked<'_>) -> Result<(), Produce
     if failed.is_empty() { Ok(()) } else { Err(ProduceError::Quality { day, failed }) }
 }
 
-fn lineage(config: &Config, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
+fn lineage(config: &Config, grid: &GridFile, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
     let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
     Lineage {
         inputs: inputs.records.clone(),
@@ -258,7 +279,7 @@ fn lineage(config: &Config, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage
         seed: config.ensemble.seed,
         device: placement.device_name(),
         precision: config.model.precision.name().into(),
-        config_hash: config.hash(),
+        config_hash: config.hash(grid),
         code_version: env!("CARGO_PKG_VERSION").into(),
     }
 }

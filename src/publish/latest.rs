@@ -11,7 +11,7 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::manifest::read_manifest;
-use super::names::{LATEST, revision_number};
+use super::names::{LATEST, private_folder, revision_number};
 use super::{PublishError, Status};
 
 /// What `latest.json` says.
@@ -46,7 +46,9 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     };
     let text = serde_json::to_vec_pretty(&latest)
         .map_err(|error| PublishError::File { path: path.clone(), source: error.into() })?;
-    sys::replace_file(&path, &text).map_err(|source| PublishError::File { path, source })
+    // What a killed run leaves there is removed by the next one; nobody sees it in the product root.
+    let way = private_folder(root).join("staging");
+    sys::replace_file_through(&way, &path, &text).map_err(|source| PublishError::File { path, source })
 }
 
 /// The newest revisions under `root`, found from the newest folder downwards; `None` where nothing is published.

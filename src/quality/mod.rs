@@ -54,12 +54,13 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed() { "ok" } else { "FAILED" };
         let Self { check, measured, lowest, highest } = self;
-        if highest.is_infinite() {
-            write!(formatter, "{check}: {measured} (at least {lowest}): {verdict}")
+        if highest <= lowest {
+            write!(formatter, "{check}: {measured} (must be {lowest})")
+        } else if highest.is_infinite() {
+            write!(formatter, "{check}: {measured} (at least {lowest})")
         } else {
-            write!(formatter, "{check}: {measured} (allowed {lowest} to {highest}): {verdict}")
+            write!(formatter, "{check}: {measured:.3} (from {lowest} to {highest})")
         }
     }
 }

@@ -57,10 +57,9 @@ impl NetcdfFile {
     pub(super) fn open(path: &Path, expected: &'static str) -> Result<Self, SourceError> {
         vetting::vet(path, expected)?;
         silence_hdf5_errors();
-        let file = netcdf::open(path).map_err(|error| SourceError::Damaged {
-            path: path.to_owned(),
-            expected,
-            reason: error.to_string(),
+        let file = netcdf::open(path).map_err(|error| {
+            tracing::debug!(path = %path.display(), %error, "the NetCDF library refused the file");
+            SourceError::Damaged { path: path.to_owned(), expected, reason: "it cannot be opened".into() }
         })?;
         Ok(Self { path: path.to_owned(), expected, file })
     }
@@ -96,7 +95,8 @@ impl NetcdfFile {
     }
 
     fn damaged(&self, variable: &str, error: &netcdf::Error) -> SourceError {
-        let reason = format!("{variable}: {error}");
+        tracing::debug!(path = %self.path.display(), variable, %error, "the NetCDF library could not read");
+        let reason = format!("{variable} cannot be read");
         SourceError::Damaged { path: self.path.clone(), expected: self.expected, reason }
     }
 }

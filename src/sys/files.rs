@@ -11,22 +11,27 @@ use std::path::Path;
 /// # Errors
 /// What the system says; then the old file, if any, is as it was.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    replace_file_through(folder_of(path), path, bytes)
+}
+
+/// The same by way of a temporary file in the folder `way`, which must lie in the same file system. A process that is killed
+/// in between leaves that file behind: choose a folder that somebody clears.
+///
+/// # Errors
+/// As for [`replace_file`].
+pub fn replace_file_through(way: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(way)?;
     // Others must be able to read what is published; the umask still applies.
-    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(way)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
+    // The name must last, too: it is an entry of the folder.
+    File::open(folder_of(path))?.sync_all()
 }
 
-/// Makes the names in a folder lasting: what was created in it or renamed into it survives a power cut.
-///
-/// # Errors
-/// What the system says.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

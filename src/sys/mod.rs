@@ -7,7 +7,7 @@ mod files;
 use std::ffi::c_int;
 
 pub use digest::{sha256, sha256_of_file};
-pub use files::{replace_file, sync_folder};
+pub use files::{replace_file, replace_file_through};
 
 /// Keeps freed memory in the process. Large tensors come and go with every layer of the network, and the default of glibc
 /// returns and faults each of them in anew: half of the time of a network call on CPU. Call it before any thread starts.

@@ -14,7 +14,7 @@ pub struct ProductDay(NaiveDate);
 
 /// A text is not a day.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("\"{0}\" is not a day; write it as 2026-03-01")]
+#[error("\"{0}\" is not a day of the calendar, such as 2026-03-01")]
 pub struct NotADay(String);
 
 impl ProductDay {
