@@ -8,9 +8,8 @@ use crate::grid::LonLat;
 use crate::time::ProductDay;
 
 use super::cf::Attributes;
-use super::features::Features;
 use super::names::revision_name;
-use super::{InputRecord, Lineage, Product, Status};
+use super::{Features, InputRecord, Lineage, Product, Status};
 
 /// The conventions that the files follow.
 pub(super) const CONVENTIONS: &str = "CF-1.11, ACDD-1.3";

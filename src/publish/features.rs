@@ -2,37 +2,15 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
-
-use crate::config::Publisher;
-use crate::grid::Grid;
 use crate::prepare::Prepared;
-use crate::time::ProductDay;
 
 use super::attributes;
 use super::cf::{CfFile, Kind, Layer, MEASUREMENT, QUALITY, Variable, flag_variable, on_grid, time_variable};
 use super::geography::Geography;
 use super::netcdf::ice_state_layers;
-use super::{InputRecord, PublishError, seconds_since_1970};
+use super::{Features, PublishError, seconds_since_1970};
 
 const COORDINATES: &str = "time lat lon";
-
-/// The network's inputs of a day and what is said about them.
-#[derive(Debug, Clone, Copy)]
-pub struct Features<'a> {
-    /// The day.
-    pub day: ProductDay,
-    /// When they were made.
-    pub created: DateTime<Utc>,
-    /// The grid.
-    pub grid: &'a Grid,
-    /// The fields.
-    pub prepared: &'a Prepared,
-    /// The files that they come from.
-    pub inputs: &'a [InputRecord],
-    /// Who publishes.
-    pub publisher: &'a Publisher,
-}
 
 /// Writes what the network sees, before standardising, to `path`: `sea_ice_area_fraction`, `sea_ice_thickness` (over the ice),
 /// `effective_sea_ice_thickness`, `divergence`, `shear`, `deformation`, `mask` and `status_flag`, each `(y, x)`.
