@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2};
 
+use crate::ensemble::MemberStore;
 use crate::quality::{Checked, check};
 
 use super::synthetic::Synthetic;
