@@ -84,12 +84,8 @@ impl TrainingSet {
         }
         let validation = days.split_off(days.len() - (days.len() / 10).max(1));
         let statistics = statistics(&days);
-        Ok(Self {
-            training: days,
-            validation,
-            statistics,
-            origin: format!("{origin}; {} training days", archive.days().len()),
-        })
+        let origin = format!("{origin}; {} days for training, {} held out", days.len(), validation.len());
+        Ok(Self { training: days, validation, statistics, origin })
     }
 
     /// Number of training days.
