@@ -24,12 +24,12 @@ RUN groupadd --system --gid 990 nilas \
     && install -d -o nilas -g nilas /var/lib/nilas /var/lib/nilas/products /var/lib/nilas/inputs /var/cache/nilas
 COPY --from=build /out/ /usr/local/
 # The configuration's relative paths are meant from its own folder; the models stay where the package has put them.
-RUN cp -r /usr/local/share/nilas/config /etc/nilas \
-    && sed -i 's|^checkpoint = "\.\./models/|checkpoint = "/usr/local/share/nilas/models/|' /etc/nilas/*.toml
+RUN install -d /etc/nilas \
+    && cp -r /usr/local/share/nilas/config/nilas.toml /usr/local/share/nilas/config/grids /etc/nilas/ \
+    && sed -i 's|^checkpoint = "\.\./models/|checkpoint = "/usr/local/share/nilas/models/|' /etc/nilas/nilas.toml
 
 USER nilas
 # An image that cannot do this is no use to anyone: the whole chain, as the user that it will run as.
-WORKDIR /usr/local/share/nilas
 RUN nilas demo --out /tmp/demo && rm -rf /tmp/demo
 WORKDIR /var/lib/nilas
 ENTRYPOINT ["nilas"]

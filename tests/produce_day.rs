@@ -220,7 +220,8 @@ fn the_maps_are_what_a_gis_expects() {
         assert!(stated.iter().zip(found).all(|(stated, found)| (stated - found).abs() < 1e-6), "{name}");
 
         let [lowest, mean, highest] = found;
-        assert!((0.0..=8.0).contains(&lowest) && mean > 0.3 && mean < 4.0, "{name}: {found:?}");
+        let thinnest_mean = if name == "spread" { 0.05 } else { 0.3 };
+        assert!((0.0..=8.0).contains(&lowest) && mean > thinnest_mean && mean < 4.0, "{name}: {found:?}");
         // Two steps of the sampler leave tails that forty do not, and two members have nothing between them and the ends.
         let limit = if name == "p90" { 15.0 } else { 8.0 };
         assert!(highest <= limit, "{name}: {found:?}");

@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use nilas::model::{Checkpoint, NoisePredictor, Placement, ddim, read_tensors, write_tensors};
+use nilas::model::{Checkpoint, NoisePredictor, Placement, read_tensors, write_tensors};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
@@ -263,10 +263,7 @@ fn apply_and_sample_give_what_the_library_gives() {
     tch::set_num_threads(1);
     let checkpoint = Checkpoint::load(&path, Placement::CPU).unwrap();
     let apply = |variance| tch::no_grad(|| checkpoint.network.predict(&field, &context, variance).unwrap());
-    let sample = |steps| {
-        let schedule = checkpoint.info.schedule;
-        tch::no_grad(|| ddim(&checkpoint.network, schedule, &field, &context, steps, || {}).unwrap())
-    };
+    let sample = |steps| checkpoint.sample(&field, &context, steps, || {}).unwrap();
     // Results that do not depend on what is varied would agree whatever the program did with it.
     assert!(!apply(0.3).equal(&apply(0.6)));
     assert!(!sample(3).equal(&sample(4)));

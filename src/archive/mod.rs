@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 
 use crate::sys;
 use crate::time::ProductDay;
@@ -21,7 +22,7 @@ const SUFFIX: &str = ".safetensors";
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A file or folder could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("archive {path}: {source}; see that it exists and may be read and written")]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -44,6 +45,39 @@ pub enum ArchiveError {
         /// The folder that was looked into.
         folder: PathBuf,
     },
+}
+
+/// What an archive says of its data; every day of it carries this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Where the data come from, in one sentence; says so where they are synthetic.
+    pub origin: String,
+    /// What thickness means: `effective` (volume per cell area).
+    pub thickness_definition: String,
+    /// The observation operator that made the low-resolution fields.
+    pub degradation: String,
+}
+
+impl Provenance {
+    fn to_metadata(&self) -> HashMap<String, String> {
+        let entries = [
+            ("origin", &self.origin),
+            ("thickness_definition", &self.thickness_definition),
+            ("degradation", &self.degradation),
+        ];
+        entries.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).collect()
+    }
+
+    fn from_metadata(entries: &HashMap<String, String>) -> Result<Self, String> {
+        let text = |key: &str| {
+            entries.get(key).cloned().ok_or_else(|| format!("its metadata has no entry \"{key}\""))
+        };
+        Ok(Self {
+            origin: text("origin")?,
+            thickness_definition: text("thickness_definition")?,
+            degradation: text("degradation")?,
+        })
+    }
 }
 
 /// One day of an archive. All arrays have one shape, `[row, column]`, cells of 3 km, NaN where there is no value.
@@ -114,25 +148,30 @@ impl Archive {
         self.days.iter().map(|(day, _)| *day)
     }
 
-    /// Reads day number `index`, with the sentence that says where its data come from.
+    /// Reads day number `index`, with what it says of its data.
     ///
     /// # Errors
     /// [`ArchiveError`] when the file cannot be read or has another layout.
     ///
     /// # Panics
     /// Never for an index below the number of days.
-    pub fn read(&self, index: usize) -> Result<(Sample, String), ArchiveError> {
+    pub fn read(&self, index: usize) -> Result<(Sample, Provenance), ArchiveError> {
         let path = &self.days[index].1;
         let bytes = fs::read(path).map_err(|source| ArchiveError::File { path: path.clone(), source })?;
         parse(&bytes).map_err(|reason| ArchiveError::Layout { path: path.clone(), reason })
     }
 }
 
-/// Writes one day into the archive in `folder`; `origin` says in one sentence where the data come from.
+/// Writes one day into the archive in `folder`.
 ///
 /// # Errors
 /// [`ArchiveError`] when the file cannot be written.
-pub fn write(folder: &Path, day: ProductDay, sample: &Sample, origin: &str) -> Result<PathBuf, ArchiveError> {
+pub fn write(
+    folder: &Path,
+    day: ProductDay,
+    sample: &Sample,
+    provenance: &Provenance,
+) -> Result<PathBuf, ArchiveError> {
     let path = folder.join(FOLDER).join(format!("{}{SUFFIX}", day.compact()));
     let buffers = sample.variables().map(|(name, values)| {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -142,17 +181,16 @@ pub fn write(folder: &Path, day: ProductDay, sample: &Sample, origin: &str) -> R
         .iter()
         .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-    let metadata = HashMap::from([("origin".to_owned(), origin.to_owned())]);
     let bytes = views
-        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .and_then(|views| safetensors::serialize(views, Some(provenance.to_metadata())))
         .map_err(|error| ArchiveError::Layout { path: path.clone(), reason: error.to_string() })?;
     sys::replace_file(&path, &bytes).map_err(|source| ArchiveError::File { path: path.clone(), source })?;
     Ok(path)
 }
 
-fn parse(bytes: &[u8]) -> Result<(Sample, String), String> {
+fn parse(bytes: &[u8]) -> Result<(Sample, Provenance), String> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-    let origin = metadata.metadata().as_ref().and_then(|entries| entries.get("origin")).cloned();
+    let provenance = Provenance::from_metadata(metadata.metadata().as_ref().unwrap_or(&HashMap::new()))?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let shape = file.tensor("sit").map_err(|error| error.to_string())?.shape().to_vec();
     let field = |name: &str| {
@@ -174,7 +212,7 @@ fn parse(bytes: &[u8]) -> Result<(Sample, String), String> {
         low_divergence_per_day: field("divergence_reprocessed")?,
         low_shear_per_day: field("shear_reprocessed")?,
     };
-    Ok((sample, origin.unwrap_or_else(|| "origin not stated".into())))
+    Ok((sample, provenance))
 }
 
 #[cfg(test)]
@@ -195,17 +233,25 @@ mod tests {
         }
     }
 
+    fn provenance() -> Provenance {
+        Provenance {
+            origin: "numbers in a row".into(),
+            thickness_definition: "effective".into(),
+            degradation: "none".into(),
+        }
+    }
+
     #[test]
     fn a_day_is_read_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let days: Vec<ProductDay> = ["2001-01-02", "2001-01-01"].map(|day| day.parse().unwrap()).to_vec();
         for &day in &days {
-            write(folder.path(), day, &sample(), "numbers in a row").unwrap();
+            write(folder.path(), day, &sample(), &provenance()).unwrap();
         }
         let archive = Archive::open(folder.path()).unwrap();
         assert_eq!(archive.days().collect::<Vec<_>>(), [days[1], days[0]]);
-        let (read, origin) = archive.read(0).unwrap();
-        assert_eq!(origin, "numbers in a row");
+        let (read, stated) = archive.read(0).unwrap();
+        assert_eq!(stated, provenance());
         for ((name, written), (_, read)) in sample().variables().into_iter().zip(read.variables()) {
             assert_eq!(written, read, "{name}");
         }

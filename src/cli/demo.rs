@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     /// Product root.
     #[arg(long, default_value = "demo")]
     out: PathBuf,
-    /// Configuration file [default: demo.toml in ./config, else in /etc/nilas].
+    /// Configuration file [default: demo.toml in ./config, /etc/nilas or share/nilas/config].
     #[arg(long)]
     config: Option<PathBuf>,
 }

@@ -74,11 +74,9 @@ impl From<ProduceError> for Failure {
             ProduceError::Model(error) => error.into(),
             ProduceError::Source(error) if error.is_not_there_yet() => Self::NotThereYet(error.to_string()),
             ProduceError::Source(_) | ProduceError::NoIce { .. } => Self::Refused(error.to_string()),
-            ProduceError::Fetch(_)
-            | ProduceError::Grid(_)
-            | ProduceError::Output { .. }
-            | ProduceError::Scratch { .. }
-            | ProduceError::Lock { .. } => Self::Usage(error.to_string()),
+            ProduceError::Fetch(_) | ProduceError::Grid(_) | ProduceError::Output { .. } => {
+                Self::Usage(error.to_string())
+            }
             ProduceError::Quality { .. } => Self::FailedChecks(error.to_string()),
             _ => Self::other(error),
         }
@@ -88,7 +86,9 @@ impl From<ProduceError> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
-            TrainError::Option(_) | TrainError::OtherTraining { .. } => Self::Usage(error.to_string()),
+            TrainError::Option(_) | TrainError::OtherTraining { .. } | TrainError::Archive(_) => {
+                Self::Usage(error.to_string())
+            }
             TrainError::Model(error) => error.into(),
             _ => Self::other(error),
         }

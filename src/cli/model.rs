@@ -26,8 +26,8 @@ pub(super) enum Arguments {
         #[command(flatten)]
         tensors: Tensors,
         /// Network calls.
-        #[arg(long, default_value_t = 40)]
-        steps: usize,
+        #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..))]
+        steps: u16,
     },
 }
 
@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Arguments::Info { checkpoint } => info(checkpoint),
         Arguments::Apply(tensors) => tensors.run(Checkpoint::apply_file),
         Arguments::Sample { tensors, steps } => {
-            tensors.run(|checkpoint, input, out| checkpoint.sample_file(input, out, *steps))
+            tensors.run(|checkpoint, input, out| checkpoint.sample_file(input, out, usize::from(*steps)))
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 /// Options of every verb that works on a day.
 #[derive(Args)]
 pub(super) struct Common {
-    /// Configuration file [default: nilas.toml in ./config, else in /etc/nilas].
+    /// Configuration file [default: nilas.toml in ./config, /etc/nilas or share/nilas/config].
     #[arg(long)]
     config: Option<PathBuf>,
     /// Folder that holds the day's input files, instead of the configured one.

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Stages::new(&clock).run("synth", arguments.days, |bar| {
         for number in 0..arguments.days {
             let day = first.plus_days(number as i64);
-            archive::write(&arguments.out, day, &synthesise(options, number), &options.origin())
+            archive::write(&arguments.out, day, &synthesise(options, number), &options.provenance())
                 .map_err(Failure::other)?;
             bar.step();
         }

@@ -119,6 +119,12 @@ impl Arguments {
         {
             return refuse("--min-signal-rate, --max-signal-rate: need 0 < min < max < 1");
         }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return refuse("--learning-rate: need a number above 0");
+        }
+        if !(0.0..1.0).contains(&self.ema_decay) || !(0.0..=1.0).contains(&self.drop_deformation) {
+            return refuse("--ema-decay, --drop-deformation: need 0 <= decay < 1 and a share from 0 to 1");
+        }
         if self.batch == 0 || self.window < 8 {
             return refuse("--batch, --window: need at least 1 sample of at least 8 cells");
         }

@@ -121,7 +121,20 @@ pub enum RemapInput {
     Deformation,
 }
 
+/// A remap kernel reaches at most so many cells of its input: memory grows with the square.
+const LARGEST_REACH_CELLS: f64 = 10.0;
+
 impl RemapInput {
+    /// Side of the input's cells, km.
+    fn cell_km(self) -> f64 {
+        match self {
+            Self::Concentration => 10.0,
+            Self::ThicknessV206 => 25.0,
+            Self::ThicknessV300 => 12.5,
+            Self::Deformation => 62.5,
+        }
+    }
+
     const ALL: [Self; 4] = [Self::Concentration, Self::ThicknessV206, Self::ThicknessV300, Self::Deformation];
 }
 
@@ -295,14 +308,18 @@ impl Config {
         Ok(config)
     }
 
-    /// The file `name` in `./config`, else in `/etc/nilas`.
+    /// The file `name` in `./config`, else in `/etc/nilas`, else in `share/nilas/config` beside the folder of the programs.
     ///
     /// # Errors
     /// [`ConfigError::NotFound`].
     pub fn find(name: &str) -> Result<PathBuf, ConfigError> {
         let here = Path::new("config");
         let here = std::path::absolute(here).unwrap_or_else(|_| here.to_owned());
-        let folders = vec![here, PathBuf::from("/etc/nilas")];
+        let mut folders = vec![here, PathBuf::from("/etc/nilas")];
+        let installed = std::env::current_exe()
+            .ok()
+            .and_then(|own| Some(own.parent()?.parent()?.join("share/nilas/config")));
+        folders.extend(installed);
         folders
             .iter()
             .map(|folder| folder.join(name))
@@ -341,15 +358,26 @@ impl Config {
 
     /// SHA-256 over everything here that shapes a product on `grid`, hexadecimal: not where files lie, on how many threads or
     /// in which batches the network runs. The checkpoint has a sum of its own.
-    #[must_use]
-    pub fn hash(&self, grid: &GridFile) -> String {
+    ///
+    /// # Errors
+    /// [`ConfigError::File`] when the land mask, which is a part of it, cannot be read.
+    pub fn hash(&self, grid: &GridFile) -> Result<String, ConfigError> {
+        let mask = sys::sha256_of_file(&grid.land_mask)
+            .map_err(|source| ConfigError::File { path: grid.land_mask.clone(), source })?;
         let cells = (&grid.name, &grid.projection, grid.rows, grid.columns, grid.cell_size_m);
         let place = (grid.first_cell_centre_x_m, grid.first_cell_centre_y_m);
         let Ensemble { members, sampler, steps, seed, batch: _ } = self.ensemble;
         let drawing = (members, sampler, steps, seed, self.model.precision);
-        let text =
-            serde_json::to_string(&(cells, place, &self.selection, &self.prepare, drawing, &self.publisher));
-        sys::sha256(text.unwrap_or_default())
+        let text = serde_json::to_string(&(
+            cells,
+            place,
+            mask,
+            &self.selection,
+            &self.prepare,
+            drawing,
+            &self.publisher,
+        ));
+        Ok(sys::sha256(text.unwrap_or_default()))
     }
 
     fn resolve_paths(&mut self, file: &Path) {
@@ -416,11 +444,16 @@ impl Config {
                     "give scale_km and radius_km for each input",
                 );
             };
-            if !(kernel.scale_km > 0.0 && kernel.radius_km > 0.0 && kernel.radius_km <= 1000.0) {
+            let largest_km = LARGEST_REACH_CELLS * input.cell_km();
+            if !(0.0 < kernel.scale_km
+                && kernel.scale_km <= largest_km
+                && 0.0 < kernel.radius_km
+                && kernel.radius_km <= largest_km)
+            {
                 return refuse(
                     "prepare.remap",
                     format!("{input:?} {kernel:?}"),
-                    "give lengths above 0 and a radius of at most 1000 km",
+                    "give lengths above 0 and of at most ten cells of the input",
                 );
             }
         }
@@ -493,10 +526,10 @@ mod tests {
         let grid = plain.grid_file().unwrap();
         assert_eq!((changed.ensemble.members, changed.ensemble.seed), (3, 9));
         assert_eq!(changed.ensemble.steps, plain.ensemble.steps);
-        assert_ne!(changed.hash(&grid), plain.hash(&grid));
+        assert_ne!(changed.hash(&grid).unwrap(), plain.hash(&grid).unwrap());
         let other_grid =
             Config::load(Path::new("config/demo.toml"), &Overrides::default()).unwrap().grid_file().unwrap();
-        assert_ne!(plain.hash(&other_grid), plain.hash(&grid));
+        assert_ne!(plain.hash(&other_grid).unwrap(), plain.hash(&grid).unwrap());
     }
 
     #[test]
@@ -510,7 +543,7 @@ mod tests {
         };
         let plain = load(&Overrides::default()).unwrap();
         let grid = plain.grid_file().unwrap();
-        assert_eq!(load(&elsewhere).unwrap().hash(&grid), plain.hash(&grid));
+        assert_eq!(load(&elsewhere).unwrap().hash(&grid).unwrap(), plain.hash(&grid).unwrap());
     }
 
     #[test]
@@ -525,6 +558,7 @@ mod tests {
             ),
             ("seed = 1", "seeed = 1", ["seeed", "unknown field", "line"]),
             ("sampler = \"ddim\"", "sampler = \"dim\"", ["dim", "unknown variant", "ddim"]),
+            ("radius_km = 20.0", "radius_km = 300.0", ["prepare.remap", "300", "ten cells"]),
             ("deformation = {", "drift = {", ["drift", "unknown variant", "deformation"]),
         ] {
             let message = changed(line, to).unwrap_err().to_string();

@@ -7,7 +7,7 @@ use tch::{Device, Tensor};
 
 use super::{MemberStore, Statistics, Streaming, member_noise};
 use crate::config::SamplerKind;
-use crate::model::{Checkpoint, ModelError, ddim};
+use crate::model::{Checkpoint, ModelError};
 use crate::prepare;
 use crate::progress::Bar;
 use crate::time::ProductDay;
@@ -141,8 +141,7 @@ impl<'a> Scene<'a> {
         let noise = Tensor::from_slice(&noise).reshape(size).to_device(self.device);
         let context = self.context.expand([count as i64, -1, -1, -1], false);
         let SamplerKind::Ddim = plan.sampler;
-        let (network, schedule) = (&self.checkpoint.network, self.checkpoint.info.schedule);
-        let clean = tch::no_grad(|| ddim(network, schedule, &noise, &context, plan.steps, after_call))?;
+        let clean = self.checkpoint.sample(&noise, &context, plan.steps, after_call)?;
         let mut values = vec![0.0_f32; clean.numel()];
         clean.to_device(Device::Cpu).contiguous().copy_data(&mut values, clean.numel());
         Ok(Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c]))

@@ -51,7 +51,10 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>, FetchError> {
         let entry = entry.map_err(refuse)?;
         let path = entry.path();
         // Follows links: an input folder may well be a farm of them. One that leads nowhere is no file.
-        let Ok(metadata) = fs::metadata(&path) else { continue };
+        let metadata = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            found => found.map_err(|source| FetchError::File { path: path.clone(), source })?,
+        };
         if metadata.is_file() {
             let name = entry.file_name().to_string_lossy().into_owned();
             files.push(Listed { name, path, size_bytes: metadata.len() });

@@ -14,7 +14,7 @@ pub(super) fn read(path: &Path, shape: (usize, usize)) -> Result<Array2<bool>, G
     let refuse = |reason: String| GridError::LandMask { path: path.to_owned(), reason, rows, columns };
     let file = File::open(path).map_err(|source| GridError::File { path: path.to_owned(), source })?;
     let mut decoder = png::Decoder::new(BufReader::new(file));
-    decoder.set_transformations(png::Transformations::EXPAND);
+    decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
     let mut reader = decoder.read_info().map_err(|error| refuse(error.to_string()))?;
     let size = reader.output_buffer_size().ok_or_else(|| refuse("the image is too large".into()))?;
     let mut pixels = vec![0; size];

@@ -29,10 +29,12 @@ pub enum GridError {
         reason: String,
     },
     /// A point has no image in the projection.
-    #[error("the point ({0}, {1}) cannot be projected with \"{2}\"")]
+    #[error(
+        "the point ({0}, {1}) cannot be projected with \"{2}\"; choose a grid nearer to the projection's centre"
+    )]
     Unprojectable(f64, f64, String),
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; see `grid` in the configuration and `land_mask` in the grid file")]
     File {
         /// The file.
         path: PathBuf,

@@ -8,7 +8,10 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::{ModelError, Network, NetworkConfiguration, NoisePredictor, Placement, Schedule, ddim};
+use super::{
+    CONTEXT_CHANNELS, ModelError, Network, NetworkConfiguration, NoisePredictor, Placement, Schedule,
+    WithinMask, ddim,
+};
 use crate::config::Precision;
 use crate::sys;
 
@@ -39,6 +42,34 @@ pub struct CheckpointInfo {
     pub degradation: String,
     /// How it was trained.
     pub training: TrainingRecord,
+}
+
+impl CheckpointInfo {
+    /// Says what makes this description unusable.
+    fn validate(&self) -> Result<(), String> {
+        let FeatureStatistics { mean, standard_deviation } = &self.statistics;
+        let (scale, schedule) = (&self.target_scale, &self.schedule);
+        let rates_rise =
+            0.0 < schedule.min_signal_rate && schedule.min_signal_rate < schedule.max_signal_rate;
+        let rules = [
+            (self.network.is_buildable(), "its network cannot be built"),
+            (self.channels == 1 + CONTEXT_CHANNELS, "its network does not have 5 input channels"),
+            (mean.iter().all(|mean| mean.is_finite()), "a mean of its features is not a number"),
+            (
+                standard_deviation.iter().all(|deviation| deviation.is_finite() && *deviation > 0.0),
+                "a standard deviation of its features is not above 0",
+            ),
+            (
+                scale.constant_m.is_finite()
+                    && scale.constant_m > 0.0
+                    && scale.per_metre.is_finite()
+                    && scale.per_metre >= 0.0,
+                "its target scale is not above 0",
+            ),
+            (rates_rise && schedule.max_signal_rate < 1.0, "its signal rates are not 0 < min < max < 1"),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(what.to_owned()))
+    }
 }
 
 /// Means and standard deviations of concentration (fraction), effective thickness (m) and ln deformation, over mask cells.
@@ -129,9 +160,7 @@ impl Checkpoint {
                 found: info.thickness_definition,
             });
         }
-        if !info.network.is_buildable() {
-            return Err(refuse(format!("no network can be built of {:?}", info.network)));
-        }
+        info.validate().map_err(refuse)?;
         let tensors = parse_tensors(&bytes).map_err(refuse)?;
         let mut network = Network::new(&info.network, placement.device);
         network.assign(|name| tensors.get(name).map(Tensor::shallow_clone)).map_err(refuse)?;
@@ -148,32 +177,68 @@ impl Checkpoint {
     /// # Errors
     /// [`ModelError`] when a file or tensor is not there, or the network fails.
     pub fn apply_file(&self, input: &Path, out: &Path) -> Result<(), ModelError> {
-        let tensors = self.read_inputs(input, ["z", "context", "noise_variance"])?;
-        let [noisy, context, variance] = &tensors;
+        let wanted = [("z", Some(1)), ("context", Some(CONTEXT_CHANNELS)), ("noise_variance", None)];
+        let [noisy, context, variance] = &self.read_inputs(input, wanted)?;
         let variance = variance.to_kind(Kind::Double).reshape([-1]).double_value(&[0]);
         let noise = tch::no_grad(|| self.network.predict(noisy, context, variance))?;
         write_tensors(out, &[("noise".into(), noise)], None)
+    }
+
+    /// Samples with `steps` network calls: the anomaly in units of the target's scale, `[n, 1, rows, columns]`, 0 outside the mask.
+    ///
+    /// # Errors
+    /// [`ModelError::Torch`] when the network fails.
+    pub fn sample(
+        &self,
+        noise: &Tensor,
+        context: &Tensor,
+        steps: usize,
+        after_call: impl FnMut(),
+    ) -> Result<Tensor, ModelError> {
+        let predictor = WithinMask(&self.network);
+        tch::no_grad(|| ddim(&predictor, self.info.schedule, noise, context, steps, after_call))
     }
 
     /// Samples: reads `noise` `[n, 1, h, w]` and `context` `[n, 4, h, w]` from `input`, writes `anomaly`, in units of the
     /// target's scale, to `out`.
     ///
     /// # Errors
-    /// [`ModelError`] when a file or tensor is not there, or the network fails.
+    /// [`ModelError`] when a file or tensor is not there or has another shape, or the network fails.
     pub fn sample_file(&self, input: &Path, out: &Path, steps: usize) -> Result<(), ModelError> {
-        let [noise, context] = &self.read_inputs(input, ["noise", "context"])?;
-        let anomaly = tch::no_grad(|| ddim(&self.network, self.info.schedule, noise, context, steps, || {}))?;
+        let [noise, context] =
+            &self.read_inputs(input, [("noise", Some(1)), ("context", Some(CONTEXT_CHANNELS))])?;
+        let anomaly = self.sample(noise, context, steps, || {})?;
         write_tensors(out, &[("anomaly".into(), anomaly)], None)
     }
 
-    /// The named tensors of a file, on the network's device.
-    fn read_inputs<const N: usize>(&self, path: &Path, names: [&str; N]) -> Result<[Tensor; N], ModelError> {
+    /// The named tensors of a file, on the network's device: fields `[n, channels, h, w]` of one n, h and w, or single numbers.
+    fn read_inputs<const N: usize>(
+        &self,
+        path: &Path,
+        wanted: [(&str, Option<i64>); N],
+    ) -> Result<[Tensor; N], ModelError> {
+        let refuse = |reason: String| ModelError::Tensors { path: path.to_owned(), reason };
         let tensors = read_tensors(path)?;
-        if let Some(missing) = names.iter().find(|name| !tensors.contains_key(**name)) {
-            let reason = format!("it holds no tensor `{missing}`");
-            return Err(ModelError::Tensors { path: path.to_owned(), reason });
+        let mut extent = None;
+        for (name, channels) in wanted {
+            let tensor = tensors.get(name).ok_or_else(|| refuse(format!("it holds no tensor `{name}`")))?;
+            let size = tensor.size();
+            let fits = match (channels, &size[..]) {
+                (None, _) => tensor.numel() == 1,
+                (Some(channels), &[n, found, rows, columns]) => {
+                    let first = *extent.get_or_insert((n, rows, columns));
+                    found == channels && first == (n, rows, columns) && n * rows * columns > 0
+                }
+                _ => false,
+            };
+            if !fits {
+                let shape = channels.map_or("one number".to_owned(), |channels| {
+                    format!("[n, {channels}, h, w] as the others")
+                });
+                return Err(refuse(format!("tensor `{name}` is {size:?}, but must be {shape}")));
+            }
         }
-        Ok(names.map(|name| tensors[name].to_device(self.network.device())))
+        Ok(wanted.map(|(name, _)| tensors[name].to_device(self.network.device())))
     }
 
     /// Writes a checkpoint through a temporary file.

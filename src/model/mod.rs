@@ -17,14 +17,14 @@ pub use checkpoint::{
 };
 pub use device::{Placement, select_device};
 pub use network::{CONTEXT_CHANNELS, Network, NetworkConfiguration, channels_last};
-pub use sampler::{NoisePredictor, ddim};
+pub use sampler::{NoisePredictor, WithinMask, ddim};
 pub use schedule::Schedule;
 
 /// What can go wrong with a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; see that the file exists and may be read, or its folder written")]
     File {
         /// The file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum ModelError {
         reason: String,
     },
     /// A tensor file lacks a tensor or has it in another shape.
-    #[error("tensors {path}: {reason}")]
+    #[error("tensors {path}: {reason}; `nilas model --help` says what is read")]
     Tensors {
         /// The file.
         path: PathBuf,
@@ -68,7 +68,9 @@ pub enum ModelError {
         reason: String,
     },
     /// libtorch failed.
-    #[error("libtorch failed while {task}: {source}")]
+    #[error(
+        "libtorch failed while {task}: {source}; if it was memory, use a smaller --batch or --precision bf16"
+    )]
     Torch {
         /// What was being done.
         task: &'static str,

@@ -4,6 +4,9 @@ use tch::Tensor;
 
 use super::{ModelError, Schedule};
 
+/// The channel of the context that is 1 inside the mask.
+const MASK_CHANNEL: i64 = 3;
+
 /// Something that estimates the noise in a noisy field.
 pub trait NoisePredictor {
     /// The noise in `noisy` `[n, 1, rows, columns]`, given `context` `[n, 4, rows, columns]` and the variance of the noise.
@@ -11,6 +14,21 @@ pub trait NoisePredictor {
     /// # Errors
     /// [`ModelError::Torch`] when the prediction fails.
     fn predict(&self, noisy: &Tensor, context: &Tensor, noise_variance: f64) -> Result<Tensor, ModelError>;
+}
+
+/// A predictor that answers outside the mask (context channel 3) as training was: nothing but noise is there.
+///
+/// The loss counts cells inside the mask only, so that the network's own answer outside it means nothing. Left alone, the
+/// field there runs away over the steps, and the convolutions carry it across every coast and ice edge.
+pub struct WithinMask<'a>(pub &'a dyn NoisePredictor);
+
+impl NoisePredictor for WithinMask<'_> {
+    fn predict(&self, noisy: &Tensor, context: &Tensor, noise_variance: f64) -> Result<Tensor, ModelError> {
+        let estimate = self.0.predict(noisy, context, noise_variance)?;
+        let mask = context.narrow(1, MASK_CHANNEL, 1);
+        let all_noise = noisy / noise_variance.sqrt();
+        Ok(&estimate * &mask + all_noise * (1.0 - mask))
+    }
 }
 
 /// The sampler of D3.1 section 4: deterministic, `steps` calls, the noise is drawn once, by the caller.
@@ -92,6 +110,29 @@ mod tests {
             let ratio = power_ratio(variance, schedule, 40);
             assert!((ratio - expected).abs() < 1e-3, "variance {variance}: {ratio} instead of {expected}");
         }
+    }
+
+    /// Says that there is no noise at all, anywhere.
+    struct Blind;
+
+    impl NoisePredictor for Blind {
+        fn predict(
+            &self,
+            noisy: &Tensor,
+            _context: &Tensor,
+            _noise_variance: f64,
+        ) -> Result<Tensor, ModelError> {
+            Ok(noisy.zeros_like())
+        }
+    }
+
+    #[test]
+    fn outside_the_mask_the_field_stays_what_training_showed() {
+        let noise = Tensor::from_slice(&[1.0_f32, -2.0]).reshape([1, 1, 1, 2]);
+        let context = Tensor::from_slice(&[0.0_f32, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]).reshape([1, 4, 1, 2]);
+        let clean = ddim(&WithinMask(&Blind), Schedule::default(), &noise, &context, 5, || {}).unwrap();
+        assert!(clean.double_value(&[0, 0, 0, 0]).abs() > 1.0, "inside, the answer of the predictor counts");
+        assert!(clean.double_value(&[0, 0, 0, 1]).abs() < 1e-4, "outside, the clean field is 0");
     }
 
     #[test]

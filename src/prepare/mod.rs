@@ -18,7 +18,7 @@ pub use features::{context, standardise};
 pub mod flag {
     /// The cell is land.
     pub const LAND: u16 = 1;
-    /// Sea with less than 15 % ice, or outside what the inputs cover.
+    /// Sea where the concentration is known to be below 15 %.
     pub const OPEN_WATER: u16 = 2;
     /// Inside the ice mask: the product has a value here.
     pub const ICE: u16 = 4;
@@ -26,7 +26,7 @@ pub mod flag {
     pub const FILLED_DRIFT: u16 = 8;
     /// The thickness was filled from its neighbourhood.
     pub const FILLED_THICKNESS: u16 = 16;
-    /// Ice by its concentration, but an input is missing and could not be filled.
+    /// Sea of unknown concentration, or ice where another input is missing and could not be filled.
     pub const MISSING_INPUT: u16 = 32;
 
     /// The whole product is provisional; set on every cell when it is published, never here.
@@ -139,11 +139,11 @@ pub fn prepare(
         let when = |condition: bool, bit: u16| if condition { bit } else { 0 };
         let land = grid.land[cell];
         when(land, flag::LAND)
-            | when(!land && !ice[cell], flag::OPEN_WATER)
+            | when(!land && concentration[cell] < ICE_EDGE, flag::OPEN_WATER)
             | when(mask[cell], flag::ICE)
             | when(mask[cell] && filled_drift[cell], flag::FILLED_DRIFT)
             | when(mask[cell] && filled_thickness[cell], flag::FILLED_THICKNESS)
-            | when(ice[cell] && !mask[cell], flag::MISSING_INPUT)
+            | when(!land && (concentration[cell].is_nan() || ice[cell] && !mask[cell]), flag::MISSING_INPUT)
     });
     Prepared {
         effective_thickness_m: &thickness_m * &concentration,
@@ -264,6 +264,16 @@ mod tests {
         assert_eq!(prepared.flags[[5, 2]], flag::ICE | flag::FILLED_THICKNESS);
         assert!((prepared.thickness_m[[5, 2]] - 2.0).abs() < 1e-5);
         assert!(!prepared.mask[[3, 3]] && !prepared.mask[[8, 8]]);
+    }
+
+    #[test]
+    fn where_the_concentration_is_not_known_nobody_says_open_water() {
+        let mut day = Day::new();
+        for cell in 0..25 {
+            day.set(0, [4 + cell / 5, 4 + cell % 5], f32::NAN);
+        }
+        let prepared = day.prepare(Some(150.0));
+        assert_eq!(prepared.flags[[6, 6]], flag::MISSING_INPUT);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::publish::{InputRecord, Status};
 use crate::source::merged_thickness::{self, Thickness};
 use crate::source::osisaf_concentration::{self, Concentration};
 use crate::source::osisaf_drift::{self, Drift};
-use crate::source::{self, Identity, Role, SelectedFile, ThicknessLayout};
+use crate::source::{self, Identity, Role, ThicknessLayout};
 use crate::time::{ProductDay, Window};
 
 use super::ProduceError;
@@ -36,6 +36,8 @@ pub(super) struct Inputs {
 pub(super) fn read(day: ProductDay, config: &Config, bar: &Bar) -> Result<Inputs, ProduceError> {
     let folder = &config.folders.inputs;
     let files = source::select(&fetch::list(folder)?, folder, day, config.selection.oldest_thickness_days)?;
+    let chosen = [&files.concentration, &files.thickness, &files.drift];
+    let before = chosen.map(|file| fetch::sha256(&file.path));
     let concentration = osisaf_concentration::read(&files.concentration.path, day)?;
     bar.step();
     let thickness = merged_thickness::read(
@@ -46,36 +48,33 @@ pub(super) fn read(day: ProductDay, config: &Config, bar: &Bar) -> Result<Inputs
     bar.step();
     let drift = osisaf_drift::read(&files.drift.path, files.drift.known.start, files.drift.known.end)?;
     bar.step();
-    let records = vec![
-        record(
-            day,
-            &files.concentration,
-            Role::Concentration,
-            &concentration.identity,
-            concentration.window,
-        )?,
-        record(day, &files.thickness, Role::Thickness, &thickness.identity, thickness.window)?,
-        record(day, &files.drift, Role::Drift, &drift.identity, drift.window)?,
+    let said = [
+        (Role::Concentration, &concentration.identity, concentration.window),
+        (Role::Thickness, &thickness.identity, thickness.window),
+        (Role::Drift, &drift.identity, drift.window),
     ];
+    let mut records = Vec::new();
+    for ((file, sha256), (role, identity, window)) in chosen.into_iter().zip(before).zip(said) {
+        let sha256 = sha256?;
+        // The sum that stands in the product must be that of the bytes that were read.
+        if fetch::sha256(&file.path)? != sha256 {
+            return Err(ProduceError::Changed { path: file.path.clone() });
+        }
+        records.push(record(day, role, identity, window, sha256));
+    }
     let status = if files.settled { Status::Final } else { Status::Provisional };
     Ok(Inputs { concentration, thickness, drift, status, records })
 }
 
-fn record(
-    day: ProductDay,
-    file: &SelectedFile,
-    role: Role,
-    identity: &Identity,
-    window: Window,
-) -> Result<InputRecord, ProduceError> {
-    Ok(InputRecord {
+fn record(day: ProductDay, role: Role, identity: &Identity, window: Window, sha256: String) -> InputRecord {
+    InputRecord {
         role: role.to_string(),
         name: identity.name.clone(),
         product: identity.product.clone(),
-        sha256: fetch::sha256(&file.path)?,
+        sha256,
         window,
         age_days: (window.age_days(day) * AGE_STEP_PER_DAY).round() / AGE_STEP_PER_DAY,
-    })
+    }
 }
 
 impl Inputs {

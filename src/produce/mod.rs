@@ -9,7 +9,7 @@ mod verify;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ConfigError, GridFile};
+use crate::config::{Config, ConfigError};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, RemapCache};
@@ -32,7 +32,8 @@ pub use verify::{Verdict, verify};
 /// Probabilities of the published quantiles.
 const PROBABILITIES: [f64; 3] = [0.1, 0.5, 0.9];
 
-/// Why a day could not be produced. Nothing was published then, and what was published before stays.
+/// Why a day could not be produced. Nothing was published then (but see [`PublishError::NotLatest`]), and what was published
+/// before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum ProduceError {
     /// The configuration cannot be used.
@@ -44,6 +45,12 @@ pub enum ProduceError {
     /// An input is not there, or was refused.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// A file was replaced by another one while it was being read.
+    #[error("{path} changed while it was being read; run the day again")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The grid cannot be used.
     #[error(transparent)]
     Grid(#[from] GridError),
@@ -56,11 +63,11 @@ pub enum ProduceError {
     /// The product could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The folder of an output file cannot be made.
-    #[error("folder {folder} cannot be made ({source}); name a file in a folder that Nilas may write")]
+    /// An output file or its folder cannot be made.
+    #[error("{path} cannot be made ({source}); name a file in a folder that Nilas may write")]
     Output {
-        /// The folder.
-        folder: PathBuf,
+        /// The file or folder.
+        path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
@@ -136,7 +143,7 @@ pub struct Produced {
 /// Produces a day: reads its inputs, prepares them, draws the ensemble, checks it and publishes it as the day's next revision.
 ///
 /// # Errors
-/// [`ProduceError`]; nothing of this run is visible then.
+/// [`ProduceError`]; nothing of this run is visible then, but for [`PublishError::NotLatest`].
 pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Produced, ProduceError> {
     let mut stages = Stages::new(clock);
     let _lock = DayLock::take(&config.folders.products, day)?;
@@ -166,7 +173,7 @@ pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Pr
             quantiles: &quantiles,
         },
     )?;
-    let lineage = lineage(config, &grid_file, &inputs, &checkpoint);
+    let lineage = lineage(config, config.hash(&grid_file)?, &inputs, &checkpoint);
     let timings = stages.timings().to_vec();
     let product = Product {
         day,
@@ -219,7 +226,10 @@ pub fn features(
             inputs: &inputs.records,
             publisher: &config.publisher,
         };
-        write_features(out, &features)
+        // A file that is already there stays until the new one is whole.
+        let part = out.with_extension("part");
+        write_features(&part, &features)?;
+        fs::rename(&part, out).map_err(|source| ProduceError::Output { path: out.to_owned(), source })
     })?;
     Ok(prepared)
 }
@@ -227,7 +237,7 @@ pub fn features(
 /// Makes the folder that a file shall be written to, before any work is spent on the file.
 fn make_folder_of(file: &Path) -> Result<(), ProduceError> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(|source| ProduceError::Output { folder: folder.to_owned(), source })
+    fs::create_dir_all(folder).map_err(|source| ProduceError::Output { path: folder.to_owned(), source })
 }
 
 fn load_checkpoint(config: &Config) -> Result<Checkpoint, ProduceError> {
@@ -267,7 +277,7 @@ fn require_quality(day: ProductDay, product: &Checked<'_>) -> Result<(), Produce
     if failed.is_empty() { Ok(()) } else { Err(ProduceError::Quality { day, failed }) }
 }
 
-fn lineage(config: &Config, grid: &GridFile, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
+fn lineage(config: &Config, config_hash: String, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
     let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
     Lineage {
         inputs: inputs.records.clone(),
@@ -279,7 +289,7 @@ fn lineage(config: &Config, grid: &GridFile, inputs: &Inputs, checkpoint: &Check
         seed: config.ensemble.seed,
         device: placement.device_name(),
         precision: config.model.precision.name().into(),
-        config_hash: config.hash(grid),
+        config_hash,
         code_version: env!("CARGO_PKG_VERSION").into(),
     }
 }

@@ -43,7 +43,8 @@ pub use scratch::ScratchFile;
 /// Steps that [`publish`] tells the bar: the NetCDF file, five maps, the quicklook, the manifest, the move.
 pub const STEPS: usize = 9;
 
-/// What can go wrong when a product is published. Nothing is visible then, and what was published before stays.
+/// What can go wrong when a product is published. Nothing of it is visible then (but see [`PublishError::NotLatest`]), and
+/// what was published before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// A file or folder cannot be read or written.
@@ -84,6 +85,16 @@ pub enum PublishError {
         text: String,
         /// What the library said.
         source: gdal::errors::GdalError,
+    },
+    /// The revision is there, but `latest.json` does not name it.
+    #[error(
+        "revision {folder} is published and whole, but latest.json could not be swapped: {source}; the next publication does it"
+    )]
+    NotLatest {
+        /// Folder of the revision.
+        folder: PathBuf,
+        /// What went wrong.
+        source: Box<PublishError>,
     },
     /// The grid cannot be worked with.
     #[error(transparent)]
@@ -126,8 +137,7 @@ pub struct Published {
 /// Only one process publishes under a root at a time; others wait. The members go through memory one at a time.
 ///
 /// # Errors
-/// [`PublishError`]. Nothing of the revision is visible then, unless it was already moved to its place and only
-/// `latest.json` could not be swapped: the next publishing swaps it.
+/// [`PublishError`]. Nothing of the revision is visible then, with the one exception of [`PublishError::NotLatest`].
 pub fn publish(root: &Path, product: &Product<'_>, bar: &Bar) -> Result<Published, PublishError> {
     let _lock = staging::lock(root)?;
     staging::remove_leftovers(root)?;
@@ -135,7 +145,8 @@ pub fn publish(root: &Path, product: &Product<'_>, bar: &Bar) -> Result<Publishe
     let staging = Staging::begin(root, product.day, revision)?;
     let manifest = write_files(staging.folder(), product, revision, bar)?;
     let folder = staging.commit()?;
-    latest::refresh(root)?;
+    latest::refresh(root)
+        .map_err(|source| PublishError::NotLatest { folder: folder.clone(), source: Box::new(source) })?;
     bar.step();
     Ok(Published { folder, revision, files: manifest.files, figures: manifest.figures })
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 use super::TrainError;
-use crate::archive::{Archive, Sample};
+use crate::archive::{Archive, Provenance, Sample};
 use crate::model::{FeatureStatistics, TargetScale};
 use crate::prepare;
 
@@ -43,8 +43,8 @@ pub struct TrainingSet {
     validation: Vec<Day>,
     /// Standardisation of the features over the training days.
     pub statistics: FeatureStatistics,
-    /// Where the data come from, in one sentence.
-    pub origin: String,
+    /// What the archive says of its data; the origin with the number of days.
+    pub provenance: Provenance,
 }
 
 /// A batch on a device; `[sample, channel, row, column]`.
@@ -65,9 +65,14 @@ impl TrainingSet {
     /// [`TrainError`] when a day cannot be read, a field is smaller than a window, or there are fewer than two days.
     pub fn read(archive: &Archive, window: usize) -> Result<Self, TrainError> {
         let mut days = Vec::new();
-        let mut origin = String::new();
+        let mut provenance: Option<Provenance> = None;
         for (index, day) in archive.days().enumerate() {
             let (sample, stated) = archive.read(index)?;
+            if *provenance.get_or_insert_with(|| stated.clone()) != stated {
+                return Err(TrainError::Option(format!(
+                    "day {day} says other things of its data than the days before it; train on one kind of archive at a time"
+                )));
+            }
             let (rows, columns) = sample.effective_thickness_m.dim();
             if rows.min(columns) < window {
                 return Err(TrainError::Option(format!(
@@ -75,7 +80,6 @@ impl TrainingSet {
                 )));
             }
             days.push(Day::of(&sample));
-            origin = stated;
         }
         if days.len() < 2 {
             return Err(TrainError::Option(
@@ -83,9 +87,17 @@ impl TrainingSet {
             ));
         }
         let validation = days.split_off(days.len() - (days.len() / 10).max(1));
+        if days.iter().all(|day| day.cells_with_anomaly().next().is_none()) {
+            return Err(TrainError::Option(
+                "no training day has a cell of ice with every field; there is nothing to learn".into(),
+            ));
+        }
         let statistics = statistics(&days);
-        let origin = format!("{origin}; {} days for training, {} held out", days.len(), validation.len());
-        Ok(Self { training: days, validation, statistics, origin })
+        let count = format!("{} days for training, {} held out", days.len(), validation.len());
+        let provenance =
+            provenance.map(|stated| Provenance { origin: format!("{}; {count}", stated.origin), ..stated });
+        let provenance = provenance.ok_or_else(|| TrainError::Option("the archive is empty".into()))?;
+        Ok(Self { training: days, validation, statistics, provenance })
     }
 
     /// Number of training days.

@@ -27,19 +27,25 @@ pub enum TrainError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; see that the folder of --out may be written and has space")]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
+    /// Another process trains in the folder.
+    #[error("another training runs in {folder}; wait for it, or name another --out")]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// An option cannot be used with this archive.
     #[error("{0}")]
     Option(String),
     /// The folder holds the state of a training with other options.
     #[error(
-        "{path} is the state of a training with other options ({differing}); give the same ones to go on, or another --out to begin anew"
+        "{path} is the state of a training with other options or another archive ({differing}); give the same ones to go on, or another --out to begin anew"
     )]
     OtherTraining {
         /// The state file.

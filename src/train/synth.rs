@@ -7,13 +7,12 @@
 use ndarray::Array2;
 use tch::{Kind, Tensor};
 
-use crate::archive::Sample;
+use crate::archive::{Provenance, Sample};
 use crate::ensemble::standard_normal;
+use crate::prepare;
 
 /// Side of a cell, km.
 const CELL_KM: f64 = 3.0;
-/// Ice is where the concentration is at least this.
-const ICE_EDGE: f32 = 0.15;
 
 /// What to synthesise.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +24,17 @@ pub struct SynthOptions {
 }
 
 impl SynthOptions {
-    /// Where such fields come from, in one sentence.
+    /// What is said of such fields.
     #[must_use]
-    pub fn origin(&self) -> String {
-        format!(
-            "SYNTHETIC: nilas synth, correlated anomalies with linear features, size {}, seed {}",
-            self.size, self.seed
-        )
+    pub fn provenance(&self) -> Provenance {
+        Provenance {
+            origin: format!(
+                "SYNTHETIC: nilas synth, correlated anomalies with linear features, size {}, seed {}",
+                self.size, self.seed
+            ),
+            thickness_definition: "effective".into(),
+            degradation: "gaussian: thickness 26..50 km over ice, concentration 8..14 km, drift 55 km".into(),
+        }
     }
 }
 
@@ -175,7 +178,7 @@ impl Observation {
     /// The day as an archive holds it: every field is missing on land, thickness counts over ice.
     fn observe(&self, ice: &Ice, motion: &Motion) -> Sample {
         let sea = ice.land.logical_not().to_kind(Kind::Float);
-        let covered = ice.concentration.ge(f64::from(ICE_EDGE)).to_kind(Kind::Float) * &sea;
+        let covered = ice.concentration.ge(f64::from(prepare::ICE_EDGE)).to_kind(Kind::Float) * &sea;
         let concentration = blur_where(&ice.concentration, &sea, self.concentration_sigma_km);
         let thickness_m = blur_where(&ice.thickness_m, &covered, self.thickness_sigma_km);
         // A 62.5 km grid, remapped with a Gaussian of 50 km, resolves about this.

@@ -1,6 +1,6 @@
 //! The training loop: steps, validation, and a state on disk from which a killed training goes on as if nothing had happened.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,12 +17,15 @@ use crate::model::{
     TargetScale, TrainingRecord, channels_last, read_tensors, write_tensors,
 };
 use crate::progress::Bar;
+use crate::sys;
 use crate::time::Clock;
 
 /// Steps over which the learning rate rises from 0.
 const WARM_UP: u64 = 100;
 /// The learning rate falls along a cosine to this share of its highest value.
 const LAST_RATE: f64 = 0.02;
+/// The entry of a state's metadata that says which training it belongs to.
+const IDENTITY: &str = "training";
 /// Batches of a validation.
 const VALIDATION_BATCHES: u64 = 8;
 
@@ -134,6 +137,7 @@ pub fn train(
     out: &Path,
     clock: &dyn Clock,
 ) -> Result<Outcome, TrainError> {
+    let _lock = lock(out)?;
     let set = TrainingSet::read(archive, options.window)?;
     let scale = set.target_scale(options.scale_grows_with_thickness);
     let total = options.total_steps(set.training_days());
@@ -171,6 +175,19 @@ pub fn train(
     let checkpoint = out.join(format!("{}.safetensors", options.name));
     Checkpoint::save(&checkpoint, &training.describe(total, validation), &training.optimiser.averages())?;
     Ok(Outcome { checkpoint, steps: total, began_at, validation })
+}
+
+/// Keeps a second training out of the folder until dropped.
+fn lock(out: &Path) -> Result<File, TrainError> {
+    let path = out.join(".lock");
+    let refuse = |source| TrainError::File { path: path.clone(), source };
+    std::fs::create_dir_all(out).map_err(refuse)?;
+    let file = File::create(&path).map_err(refuse)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(TrainError::Busy { folder: out.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(refuse(source)),
+    }
 }
 
 /// A training in the middle of its steps.
@@ -241,10 +258,10 @@ impl<'a> Training<'a> {
             statistics: self.set.statistics,
             target_scale: self.scale,
             schedule: self.options.schedule,
-            thickness_definition: "effective".into(),
-            degradation: "gaussian: thickness 26..50 km over ice, concentration 8..14 km, drift 55 km".into(),
+            thickness_definition: self.set.provenance.thickness_definition.clone(),
+            degradation: self.set.provenance.degradation.clone(),
             training: TrainingRecord {
-                data: self.set.origin.clone(),
+                data: self.set.provenance.origin.clone(),
                 steps,
                 batch: self.options.batch,
                 window: self.options.window,
@@ -261,8 +278,18 @@ impl<'a> Training<'a> {
     fn save(&self, path: &Path, options: &TrainOptions, step: u64) -> Result<(), TrainError> {
         let mut state = self.optimiser.state();
         state.push(("step".into(), Tensor::from_slice(&[step as i64])));
-        let text = serde_json::to_string(options).map_err(|error| TrainError::Option(error.to_string()))?;
-        Ok(write_tensors(path, &state, Some(("options", text)))?)
+        let identity = self.identity(options)?.to_string();
+        Ok(write_tensors(path, &state, Some((IDENTITY, identity)))?)
+    }
+
+    /// What must be the same when a training goes on: its options, and what the archive makes of them.
+    fn identity(&self, options: &TrainOptions) -> Result<Value, TrainError> {
+        let mut identity =
+            serde_json::to_value(options).map_err(|error| TrainError::Option(error.to_string()))?;
+        let archive = (&self.set.provenance, self.set.statistics, self.scale);
+        identity["archive"] =
+            serde_json::to_value(archive).map_err(|error| TrainError::Option(error.to_string()))?;
+        Ok(identity)
     }
 
     /// Takes over the state in `path`, if there is one; gives the number of steps already done.
@@ -270,7 +297,7 @@ impl<'a> Training<'a> {
         if !path.exists() {
             return Ok(0);
         }
-        let differing = differing_options(path, options)?;
+        let differing = differing_entries(path, &self.identity(options)?)?;
         if !differing.is_empty() {
             return Err(TrainError::OtherTraining { path: path.to_owned(), differing: differing.join(", ") });
         }
@@ -317,16 +344,15 @@ fn mean_over(values: &Tensor, mask: &Tensor) -> Tensor {
     (values * mask).sum(Kind::Float) / mask.sum(Kind::Float).clamp_min(1.0)
 }
 
-/// Names of the options in which a stored training differs from `options`.
-fn differing_options(path: &Path, options: &TrainOptions) -> Result<Vec<String>, TrainError> {
+/// Names of the entries in which a stored training differs from `wanted`.
+fn differing_entries(path: &Path, wanted: &Value) -> Result<Vec<String>, TrainError> {
     let refuse = |reason: String| TrainError::Option(format!("{}: {reason}", path.display()));
     let bytes = std::fs::read(path).map_err(|source| TrainError::File { path: path.to_owned(), source })?;
     let (_, metadata) =
         safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
     let text =
-        metadata.metadata().as_ref().and_then(|entries| entries.get("options")).cloned().unwrap_or_default();
+        metadata.metadata().as_ref().and_then(|entries| entries.get(IDENTITY)).cloned().unwrap_or_default();
     let stored: Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
-    let wanted = serde_json::to_value(options).map_err(|error| refuse(error.to_string()))?;
     let names = wanted.as_object().into_iter().flatten();
     Ok(names.filter(|(name, value)| stored.get(name) != Some(value)).map(|(name, _)| name.clone()).collect())
 }
@@ -341,15 +367,17 @@ impl Log {
     fn open(out: &Path, began_at: u64) -> Result<Self, TrainError> {
         let path = out.join("log.csv");
         let refuse = |source| TrainError::File { path: path.clone(), source };
-        std::fs::create_dir_all(out).map_err(refuse)?;
-        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let before = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            found => found.map_err(refuse)?,
+        };
         let step_of = |line: &str| line.split(',').next().and_then(|step| step.parse::<u64>().ok());
-        let mut file = File::create(&path).map_err(refuse)?;
-        writeln!(file, "step,training_noise_loss,validation_noise_loss,validation_image_loss")
-            .map_err(refuse)?;
+        let mut text = "step,training_noise_loss,validation_noise_loss,validation_image_loss\n".to_owned();
         for line in before.lines().filter(|line| step_of(line).is_some_and(|step| step <= began_at)) {
-            writeln!(file, "{line}").map_err(refuse)?;
+            text.push_str(line);
+            text.push('\n');
         }
+        sys::replace_file(&path, text.as_bytes()).map_err(refuse)?;
         Ok(Self { path })
     }
 
