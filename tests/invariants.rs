@@ -398,6 +398,37 @@ fn the_changelog_knows_this_version() {
     assert!(changelog.lines().any(heads), "CHANGELOG.md has no section for any of {known:?}");
 }
 
+/// The relative links of a page in Markdown.
+fn links(page: &str) -> Vec<&str> {
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets
+        .map(|target| target.split('#').next().unwrap_or_default())
+        .filter(|t| !t.is_empty() && !t.contains("://"))
+        .collect()
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let folders = [".", "docs", "models", "tests/data"];
+    let mut followed = 0;
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "md") {
+                for link in links(&read(&path)) {
+                    assert!(
+                        Path::new(folder).join(link).exists(),
+                        "{}: {link} leads nowhere",
+                        path.display()
+                    );
+                    followed += 1;
+                }
+            }
+        }
+    }
+    assert!(followed > 5 && links("see [a](no/such.md#part) and [b](https://c.d)") == ["no/such.md"]);
+}
+
 #[test]
 fn every_key_of_the_configuration_is_explained() {
     let missing = undocumented_keys(&read("config/nilas.toml"));

@@ -64,23 +64,7 @@ impl TrainingSet {
     /// # Errors
     /// [`TrainError`] when a day cannot be read, a field is smaller than a window, or there are fewer than two days.
     pub fn read(archive: &Archive, window: usize) -> Result<Self, TrainError> {
-        let mut days = Vec::new();
-        let mut provenance: Option<Provenance> = None;
-        for (index, day) in archive.days().enumerate() {
-            let (sample, stated) = archive.read(index)?;
-            if *provenance.get_or_insert_with(|| stated.clone()) != stated {
-                return Err(TrainError::Option(format!(
-                    "day {day} says other things of its data than the days before it; train on one kind of archive at a time"
-                )));
-            }
-            let (rows, columns) = sample.effective_thickness_m.dim();
-            if rows.min(columns) < window {
-                return Err(TrainError::Option(format!(
-                    "day {day} has {rows} x {columns} cells, fewer than the window of {window}; give a smaller --window"
-                )));
-            }
-            days.push(Day::of(&sample));
-        }
+        let (mut days, provenance) = read_days(archive, window)?;
         if days.len() < 2 {
             return Err(TrainError::Option(
                 "training needs at least 2 days, one of them for validation".into(),
@@ -94,9 +78,7 @@ impl TrainingSet {
         }
         let statistics = statistics(&days);
         let count = format!("{} days for training, {} held out", days.len(), validation.len());
-        let provenance =
-            provenance.map(|stated| Provenance { origin: format!("{}; {count}", stated.origin), ..stated });
-        let provenance = provenance.ok_or_else(|| TrainError::Option("the archive is empty".into()))?;
+        let provenance = Provenance { origin: format!("{}; {count}", provenance.origin), ..provenance };
         Ok(Self { training: days, validation, statistics, provenance })
     }
 
@@ -220,6 +202,35 @@ impl Day {
             .filter(|(_, inside)| **inside > 0.5)
             .map(|((&anomaly, &low), _)| (f64::from(low), f64::from(anomaly)))
     }
+}
+
+/// Every day of an archive, and what they say together of their data.
+fn read_days(archive: &Archive, window: usize) -> Result<(Vec<Day>, Provenance), TrainError> {
+    let mut days = Vec::new();
+    let mut all: Option<Provenance> = None;
+    for (index, day) in archive.days().enumerate() {
+        let (sample, stated) = archive.read(index)?;
+        let (rows, columns) = sample.effective_thickness_m.dim();
+        if rows.min(columns) < window {
+            return Err(TrainError::Option(format!(
+                "day {day} has {rows} x {columns} cells, fewer than the window of {window}; give a smaller --window"
+            )));
+        }
+        let so_far = all.get_or_insert_with(|| stated.clone());
+        if (&so_far.thickness_definition, &so_far.degradation)
+            != (&stated.thickness_definition, &stated.degradation)
+        {
+            return Err(TrainError::Option(format!(
+                "day {day} has another thickness definition or degradation than the days before it; train on one kind of archive"
+            )));
+        }
+        if !so_far.origin.contains(&stated.origin) {
+            so_far.origin = format!("{}; {}", so_far.origin, stated.origin);
+        }
+        days.push(Day::of(&sample));
+    }
+    let empty = || TrainError::Option("the archive has no day; make one with `nilas synth`".into());
+    Ok((days, all.ok_or_else(empty)?))
 }
 
 fn statistics(days: &[Day]) -> FeatureStatistics {
