@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print(format_args!("  in QGIS          drag {} into it", file("_mean.tif")));
     print(format_args!("  with GDAL        gdalinfo {}", file("_mean.tif")));
     print(format_args!("  in Python        xarray.open_dataset(\"{}\")", file(".nc")));
-    print(format_args!("  is it whole?     nilas verify {folder}"));
+    let nilas = std::env::current_exe().map_or("nilas".into(), |own| own.with_file_name("nilas"));
+    print(format_args!("  is it whole?     {} verify {folder}", nilas.display()));
     Ok(())
 }

@@ -8,6 +8,7 @@ mod fill;
 mod smooth;
 
 use ndarray::{Array2, Array3, Zip};
+use rayon::prelude::*;
 
 use crate::field::Field;
 use crate::grid::{Grid, Weights};
@@ -160,9 +161,7 @@ pub fn prepare(
 /// Fills the holes of fields that have the same valid cells; true where a cell was filled.
 fn fill(fields: &mut [&mut Array2<f32>], ice: &Array2<bool>, reach: f64) -> Array2<bool> {
     let holes = fill::Holes::find(fields[0], ice, reach);
-    for field in fields {
-        holes.fill(field);
-    }
+    fields.par_iter_mut().for_each(|field| holes.fill(field));
     holes.filled()
 }
 
