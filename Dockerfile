@@ -1,7 +1,7 @@
 # Nilas in a container:
 #   docker build -t nilas .
-#   docker run --rm -v /srv/nilas:/var/lib/nilas nilas produce --date 2022-04-15
-# /srv/nilas has to belong to user 990; input files lie in /srv/nilas/inputs, products come to /srv/nilas/products.
+#   docker run --rm -v /srv/nilas:/var/lib/nilas nilas produce --date 2026-03-01
+# /srv/nilas has to belong to user 990; the ledger lies there, and products come to /srv/nilas/products.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
@@ -21,7 +21,7 @@ RUN apt-get update \
 # A fixed number, so that the owner of a mounted folder can be set before.
 RUN groupadd --system --gid 990 nilas \
     && useradd --system --uid 990 --gid nilas --home-dir /var/lib/nilas --shell /usr/sbin/nologin nilas \
-    && install -d -o nilas -g nilas /var/lib/nilas /var/lib/nilas/products /var/lib/nilas/inputs /var/cache/nilas
+    && install -d -o nilas -g nilas /var/lib/nilas /var/lib/nilas/products /var/cache/nilas
 COPY --from=build /out/ /usr/local/
 # The configuration's relative paths are meant from its own folder; the models stay where the package has put them.
 RUN install -d /etc/nilas \

@@ -12,12 +12,13 @@
 //! * [`prepare`] makes the network's inputs on the 3 km grid.
 //! * [`model`] is the diffusion model: tensors only, it knows no geography.
 //! * [`ensemble`] draws members and their statistics.
-//! * [`quality`] judges products.
+//! * [`quality`] judges inputs and products.
 //! * [`publish`] writes files, all or nothing.
 //! * [`produce`] is the story of one day, from top to bottom.
 //!
-//! Beside the way: [`archive`] (training archives), [`train`], [`plot`]. Below it: [`field`], [`grid`], [`config`], [`time`],
-//! [`progress`], [`sys`]. Above it: [`cli`]. `docs/architecture.md` has the invariants, `tests/invariants.rs` holds them.
+//! Beside the way: [`archive`] (training archives), [`train`], [`plot`], [`ledger`] (what is remembered). Below it: [`field`],
+//! [`grid`], [`config`], [`time`], [`progress`], [`sys`]. Above it: [`cli`]. `docs/architecture.md` has the invariants,
+//! `tests/invariants.rs` holds them.
 
 pub mod archive;
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod ensemble;
 pub mod fetch;
 pub mod field;
 pub mod grid;
+pub mod ledger;
 pub mod model;
 pub mod plot;
 pub mod prepare;

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use crate::time::Clock;
@@ -68,15 +68,13 @@ impl Bar {
     /// A bar of `steps` steps on standard error, drawn only if that is a terminal.
     #[must_use]
     pub fn new(stage: &str, steps: usize) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), draw_target());
         let template = "{prefix:>10} {bar:40} {pos}/{len} {elapsed} {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(stage.to_owned());
-        if terminal {
+        if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         Self(bar)
@@ -106,6 +104,57 @@ impl Bar {
     fn finish(&self) {
         self.0.finish_and_clear();
     }
+}
+
+/// Files on their way, each with a bar of its own below the others. On anything but a terminal nothing is shown.
+#[derive(Debug)]
+pub struct Transfers(MultiProgress);
+
+impl Transfers {
+    /// No file yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(MultiProgress::with_draw_target(draw_target()))
+    }
+
+    /// A file of `size` bytes, where that is known.
+    #[must_use]
+    pub fn begin(&self, name: &str, size: Option<u64>) -> TransferBar {
+        let bar = self.0.add(size.map_or_else(ProgressBar::no_length, ProgressBar::new));
+        let template = "{bar:20} {bytes:>10} of {total_bytes:<10} {bytes_per_sec:>14} {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(name.to_owned());
+        TransferBar(bar)
+    }
+}
+
+impl Default for Transfers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The bar of one file; gone when dropped.
+#[derive(Debug)]
+pub struct TransferBar(ProgressBar);
+
+impl TransferBar {
+    /// These many bytes more are there.
+    pub fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+impl Drop for TransferBar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn draw_target() -> ProgressDrawTarget {
+    if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
 }
 
 #[cfg(test)]

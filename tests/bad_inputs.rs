@@ -40,6 +40,8 @@ impl Day {
     fn new() -> Self {
         let day = Self { root: tempfile::tempdir().unwrap() };
         copy_tree(&layouts::sample_day(), &day.inputs());
+        // Else it would stand in for the other one: with it there is no day without drift.
+        fs::remove_file(day.inputs().join(EARLIER_DRIFT)).unwrap();
         copy_tree(&PUBLISHED, &day.products());
         day
     }
@@ -86,25 +88,20 @@ impl Day {
 #[test]
 fn a_missing_file_is_waited_for() {
     let day = Day::new();
-    for (names, role) in [
+    for (name, role) in [
+        (CONCENTRATION, "no concentration (ice_conc_nh_polstere-100_{amsr3,amsr2,multi}_202204151200.nc)"),
+        (THICKNESS, "no thickness (W_XX-ESA,SMOS_CS2*,NH_{12P5KM,25KM}_EASE2_20220412_20220418_"),
         (
-            &[CONCENTRATION][..],
-            "no concentration (ice_conc_nh_polstere-100_{amsr3,amsr2,multi}_202204151200.nc)",
-        ),
-        (&[THICKNESS], "no thickness (W_XX-ESA,SMOS_CS2*,NH_{12P5KM,25KM}_EASE2_20220412_20220418_"),
-        (
-            &[DRIFT, EARLIER_DRIFT],
-            "no drift (ice_drift_nh_polstere-625_multi-oi_202204141200-202204161200.nc or",
+            DRIFT,
+            "no drift (ice_drift_nh_polstere-625_multi-oi_202204141200-202204161200.nc or one up to 3 days older)",
         ),
     ] {
-        for name in names {
-            fs::remove_file(day.inputs().join(name)).unwrap();
-        }
-        let folder = format!("the inputs of {DAY} are not all in {} yet: ", day.inputs().display());
-        day.refuses(DAY, 3, &[&folder, role, "; wait until the providers deliver, or put the files there"]);
-        for name in names {
-            day.restore(name);
-        }
+        fs::remove_file(day.inputs().join(name)).unwrap();
+        let beginning = format!("the inputs of {DAY} are not all there yet: ");
+        let folder =
+            format!(" in {}; wait until the providers deliver, or put the files", day.inputs().display());
+        day.refuses(DAY, 3, &[&beginning, role, &folder]);
+        day.restore(name);
     }
 }
 
@@ -157,14 +154,14 @@ fn a_file_of_another_day_under_the_name_of_the_day_is_refused() {
     let earlier = THICKNESS.replace("20220412", "20220411").replace("20220418", "20220417");
     fs::rename(day.inputs().join(THICKNESS), day.inputs().join(&earlier)).unwrap();
     let found = "found 2022-04-12 00:00 to 2022-04-18 23:59 inside the file";
-    day.refuses_file(&earlier, &["wrong date, expected a time centred on 2022-04-14", found, right_day]);
+    day.refuses_file(&earlier, &["wrong date, expected 7 days centred on 2022-04-14", found, right_day]);
     day.restore(THICKNESS);
 
     let later = day.inputs().join(CONCENTRATION.replace("20220415", "20220416"));
     fs::copy(layouts::sample(CONCENTRATION), &later).unwrap();
     let file = format!("nilas: {}: wrong date", later.display());
     let found =
-        "expected a time centred on 2022-04-16, found 2022-04-15 00:00 to 2022-04-16 00:00 inside the file";
+        "expected one day centred on 2022-04-16, found 2022-04-15 00:00 to 2022-04-16 00:00 inside the file";
     day.refuses("2022-04-16", 4, &[&file, found, right_day]);
 }
 
@@ -189,6 +186,6 @@ fn a_file_on_another_grid_is_refused() {
 fn a_folder_of_inputs_that_is_not_there_is_a_wrong_setting() {
     let day = Day::new();
     fs::remove_dir_all(day.inputs()).unwrap();
-    let folder = format!("the folder of input files {} cannot be listed", day.inputs().display());
+    let folder = format!("the folder of input files {} is not there", day.inputs().display());
     day.refuses(DAY, 2, &[&folder, "; name an existing folder that Nilas may read"]);
 }

@@ -1,7 +1,8 @@
 //! What each program is linked with, and what the light one costs while it does nothing.
 //!
 //! `nilas` waits all day, so it must load none of the large libraries. `nilas-train` must start on machines that have
-//! neither GDAL nor NetCDF. A use of the library in the wrong place breaks that without any error, so the programs are read.
+//! neither GDAL nor NetCDF. `nilas-inspect` opens files that may be bad, with as little beside them as can be. A use of the
+//! library in the wrong place breaks that without any error, so the programs are read.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at once")]
 
@@ -14,12 +15,21 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use nilas::ledger::Ledger;
+
 const LIGHT: &str = env!("CARGO_BIN_EXE_nilas");
 const ENGINE: &str = env!("CARGO_BIN_EXE_nilas-engine");
 const TRAIN: &str = env!("CARGO_BIN_EXE_nilas-train");
+const INSPECT: &str = env!("CARGO_BIN_EXE_nilas-inspect");
 
+/// Section type of the table of all symbols.
+const SHT_SYMTAB: u64 = 2;
 /// Section type of the list of dynamic entries.
 const SHT_DYNAMIC: u64 = 6;
+/// Section type of the table of the symbols that libraries are bound to, and may bind to.
+const SHT_DYNSYM: u64 = 11;
+/// Section of a symbol that is defined elsewhere.
+const SHN_UNDEF: u64 = 0;
 /// Dynamic entry: a library that is loaded at start.
 const DT_NEEDED: u64 = 1;
 /// What `nilas` may take while it runs, bytes.
@@ -63,9 +73,23 @@ impl Elf {
         String::from_utf8(bytes.copied().collect()).unwrap()
     }
 
+    fn sections(&self) -> Vec<Section> {
+        (0..self.number(0x3c, 2)).map(|index| self.section(index)).collect()
+    }
+
+    /// Names of the symbols that are defined here, from one of the tables of symbols.
+    fn defined(&self, table: u64) -> Vec<String> {
+        let sections = self.sections();
+        let table = sections.iter().find(|section| section.kind == table).unwrap();
+        let texts = &sections[table.link as usize];
+        let symbols = (table.offset..table.offset + table.size).step_by(24);
+        let defined = symbols.filter(|&symbol| self.number(symbol + 6, 2) != SHN_UNDEF);
+        defined.map(|symbol| self.text(texts.offset + self.number(symbol, 4))).collect()
+    }
+
     /// Names of the libraries that are loaded at start.
     fn needed(&self) -> Vec<String> {
-        let sections: Vec<_> = (0..self.number(0x3c, 2)).map(|index| self.section(index)).collect();
+        let sections = self.sections();
         let dynamic = sections.iter().find(|section| section.kind == SHT_DYNAMIC).unwrap();
         let texts = &sections[dynamic.link as usize];
         let entries = (dynamic.offset..dynamic.offset + dynamic.size).step_by(16);
@@ -120,6 +144,19 @@ fn nilas_train_needs_libtorch_but_neither_gdal_nor_netcdf() {
     }
 }
 
+/// What a bad file could reach: the NetCDF library and what that brings, and nothing of ours.
+#[test]
+fn nilas_inspect_needs_netcdf_but_neither_libtorch_nor_gdal_nor_sqlite() {
+    let needed = needed(INSPECT);
+    assert!(needs(&needed, "libnetcdf"), "{needed:?}");
+    for absent in ["libtorch", "libc10", "libgomp", "libgdal", "libproj", "libsqlite3"] {
+        assert!(
+            !needed.iter().any(|name| name.starts_with(absent)),
+            "nilas-inspect would load {absent}: {needed:?}"
+        );
+    }
+}
+
 #[test]
 fn nilas_engine_needs_all_of_them() {
     let needed = needed(ENGINE);
@@ -131,11 +168,35 @@ fn nilas_engine_needs_all_of_them() {
 /// No program may need libtorch's CUDA part: it would not start on a machine without it.
 #[test]
 fn no_program_needs_cuda() {
-    for program in [LIGHT, ENGINE, TRAIN] {
+    for program in [LIGHT, ENGINE, TRAIN, INSPECT] {
         let needed = needed(program);
         let cuda: Vec<_> = needed.iter().filter(|name| name.contains("cuda")).collect();
         assert!(cuda.is_empty(), "{program} needs {cuda:?}");
     }
+}
+
+fn of_sqlite(symbols: Vec<String>) -> Vec<String> {
+    symbols.into_iter().filter(|name| name.starts_with("sqlite3_")).collect()
+}
+
+/// GDAL and PROJ bring a `SQLite` of their own, which would call parts of ours if it saw them, and mix two versions in one process.
+#[test]
+fn no_program_shows_its_sqlite_to_the_libraries() {
+    for program in [LIGHT, ENGINE, TRAIN, INSPECT] {
+        let shown = of_sqlite(Elf::read(program).defined(SHT_DYNSYM));
+        assert!(shown.is_empty(), "{program} shows {shown:?}");
+    }
+}
+
+/// This test is a program, too, linked by the same rules; it has a ledger, and so a `SQLite` to hide.
+#[test]
+fn a_program_that_has_a_ledger_hides_its_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    Ledger::open(&folder.path().join("ledger.sqlite")).unwrap();
+    let own = Elf::read(std::env::current_exe().unwrap().to_str().unwrap());
+    assert!(of_sqlite(own.defined(SHT_SYMTAB)).contains(&"sqlite3_open_v2".to_owned()), "it has none");
+    let shown = of_sqlite(own.defined(SHT_DYNSYM));
+    assert!(shown.is_empty(), "shown are {shown:?}");
 }
 
 /// A stream into which nothing more fits, and its other end.

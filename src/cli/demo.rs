@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
+use super::produce::HandedOver;
 use super::{print, report};
 use crate::config::{Config, Overrides};
 use crate::produce::produce;
@@ -21,15 +22,24 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
-const SAMPLE_DAY: &str = "2022-04-15";
+impl Arguments {
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        let path = self.config.clone().map_or_else(|| Config::find("demo.toml"), Ok)?;
+        let out = std::path::absolute(&self.out).map_err(Failure::other)?;
+        let hidden = out.join(".nilas");
+        let overrides = Overrides {
+            cache: Some(hidden.join("cache")),
+            state: Some(hidden),
+            products: Some(out),
+            ..Overrides::default()
+        };
+        Ok(Config::load(&path, &overrides)?)
+    }
+}
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let path = arguments.config.clone().map_or_else(|| Config::find("demo.toml"), Ok)?;
-    let out = std::path::absolute(&arguments.out).map_err(Failure::other)?;
-    let overrides =
-        Overrides { cache: Some(out.join(".nilas/cache")), products: Some(out), ..Overrides::default() };
-    let config = Config::load(&path, &overrides)?;
-    let produced = produce(SAMPLE_DAY.parse().map_err(Failure::other)?, &config, &SystemClock::new())?;
+pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Failure> {
+    let config = arguments.config()?;
+    let produced = produce(&inputs.gathered, &config, &SystemClock::new())?;
     report::produced(&produced);
 
     let folder = produced.published.folder.display().to_string();

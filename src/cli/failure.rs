@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::model::ModelError;
-use crate::produce::ProduceError;
+use crate::produce::{GatherError, ProduceError};
 use crate::train::TrainError;
 
 /// Why a command ended without doing what was asked; the kinds are the exit codes of the command contract.
@@ -72,12 +72,20 @@ impl From<ProduceError> for Failure {
         match error {
             ProduceError::Config(error) => error.into(),
             ProduceError::Model(error) => error.into(),
-            ProduceError::Source(error) if error.is_not_there_yet() => Self::NotThereYet(error.to_string()),
             ProduceError::Source(_) | ProduceError::NoIce { .. } => Self::Refused(error.to_string()),
-            ProduceError::Fetch(_) | ProduceError::Grid(_) | ProduceError::Output { .. } => {
-                Self::Usage(error.to_string())
-            }
+            ProduceError::Grid(_) | ProduceError::Output { .. } => Self::Usage(error.to_string()),
             ProduceError::Quality { .. } => Self::FailedChecks(error.to_string()),
+            _ => Self::other(error),
+        }
+    }
+}
+
+impl From<GatherError> for Failure {
+    fn from(error: GatherError) -> Self {
+        match error {
+            error if error.is_not_there_yet() => Self::NotThereYet(error.to_string()),
+            GatherError::Refused { .. } => Self::Refused(error.to_string()),
+            GatherError::Fetch(_) => Self::Usage(error.to_string()),
             _ => Self::other(error),
         }
     }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::print;
-use super::produce::Common;
+use super::produce::{Common, HandedOver};
 use crate::config::Overrides;
 use crate::prepare::{Prepared, flag};
 use crate::produce::features;
@@ -17,17 +17,17 @@ use crate::time::{ProductDay, SystemClock};
 pub(super) struct Arguments {
     /// The day, such as 2022-04-15.
     #[arg(long)]
-    date: ProductDay,
+    pub(super) date: ProductDay,
     /// File to write.
     #[arg(long)]
     out: PathBuf,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Failure> {
     let config = arguments.common.load(Overrides::default())?;
-    let prepared = features(arguments.date, &config, &arguments.out, &SystemClock::new())?;
+    let prepared = features(&inputs.gathered, &config, &arguments.out, &SystemClock::new())?;
     let (rows, columns) = prepared.mask.dim();
     print(format_args!("{}: {rows} x {columns}", arguments.out.display()));
     print(format_args!("  ice              {:>8} cells", count(&prepared, flag::ICE)));

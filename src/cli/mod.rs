@@ -2,11 +2,16 @@
 //!
 //! Three binaries share the verbs, so that `nilas` itself stays light: it loads neither libtorch nor GDAL nor NetCDF and
 //! hands every verb that needs them to `nilas-engine` or `nilas-train` by replacing itself. All verbs are reached as `nilas VERB`.
+//! A fourth, `nilas-inspect`, is no verb but what `nilas` starts to look at a file.
 
+mod check;
 mod demo;
 mod failure;
 mod features;
 pub mod front;
+mod gathering;
+mod inspect;
+mod inspector;
 mod model;
 mod produce;
 mod report;
@@ -16,12 +21,14 @@ mod verify;
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use failure::Failure;
+pub use inspector::inspector;
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
 // The binary is named as people call it: they reach every verb as `nilas VERB`.
@@ -34,10 +41,19 @@ struct EngineArguments {
 
 #[derive(Subcommand)]
 enum EngineVerb {
-    Demo(demo::Arguments),
-    Produce(produce::Arguments),
-    Features(features::Arguments),
+    Demo(Handed<demo::Arguments>),
+    Produce(Handed<produce::Arguments>),
+    Features(Handed<features::Arguments>),
     Verify(verify::Arguments),
+}
+
+/// The arguments of a verb with the inputs that the front gathered for it.
+#[derive(Args)]
+struct Handed<T: Args> {
+    #[command(flatten)]
+    arguments: T,
+    #[command(flatten)]
+    inputs: produce::HandedOver,
 }
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch only.
@@ -61,9 +77,9 @@ enum TrainVerb {
 pub fn engine() -> ExitCode {
     prepare_process();
     finish(match EngineArguments::parse().verb {
-        EngineVerb::Demo(arguments) => demo::run(&arguments),
-        EngineVerb::Produce(arguments) => produce::run(&arguments),
-        EngineVerb::Features(arguments) => features::run(&arguments),
+        EngineVerb::Demo(handed) => demo::run(&handed.arguments, &handed.inputs),
+        EngineVerb::Produce(handed) => produce::run(&handed.arguments, &handed.inputs),
+        EngineVerb::Features(handed) => features::run(&handed.arguments, &handed.inputs),
         EngineVerb::Verify(arguments) => verify::run(&arguments),
     })
 }
@@ -79,9 +95,14 @@ pub fn trainer() -> ExitCode {
     })
 }
 
-/// What a process needs before its first thread starts: memory that stays, and a log on standard error.
+/// What a process that computes needs before its first thread starts: memory that stays, and a log.
 fn prepare_process() {
     crate::sys::keep_freed_memory();
+    start_log();
+}
+
+/// A log on standard error.
+fn start_log() {
     let filter = EnvFilter::try_from_env("NILAS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
@@ -90,6 +111,21 @@ fn prepare_process() {
         .with_ansi(colours)
         .with_target(false)
         .init();
+}
+
+/// What waits for servers and child processes; one thread is enough for that.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Other(format!("the runtime cannot be started ({error})")))
+}
+
+/// Another program of Nilas: beside this one, not on the path, because all are of one version.
+fn program(name: &str) -> Result<PathBuf, Failure> {
+    std::env::current_exe().map(|own| own.with_file_name(name)).map_err(|error| {
+        Failure::Other(format!(
+            "{name} cannot be found: {error}; install the programs of Nilas into one folder"
+        ))
+    })
 }
 
 fn finish(result: Result<(), Failure>) -> ExitCode {

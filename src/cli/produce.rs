@@ -7,7 +7,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::report;
 use crate::config::{Config, ConfigError, DeviceChoice, Overrides, Precision, SamplerKind};
-use crate::produce::produce;
+use crate::produce::{Gathered, produce};
 use crate::time::{ProductDay, SystemClock};
 
 /// Produces one day from its input files and publishes it as the day's next revision.
@@ -15,9 +15,9 @@ use crate::time::{ProductDay, SystemClock};
 pub(super) struct Arguments {
     /// The day, such as 2022-04-15.
     #[arg(long)]
-    date: ProductDay,
+    pub(super) date: ProductDay,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
     #[command(flatten)]
     ensemble: EnsembleOptions,
 }
@@ -28,12 +28,15 @@ pub(super) struct Common {
     /// Configuration file [default: nilas.toml in ./config, /etc/nilas or share/nilas/config].
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Folder that holds the day's input files, instead of the configured one.
+    /// Folder that holds the day's input files, instead of the configured servers.
     #[arg(long)]
-    inputs: Option<PathBuf>,
+    pub(super) inputs: Option<PathBuf>,
     /// Product root, instead of the configured one.
     #[arg(long)]
     products: Option<PathBuf>,
+    /// Folder for the ledger and for refused files, instead of the configured one.
+    #[arg(long)]
+    state: Option<PathBuf>,
     /// Folder for what can be made again, instead of the configured one.
     #[arg(long)]
     cache: Option<PathBuf>,
@@ -71,9 +74,17 @@ pub(super) struct EnsembleOptions {
     checkpoint: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// What the front hands to the engine: the inputs, gathered and accepted.
+#[derive(Args)]
+pub(super) struct HandedOver {
+    /// The accepted input files, as JSON.
+    #[arg(long, hide = true)]
+    pub(super) gathered: Gathered,
+}
+
+pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Failure> {
     let config = arguments.common.load(arguments.ensemble.overrides())?;
-    let produced = produce(arguments.date, &config, &SystemClock::new())?;
+    let produced = produce(&inputs.gathered, &config, &SystemClock::new())?;
     report::produced(&produced);
     Ok(())
 }
@@ -85,6 +96,7 @@ impl Common {
         let overrides = Overrides {
             inputs: self.inputs.clone(),
             products: self.products.clone(),
+            state: self.state.clone(),
             cache: self.cache.clone(),
             ..overrides
         };

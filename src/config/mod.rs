@@ -2,6 +2,9 @@
 //!
 //! Every error names the file, the key, the value and the remedy; nothing is found out later, at 03:00.
 
+mod inputs;
+mod validation;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -9,6 +12,12 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::sys;
+
+use validation::Wrong;
+
+pub use inputs::{
+    Checks, Fetching, Input, Inputs, Inspection, Limits, Measure, Place, Processing, Server, ServerKind,
+};
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +54,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// The key, dotted.
-        key: &'static str,
+        key: String,
         /// The value found.
         value: String,
         /// What it must be.
@@ -61,8 +70,16 @@ pub struct Config {
     pub grid: PathBuf,
     /// Where things lie.
     pub folders: Folders,
-    /// Which files make a day.
-    pub selection: Selection,
+    /// The servers that input files come from, by name.
+    pub servers: BTreeMap<String, Server>,
+    /// Which input files make a day, and when they are expected.
+    pub inputs: Inputs,
+    /// How they are fetched.
+    pub fetching: Fetching,
+    /// The confined process that opens a file for the first time.
+    pub inspection: Inspection,
+    /// What their values must be like.
+    pub checks: Checks,
     /// From satellite fields to features.
     pub prepare: Prepare,
     /// The network.
@@ -79,18 +96,10 @@ pub struct Config {
 pub struct Folders {
     /// The product root.
     pub products: PathBuf,
-    /// The plain folder that holds the days' input files.
-    pub inputs: PathBuf,
-    /// What can be made again: remap weights, scratch.
+    /// What Nilas must remember: the ledger, refused files.
+    pub state: PathBuf,
+    /// What can be made again: fetched files, remap weights, scratch.
     pub cache: PathBuf,
-}
-
-/// Which files make a day.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Selection {
-    /// The oldest thickness that a provisional product may use: days between its centre and the product's day.
-    pub oldest_thickness_days: u32,
 }
 
 /// From satellite fields to features.
@@ -272,6 +281,8 @@ pub struct Overrides {
     pub inputs: Option<PathBuf>,
     /// The product root.
     pub products: Option<PathBuf>,
+    /// What Nilas must remember.
+    pub state: Option<PathBuf>,
     /// What can be made again.
     pub cache: Option<PathBuf>,
     /// Number of members.
@@ -301,7 +312,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming file, key, value and remedy.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut config: Self = parse(path)?;
+        Self::from_text(&read(path)?, path, overrides)
+    }
+
+    /// The same from a text that stands, or could stand, in the file `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming file, key, value and remedy.
+    pub fn from_text(text: &str, path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut config: Self = parse(text, path)?;
         config.resolve_paths(path);
         config.merge(overrides);
         config.validate(path)?;
@@ -332,10 +351,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn grid_file(&self) -> Result<GridFile, ConfigError> {
-        let mut grid: GridFile = parse(&self.grid)?;
+        let mut grid: GridFile = parse(&read(&self.grid)?, &self.grid)?;
         grid.land_mask = beside(&self.grid, &grid.land_mask);
-        let refuse = |key, value: String, remedy| {
-            Err(ConfigError::Value { path: self.grid.clone(), key, value, remedy })
+        let refuse = |key: &str, value: String, remedy| {
+            Err(ConfigError::Value { path: self.grid.clone(), key: key.to_owned(), value, remedy })
         };
         if grid.rows == 0 || grid.columns == 0 {
             return refuse(
@@ -367,12 +386,13 @@ impl Config {
         let cells = (&grid.name, &grid.projection, grid.rows, grid.columns, grid.cell_size_m);
         let place = (grid.first_cell_centre_x_m, grid.first_cell_centre_y_m);
         let Ensemble { members, sampler, steps, seed, batch: _ } = self.ensemble;
+        let oldest_days = (self.inputs.thickness.oldest_days, self.inputs.drift.oldest_days);
         let drawing = (members, sampler, steps, seed, self.model.precision);
         let text = serde_json::to_string(&(
             cells,
             place,
             mask,
-            &self.selection,
+            oldest_days,
             &self.prepare,
             drawing,
             &self.publisher,
@@ -384,11 +404,19 @@ impl Config {
         for path in [
             &mut self.grid,
             &mut self.folders.products,
-            &mut self.folders.inputs,
+            &mut self.folders.state,
             &mut self.folders.cache,
             &mut self.model.checkpoint,
         ] {
             *path = beside(file, path);
+        }
+        for server in self.servers.values_mut() {
+            if server.kind == ServerKind::Folder {
+                server.address = beside(file, Path::new(&server.address)).to_string_lossy().into_owned();
+            }
+            if let Some(authorities) = &mut server.authorities {
+                *authorities = beside(file, authorities);
+            }
         }
     }
 
@@ -398,8 +426,11 @@ impl Config {
                 *target = value.clone();
             }
         }
-        set(&mut self.folders.inputs, overrides.inputs.as_ref());
+        if let Some(folder) = &overrides.inputs {
+            self.take_inputs_from(folder);
+        }
         set(&mut self.folders.products, overrides.products.as_ref());
+        set(&mut self.folders.state, overrides.state.as_ref());
         set(&mut self.folders.cache, overrides.cache.as_ref());
         set(&mut self.ensemble.members, overrides.members.as_ref());
         set(&mut self.ensemble.steps, overrides.steps.as_ref());
@@ -412,10 +443,32 @@ impl Config {
         set(&mut self.model.checkpoint, overrides.checkpoint.as_ref());
     }
 
-    fn validate(&self, path: &Path) -> Result<(), ConfigError> {
-        let refuse = |key, value: String, remedy| {
-            Err(ConfigError::Value { path: path.to_owned(), key, value, remedy })
+    /// One folder instead of all servers. A person chose what lies there, so reprocessed thickness is welcome, and first.
+    fn take_inputs_from(&mut self, folder: &Path) {
+        const NAME: &str = "inputs";
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let server = Server {
+            kind: ServerKind::Folder,
+            address: folder.to_string_lossy().into_owned(),
+            connections: 1,
+            credentials: None,
+            authorities: None,
+            region: None,
         };
+        self.servers = BTreeMap::from([(NAME.to_owned(), server)]);
+        for input in [&mut self.inputs.concentration, &mut self.inputs.thickness, &mut self.inputs.drift] {
+            input.places = vec![Place { server: NAME.to_owned(), folder: String::new() }];
+        }
+        self.inputs.thickness.processing = vec![Processing::Reprocessed, Processing::Operational];
+    }
+
+    fn validate(&self, path: &Path) -> Result<(), ConfigError> {
+        let refuse = |key: &str, value: String, remedy| {
+            Err(ConfigError::Value { path: path.to_owned(), key: key.to_owned(), value, remedy })
+        };
+        if let Some(Wrong { key, value, remedy }) = validation::wrong(self) {
+            return refuse(&key, value, remedy);
+        }
         if self.ensemble.members < 2 {
             return refuse(
                 "ensemble.members",
@@ -461,10 +514,12 @@ impl Config {
     }
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ConfigError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|error| {
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(text: &str, path: &Path) -> Result<T, ConfigError> {
+    toml::from_str(text).map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start)];
         let line = before.matches('\n').count() + 1;
         let content = text.lines().nth(line - 1).unwrap_or_default().trim();

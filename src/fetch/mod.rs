@@ -1,111 +1,141 @@
-//! Fetching: moves bytes and knows no product. So far from one place: a plain folder.
+//! Fetching: moves bytes and knows no product.
+//!
+//! * A [`Transport`] speaks one protocol to one server: lists a folder, opens a file from some byte on. `http` (with THREDDS
+//!   catalogs, or with pages of links), `ftp` (also over TLS), `object_store` (S3), `folder`.
+//! * [`Fetcher`] asks again (`retry`), resumes, holds the limits (`transfer`), and keeps what it got by its content (`cache`).
+//!
+//! Text from outside never becomes a path or a URL unchecked: a name that is more than one plain part of a path is left out of listings.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+mod address;
+mod authorities;
+mod cache;
+mod credentials;
+mod error;
+mod fetcher;
+mod folder;
+mod ftp;
+mod http;
+mod object_store;
+mod retry;
+mod transfer;
+
+use std::fmt;
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 use crate::sys;
 
-/// What can go wrong while files are looked for or read.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The folder cannot be listed.
-    #[error(
-        "the folder of input files {folder} cannot be listed ({source}); name an existing folder that Nilas may read"
-    )]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file cannot be read.
-    #[error("{path} cannot be read ({source}); check that the file is there and that Nilas may read it")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
+pub use self::object_store::ObjectStoreTransport;
+pub use credentials::Credentials;
+pub use error::FetchError;
+pub use fetcher::{Fetched, Fetcher};
+pub use folder::FolderTransport;
+pub use ftp::FtpTransport;
+pub use http::{HttpTransport, index, thredds};
 
-/// One file that a place offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// The file's name, without folders.
+/// One file that a server offers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Remote {
+    /// The file's name, without folders; never empty, `.` or `..`, never with `/`, `\` or a control character.
     pub name: String,
-    /// Where it lies.
-    pub path: PathBuf,
-    /// Its size, bytes.
-    pub size_bytes: u64,
+    /// What the transport needs to open it: a path below the server's root.
+    pub path: String,
+    /// Its size as the listing has it, bytes.
+    pub size_bytes: Option<u64>,
 }
 
-/// The files of a plain folder, sorted by name; folders inside it are not looked into.
-///
-/// # Errors
-/// [`FetchError`] when the folder or an entry of it cannot be looked at.
-pub fn list(folder: &Path) -> Result<Vec<Listed>, FetchError> {
-    let refuse = |source| FetchError::Folder { folder: folder.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(refuse)? {
-        let entry = entry.map_err(refuse)?;
-        let path = entry.path();
-        // Follows links: an input folder may well be a farm of them. One that leads nowhere is no file.
-        let metadata = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            found => found.map_err(|source| FetchError::File { path: path.clone(), source })?,
-        };
-        if metadata.is_file() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            files.push(Listed { name, path, size_bytes: metadata.len() });
-        }
+/// What tells one version of a remote file from another; compared as a whole, never read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// A strong entity tag, where the server gives one.
+    pub entity_tag: Option<String>,
+    /// When it was last changed, in the server's words.
+    pub modified: Option<String>,
+    /// Its whole size, bytes.
+    pub size_bytes: Option<u64>,
+}
+
+/// What is asked of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// The whole file.
+    Whole,
+    /// The whole file, unless it still is this version.
+    UnlessStill(Version),
+    /// The file from this byte on, if it still is this version; else the whole of it.
+    From(u64, Version),
+}
+
+/// What a server gives.
+#[derive(Debug)]
+pub enum Reply {
+    /// It still is the version that was named.
+    Unchanged,
+    /// Bytes.
+    Body(Body),
+}
+
+/// A file on its way.
+pub struct Body {
+    /// The first byte that comes: 0, or what was wished for.
+    pub start: u64,
+    /// The version that is being sent; its `size_bytes` is that of the whole file.
+    pub version: Version,
+    /// The bytes. An end without an error means that the server has ended; whether all came is for the caller to compare.
+    pub bytes: BoxStream<'static, Result<Bytes, FetchError>>,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Body")
+            .field("start", &self.start)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
-    files.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(files)
+}
+
+/// One protocol to one server. It tries once; who asks again is [`Fetcher`].
+#[async_trait]
+pub trait Transport: Send + Sync + fmt::Debug {
+    /// The files of a folder, sorted by name; folders inside it are not looked into.
+    ///
+    /// # Errors
+    /// [`FetchError::NotFound`] where there is no such folder; else as it went wrong.
+    async fn list(&self, folder: &str) -> Result<Vec<Remote>, FetchError>;
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`FetchError::NotFound`] where there is no such file; else as it went wrong.
+    async fn open(&self, file: &Remote, wish: &Wish) -> Result<Reply, FetchError>;
+
+    /// The address of a path, for people: never with credentials.
+    fn url(&self, path: &str) -> String;
+}
+
+/// Whether a name from outside is one plain part of a path.
+#[must_use]
+pub fn is_plain_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..")
+        && name.len() < 256
+        && !name.contains(['/', '\\'])
+        && !name.contains(char::is_control)
+}
+
+/// Whether every part of a path from outside is a plain one; the empty path, which means the root, is.
+fn is_plain_path(path: &str) -> bool {
+    path.is_empty() || path.split('/').all(is_plain_name)
 }
 
 /// SHA-256 of a file, hexadecimal; the file is streamed.
 ///
 /// # Errors
-/// [`FetchError::File`] when it cannot be read.
+/// [`FetchError::Local`] when it cannot be read.
 pub fn sha256(path: &Path) -> Result<String, FetchError> {
-    sys::sha256_of_file(path).map_err(|source| FetchError::File { path: path.to_owned(), source })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_lists_its_files_sorted_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("b.nc"), "12").unwrap();
-        fs::write(folder.path().join("a.nc"), "").unwrap();
-        fs::create_dir(folder.path().join("c.nc")).unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.path().join("d.nc")).unwrap();
-        std::os::unix::fs::symlink("b.nc", folder.path().join("e.nc")).unwrap();
-        let files = list(folder.path()).unwrap();
-        let seen: Vec<_> = files.iter().map(|file| (file.name.as_str(), file.size_bytes)).collect();
-        assert_eq!(seen, [("a.nc", 0), ("b.nc", 2), ("e.nc", 2)]);
-        assert_eq!(files[1].path, folder.path().join("b.nc"));
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_is_named() {
-        let message = list(Path::new("/no/such/folder")).unwrap_err().to_string();
-        assert!(
-            message.contains("/no/such/folder") && message.contains("name an existing folder"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn the_sum_of_a_file_is_the_known_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("abc");
-        fs::write(&path, "abc").unwrap();
-        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256(&path).unwrap(), known);
-        assert!(sha256(&folder.path().join("other")).unwrap_err().to_string().contains("other"));
-    }
+    sys::sha256_of_file(path).map_err(|source| FetchError::Local { path: path.to_owned(), source })
 }

@@ -45,6 +45,34 @@ pub struct CheckpointInfo {
 }
 
 impl CheckpointInfo {
+    /// Reads what a checkpoint says of itself, and that the file is whole; builds no network.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the file is not a whole checkpoint or was trained for another meaning of thickness.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        Self::of(&read(path)?, path)
+    }
+
+    fn of(bytes: &[u8], path: &Path) -> Result<Self, ModelError> {
+        let refuse = |reason: String| ModelError::Checkpoint { path: path.to_owned(), reason };
+        SafeTensors::deserialize(bytes).map_err(|error| refuse(error.to_string()))?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| refuse(error.to_string()))?;
+        let text = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(KEY))
+            .ok_or_else(|| refuse("its metadata has no entry \"nilas\"".into()))?;
+        let info: Self = serde_json::from_str(text).map_err(|error| refuse(format!("metadata: {error}")))?;
+        if info.thickness_definition != EFFECTIVE {
+            return Err(ModelError::ThicknessDefinition {
+                path: path.to_owned(),
+                found: info.thickness_definition,
+            });
+        }
+        info.validate().map_err(refuse)?;
+        Ok(info)
+    }
+
     /// Says what makes this description unusable.
     fn validate(&self) -> Result<(), String> {
         let FeatureStatistics { mean, standard_deviation } = &self.statistics;
@@ -145,22 +173,8 @@ impl Checkpoint {
     /// [`ModelError`] when the file is not a whole checkpoint or was trained for another meaning of thickness.
     pub fn load(path: &Path, placement: Placement) -> Result<Self, ModelError> {
         let refuse = |reason: String| ModelError::Checkpoint { path: path.to_owned(), reason };
-        let bytes = fs::read(path).map_err(|error| refuse(format!("cannot be read ({error})")))?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
-        let text = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|entries| entries.get(KEY))
-            .ok_or_else(|| refuse("its metadata has no entry \"nilas\"".into()))?;
-        let info: CheckpointInfo =
-            serde_json::from_str(text).map_err(|error| refuse(format!("metadata: {error}")))?;
-        if info.thickness_definition != EFFECTIVE {
-            return Err(ModelError::ThicknessDefinition {
-                path: path.to_owned(),
-                found: info.thickness_definition,
-            });
-        }
-        info.validate().map_err(refuse)?;
+        let bytes = read(path)?;
+        let info = CheckpointInfo::of(&bytes, path)?;
         let tensors = parse_tensors(&bytes).map_err(refuse)?;
         let mut network = Network::new(&info.network, placement.device);
         network.assign(|name| tensors.get(name).map(Tensor::shallow_clone)).map_err(refuse)?;
@@ -250,6 +264,13 @@ impl Checkpoint {
             .map_err(|error| ModelError::Checkpoint { path: path.to_owned(), reason: error.to_string() })?;
         write_tensors(path, tensors, Some((KEY, text)))
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    fs::read(path).map_err(|error| ModelError::Checkpoint {
+        path: path.to_owned(),
+        reason: format!("cannot be read ({error})"),
+    })
 }
 
 /// Reads every tensor of a safetensors file, onto the CPU, by name.

@@ -30,11 +30,17 @@ pub mod flag {
     /// Sea of unknown concentration, or ice where another input is missing and could not be filled.
     pub const MISSING_INPUT: u16 = 32;
 
-    /// The whole product is provisional; set on every cell when it is published, never here.
+    // What holds for the whole product is set on every cell when it is published, never here.
+
+    /// The product is provisional.
     pub const PROVISIONAL: u16 = 64;
+    /// The drift is older than that of the day.
+    pub const AGED_DRIFT: u16 = 128;
+    /// The thickness is older than that of the day.
+    pub const AGED_THICKNESS: u16 = 256;
 
     /// Every flag with its name in `flag_meanings`.
-    pub const ALL: [(u16, &str); 7] = [
+    pub const ALL: [(u16, &str); 9] = [
         (LAND, "land"),
         (OPEN_WATER, "open_water"),
         (ICE, "ice"),
@@ -42,6 +48,8 @@ pub mod flag {
         (FILLED_THICKNESS, "filled_thickness"),
         (MISSING_INPUT, "missing_input"),
         (PROVISIONAL, "provisional"),
+        (AGED_DRIFT, "aged_drift"),
+        (AGED_THICKNESS, "aged_thickness"),
     ];
 }
 

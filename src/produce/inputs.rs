@@ -10,10 +10,11 @@ use crate::publish::{InputRecord, Status};
 use crate::source::merged_thickness::{self, Thickness};
 use crate::source::osisaf_concentration::{self, Concentration};
 use crate::source::osisaf_drift::{self, Drift};
-use crate::source::{self, Identity, Role, ThicknessLayout};
+use crate::source::{Identity, Role, ThicknessLayout};
 use crate::time::{ProductDay, Window};
 
 use super::ProduceError;
+use super::gathered::{AcceptedFile, Gathered};
 
 /// Steps that [`read`] tells the bar.
 pub(super) const STEPS: usize = 3;
@@ -32,46 +33,57 @@ pub(super) struct Inputs {
     pub records: Vec<InputRecord>,
 }
 
-/// Finds the files of a day in the input folder and reads them.
-pub(super) fn read(day: ProductDay, config: &Config, bar: &Bar) -> Result<Inputs, ProduceError> {
-    let folder = &config.folders.inputs;
-    let files = source::select(&fetch::list(folder)?, folder, day, config.selection.oldest_thickness_days)?;
-    let chosen = [&files.concentration, &files.thickness, &files.drift];
-    let before = chosen.map(|file| fetch::sha256(&file.path));
-    let concentration = osisaf_concentration::read(&files.concentration.path, day)?;
+/// Reads the files that were gathered for a day.
+pub(super) fn read(gathered: &Gathered, bar: &Bar) -> Result<Inputs, ProduceError> {
+    let day = gathered.day;
+    let concentration = osisaf_concentration::read(&unchanged(&gathered.concentration)?.path, day)?;
     bar.step();
-    let thickness = merged_thickness::read(
-        &files.thickness.path,
-        files.thickness.known.start,
-        files.thickness.known.end,
-    )?;
+    let known = gathered.thickness.known()?;
+    let thickness = merged_thickness::read(&unchanged(&gathered.thickness)?.path, known.start, known.end)?;
     bar.step();
-    let drift = osisaf_drift::read(&files.drift.path, files.drift.known.start, files.drift.known.end)?;
+    let known = gathered.drift.known()?;
+    let drift = osisaf_drift::read(&unchanged(&gathered.drift)?.path, known.start, known.end)?;
     bar.step();
-    let said = [
-        (Role::Concentration, &concentration.identity, concentration.window),
-        (Role::Thickness, &thickness.identity, thickness.window),
-        (Role::Drift, &drift.identity, drift.window),
+    let records = vec![
+        record(
+            day,
+            Role::Concentration,
+            &concentration.identity,
+            concentration.window,
+            &gathered.concentration,
+        ),
+        record(day, Role::Thickness, &thickness.identity, thickness.window, &gathered.thickness),
+        record(day, Role::Drift, &drift.identity, drift.window, &gathered.drift),
     ];
-    let mut records = Vec::new();
-    for ((file, sha256), (role, identity, window)) in chosen.into_iter().zip(before).zip(said) {
-        let sha256 = sha256?;
-        // The sum that stands in the product must be that of the bytes that were read.
-        if fetch::sha256(&file.path)? != sha256 {
-            return Err(ProduceError::Changed { path: file.path.clone() });
-        }
-        records.push(record(day, role, identity, window, sha256));
-    }
-    let status = if files.settled { Status::Final } else { Status::Provisional };
+    let settled = [&gathered.thickness, &gathered.drift]
+        .into_iter()
+        .map(|file| file.known().map(|known| known.centre() == day))
+        .try_fold(true, |all, own| own.map(|own| all && own))?;
+    let status = if settled { Status::Final } else { Status::Provisional };
     Ok(Inputs { concentration, thickness, drift, status, records })
 }
 
-fn record(day: ProductDay, role: Role, identity: &Identity, window: Window, sha256: String) -> InputRecord {
+/// A file that still is the one that was accepted: the sum that stands in the product must be that of the bytes that are read.
+fn unchanged(file: &AcceptedFile) -> Result<&AcceptedFile, ProduceError> {
+    if fetch::sha256(&file.path)? == file.sha256 {
+        Ok(file)
+    } else {
+        Err(ProduceError::Changed { path: file.path.clone() })
+    }
+}
+
+fn record(
+    day: ProductDay,
+    role: Role,
+    identity: &Identity,
+    window: Window,
+    file: &AcceptedFile,
+) -> InputRecord {
     InputRecord {
         role: role.to_string(),
         name: identity.name.clone(),
         product: identity.product.clone(),
-        sha256,
+        sha256: file.sha256.clone(),
         window,
         age_days: (window.age_days(day) * AGE_STEP_PER_DAY).round() / AGE_STEP_PER_DAY,
     }

@@ -2,6 +2,8 @@
 //!
 //! The daemon, a backfill, a person at a terminal and the demo all come through [`produce`].
 
+mod gather;
+mod gathered;
 mod inputs;
 mod lock;
 mod verify;
@@ -27,6 +29,8 @@ use crate::time::{Clock, ProductDay};
 use inputs::Inputs;
 use lock::DayLock;
 
+pub use gather::{Answer, GatherError, Gatherer, Held, Lack, Watch, inquire};
+pub use gathered::{AcceptedFile, Gathered};
 pub use verify::{Verdict, verify};
 
 /// Probabilities of the published quantiles.
@@ -45,8 +49,14 @@ pub enum ProduceError {
     /// An input is not there, or was refused.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A file was replaced by another one while it was being read.
-    #[error("{path} changed while it was being read; run the day again")]
+    /// An input file is not named as a product that is known.
+    #[error("{path} has the name of no known product; give it the name that it has at its provider")]
+    UnknownName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An input file is not the one any more that was accepted.
+    #[error("{path} has changed since it was accepted; run the day again")]
     Changed {
         /// The file.
         path: PathBuf,
@@ -144,14 +154,15 @@ pub struct Produced {
 ///
 /// # Errors
 /// [`ProduceError`]; nothing of this run is visible then, but for [`PublishError::NotLatest`].
-pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Produced, ProduceError> {
+pub fn produce(gathered: &Gathered, config: &Config, clock: &dyn Clock) -> Result<Produced, ProduceError> {
+    let day = gathered.day;
     let mut stages = Stages::new(clock);
     let _lock = DayLock::take(&config.folders.products, day)?;
     let mut store = scratch(config)?;
     let grid_file = config.grid_file()?;
     let grid = Grid::load(&grid_file)?;
 
-    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(day, config, bar))?;
+    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
@@ -173,7 +184,7 @@ pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Pr
             quantiles: &quantiles,
         },
     )?;
-    let lineage = lineage(config, config.hash(&grid_file)?, &inputs, &checkpoint);
+    let lineage = lineage(config, config.hash(&grid_file)?, gathered, &inputs, &checkpoint);
     let timings = stages.timings().to_vec();
     let product = Product {
         day,
@@ -207,15 +218,16 @@ pub fn produce(day: ProductDay, config: &Config, clock: &dyn Clock) -> Result<Pr
 /// # Errors
 /// [`ProduceError`].
 pub fn features(
-    day: ProductDay,
+    gathered: &Gathered,
     config: &Config,
     out: &Path,
     clock: &dyn Clock,
 ) -> Result<Prepared, ProduceError> {
+    let day = gathered.day;
     let mut stages = Stages::new(clock);
     make_folder_of(out)?;
     let grid = Grid::load(&config.grid_file()?)?;
-    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(day, config, bar))?;
+    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
     stages.run("write", 1, |_| {
         let features = Features {
@@ -277,10 +289,17 @@ fn require_quality(day: ProductDay, product: &Checked<'_>) -> Result<(), Produce
     if failed.is_empty() { Ok(()) } else { Err(ProduceError::Quality { day, failed }) }
 }
 
-fn lineage(config: &Config, config_hash: String, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
+fn lineage(
+    config: &Config,
+    config_hash: String,
+    gathered: &Gathered,
+    inputs: &Inputs,
+    checkpoint: &Checkpoint,
+) -> Lineage {
     let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
     Lineage {
         inputs: inputs.records.clone(),
+        declared_gaps: gathered.declared_gaps.iter().map(ToString::to_string).collect(),
         checkpoint: checkpoint.info.name.clone(),
         checkpoint_sha256: checkpoint.sha256.clone(),
         training_data: checkpoint.info.training.data.clone(),

@@ -75,6 +75,7 @@ pub(super) fn of_product(
     ]);
     attributes.extend(extent(lonlat));
     attributes.extend(inputs(&product.lineage.inputs));
+    attributes.extend(declared_gaps(product.lineage));
     attributes.extend(lineage(product.lineage));
     attributes
 }
@@ -213,6 +214,18 @@ fn bounds(west: f64, south: f64, east: f64, north: f64) -> String {
     format!(
         "POLYGON (({south:.4} {west:.4}, {north:.4} {west:.4}, {north:.4} {east:.4}, {south:.4} {east:.4}, {south:.4} {west:.4}))"
     )
+}
+
+/// Why a provisional product will not be followed by a final one.
+fn declared_gaps(lineage: &Lineage) -> Attributes {
+    if lineage.declared_gaps.is_empty() {
+        return Vec::new();
+    }
+    let roles = lineage.declared_gaps.join(", ");
+    vec![(
+        "declared_gaps",
+        format!("{roles}: there will be no file of this day; older ones stand for it").into(),
+    )]
 }
 
 fn inputs(records: &[InputRecord]) -> Attributes {

@@ -288,7 +288,11 @@ fn put_coordinates(
 }
 
 fn status_flags(product: &Product<'_>) -> Vec<u16> {
-    let whole_product = if product.status == Status::Provisional { flag::PROVISIONAL } else { 0 };
+    let when = |holds: bool, bit: u16| if holds { bit } else { 0 };
+    let aged = |role: &str| product.lineage.inputs.iter().any(|input| input.role == role && input.is_aged());
+    let whole_product = when(product.status == Status::Provisional, flag::PROVISIONAL)
+        | when(aged("drift"), flag::AGED_DRIFT)
+        | when(aged("thickness"), flag::AGED_THICKNESS);
     product.prepared.flags.iter().map(|flags| flags | whole_product).collect()
 }
 

@@ -41,11 +41,24 @@ pub struct InputRecord {
     pub age_days: f64,
 }
 
+/// Windows of some products end a second early or late; an input of the day's own is never this old, days.
+const AGED: f64 = 0.5;
+
+impl InputRecord {
+    /// Whether the input is older than that of the day.
+    #[must_use]
+    pub fn is_aged(&self) -> bool {
+        self.age_days > AGED
+    }
+}
+
 /// Where a product comes from: with it, anyone can make the product again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lineage {
     /// The input files.
     pub inputs: Vec<InputRecord>,
+    /// The inputs whose file of the day will never come, such as `thickness`: the product stays provisional.
+    pub declared_gaps: Vec<String>,
     /// The checkpoint's name.
     pub checkpoint: String,
     /// SHA-256 of the checkpoint file, hexadecimal.

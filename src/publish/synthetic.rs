@@ -133,6 +133,7 @@ fn lineage() -> Lineage {
         }
     };
     Lineage {
+        declared_gaps: Vec::new(),
         inputs: vec![
             input("concentration", "concentration.nc", 0, 0),
             input("thickness", "thickness.nc", -8, -2),

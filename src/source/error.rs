@@ -1,37 +1,13 @@
-//! Why a day has no inputs, or a file is refused.
+//! Why a file is refused.
 
 use std::path::PathBuf;
 
 use crate::field::ShapeMismatch;
 use crate::grid::GridError;
-use crate::source::Role;
-use crate::time::ProductDay;
 
-/// An input that a day still lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingRole {
-    /// What the file would give.
-    pub role: Role,
-    /// The names that were looked for.
-    pub looked_for: String,
-}
-
-/// Why a day has no inputs, or a file is refused. Each names the file, what was expected, and the remedy.
+/// Why a file is refused. Each names the file, what was expected, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// Files that make the day have not come yet.
-    #[error(
-        "the inputs of {day} are not all in {folder} yet: {}; wait until the providers deliver, or put the files there",
-        in_words(missing)
-    )]
-    Missing {
-        /// The day.
-        day: ProductDay,
-        /// Where the files were looked for.
-        folder: PathBuf,
-        /// Every input that is lacking.
-        missing: Vec<MissingRole>,
-    },
     /// A file that was named is not there.
     #[error("{path}: there is no such file, expected {expected}; name a file that exists, or fetch it")]
     NoFile {
@@ -165,6 +141,28 @@ pub enum SourceError {
         /// What they are like.
         found: String,
     },
+    /// The file gives its flags other meanings than the ones by which they are read.
+    #[error(
+        "{path}: the flags of {variable} mean other things, expected {expected}, found {found}; fetch it again, and if it stays so the product has a new layout that Nilas must learn"
+    )]
+    UnknownFlags {
+        /// The file.
+        path: PathBuf,
+        /// The variable.
+        variable: String,
+        /// A flag as it is read.
+        expected: String,
+        /// The same as the file describes it.
+        found: String,
+    },
+    /// The program that opens files in confinement does not do its work; no fault of any file.
+    #[error("{program}: {reason}; install all programs of one version of Nilas into one folder")]
+    Inspector {
+        /// The program.
+        program: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A known grid cannot be built.
     #[error(transparent)]
     Grid(#[from] GridError),
@@ -174,14 +172,24 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// True where nothing is wrong but that files have not come yet.
+    /// One word for it, by which refusals are counted and found.
     #[must_use]
-    pub fn is_not_there_yet(&self) -> bool {
-        matches!(self, Self::Missing { .. })
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoFile { .. } => "no_file",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Empty { .. } => "empty",
+            Self::Html { .. } => "html",
+            Self::NotNetcdf { .. } => "not_netcdf",
+            Self::Damaged { .. } => "damaged",
+            Self::UnknownProduct { .. } => "unknown_product",
+            Self::Layout { .. } | Self::Shape(_) => "layout",
+            Self::Unit { .. } => "unit",
+            Self::WrongGrid { .. } | Self::Grid(_) => "wrong_grid",
+            Self::WrongDate { .. } => "wrong_date",
+            Self::Implausible { .. } => "implausible",
+            Self::UnknownFlags { .. } => "unknown_flags",
+            Self::Inspector { .. } => "inspector",
+        }
     }
-}
-
-fn in_words(missing: &[MissingRole]) -> String {
-    let one = |lack: &MissingRole| format!("no {} ({})", lack.role, lack.looked_for);
-    missing.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -40,16 +40,19 @@ pub(super) fn verify_days(
     Err(wrong_date(file, format!("{start} to {end}"), window))
 }
 
-/// Refuses a file whose window has its centre further than half a day from noon of `centre`.
+/// Refuses a file whose window has its centre further than half a day from noon of `centre`, or is not about `days` long.
 pub(super) fn verify_centre(
     file: &NetcdfFile,
     window: &Window,
     centre: ProductDay,
+    days: i64,
 ) -> Result<(), SourceError> {
-    if window.age_days(centre).abs() <= 0.5 {
+    // Some products count the last day in, others end with it.
+    if window.age_days(centre).abs() <= 0.5 && (window.days() - days as f64).abs() <= 1.0 {
         return Ok(());
     }
-    Err(wrong_date(file, format!("a time centred on {centre}"), window))
+    let length = if days == 1 { "one day".to_owned() } else { format!("{days} days") };
+    Err(wrong_date(file, format!("{length} centred on {centre}"), window))
 }
 
 fn wrong_date(file: &NetcdfFile, expected: String, window: &Window) -> SourceError {

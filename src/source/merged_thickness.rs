@@ -43,7 +43,7 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
     let file = NetcdfFile::open(path, EXPECTED)?;
     let window = file_time::window(&file)?;
     let days = (end.date() - start.date()).num_days();
-    file_time::verify_centre(&file, &window, start.plus_days(days / 2))?;
+    file_time::verify_centre(&file, &window, start.plus_days(days / 2), days + 1)?;
 
     let variable = file.variable(&THICKNESS)?;
     let (layout, spec) = layout_of(&variable)?;
@@ -57,8 +57,7 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
         "thicknesses from 0 m to 20 m",
     )?;
 
-    let uncertainty =
-        file.find(&UNCERTAINTY).map(|variable| grid.array(&variable, Unit::Metre)).transpose()?;
+    let uncertainty = grid.optional_array(file.find(&UNCERTAINTY), Unit::Metre)?;
     let product = match layout {
         ThicknessLayout::V206 => "CS2SMOS",
         ThicknessLayout::V300 => "CS3SMOS",

@@ -1,38 +1,58 @@
 //! The satellite products: their names, versions, layouts and flags, and which of their files make a day.
 //!
-//! * `names`: a file's name says what it is.
-//! * `selection`: which of the listed files make day D, final or provisional.
+//! * `names`: a file's name says what it is. `choice`: which of the files on offer serve a day, the best first. `news`: names that
+//!   look like a product nobody has configured yet. `availability`: whether a file that is not there is waited for.
 //! * [`osisaf_concentration`], [`osisaf_drift`], [`merged_thickness`]: one reader a product. Each gives fields on the
 //!   product's own grid, row 0 at the top, NaN where there is no value, or says why the file is refused.
+//! * [`measure()`] says of a file what it is and measures it. That is done in a process of its own first, which a bad file may
+//!   kill: [`inspect`] starts it and brings back [`Inspected`].
 //! * `vetting` (are these bytes NetCDF, and all of them?), `netcdf_file` (variables unpacked), `native_grid` with
 //!   `projection_parameters` (is this the grid it should be?) `file_time` (is this the day it should be?)
-//!   and `range` (can these values be right?) serve them.
+//!   and `range` (can these values be right?) serve them, and `flags` with `flag_text` (do flags mean what they should?).
 //!
 //! `docs/method.md` ("Which files make day D", "Decoding") says what is done; the only user of NetCDF files here is this room.
 
+mod availability;
+mod choice;
 mod error;
 mod file_time;
+mod flag_text;
+mod flags;
+mod inspection;
+mod measure;
 pub mod merged_thickness;
 mod names;
 mod native_grid;
 mod netcdf_file;
+mod news;
 pub mod osisaf_concentration;
 pub mod osisaf_drift;
 mod projection_parameters;
 mod range;
-mod selection;
 mod vetting;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-pub use error::{MissingRole, SourceError};
-pub use names::{KnownName, Processing, Product, Radiometer, ThicknessLayout, ThicknessRelease, recognise};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Checks, Input, Inputs, Limits, Measure};
+
+pub use availability::{Availability, Season, days_to_list, due, season, window_end};
+pub use choice::{Candidate, candidates, expected_names, folders, is_taken};
+pub use error::SourceError;
+pub use flag_text::bits_in;
+pub use flags::FlagCounts;
+pub use inspection::{Inspected, Refusal, inspect};
+pub use measure::{Measured, measure};
+pub use names::{KnownName, Product, ThicknessLayout, ThicknessRelease, recognise};
 pub use native_grid::{ease2_125, ease2_250, osisaf_100, osisaf_625};
-pub use selection::{Selected, SelectedFile, select};
+pub use news::unknown_shape;
 
 /// What an input gives to a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Sea-ice concentration.
     Concentration,
@@ -42,13 +62,44 @@ pub enum Role {
     Drift,
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Concentration, Self::Thickness, Self::Drift];
+
+    /// What the configuration says of it.
+    #[must_use]
+    pub fn input(self, inputs: &Inputs) -> &Input {
+        match self {
+            Self::Concentration => &inputs.concentration,
+            Self::Thickness => &inputs.thickness,
+            Self::Drift => &inputs.drift,
+        }
+    }
+
+    /// The limits that the configuration sets to it.
+    #[must_use]
+    pub fn checks(self, checks: &Checks) -> &BTreeMap<Measure, Limits> {
+        match self {
+            Self::Concentration => &checks.concentration,
+            Self::Thickness => &checks.thickness,
+            Self::Drift => &checks.drift,
+        }
+    }
+
+    /// Its name in messages, products and the ledger.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Concentration => "concentration",
             Self::Thickness => "thickness",
             Self::Drift => "drift",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }
 

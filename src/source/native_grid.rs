@@ -107,8 +107,9 @@ impl NativeGrid {
         let expected_x_m: Vec<f64> = (0..spec.columns).map(|column| spec.x_m(column)).collect();
         let expected_y_m: Vec<f64> = (0..spec.rows).map(|row| spec.y_m(row)).collect();
         for (axis, expected, found) in [(column_axis, expected_x_m, x_m), (row_axis, expected_y_m, y_m)] {
-            if !lie_together(&expected, &found, COORDINATE_TOLERANCE * spec.cell_size_m) {
-                return Err(refuse(in_words(axis, &expected), in_words(axis, &found)));
+            if let Some(place) = first_apart(&expected, &found, COORDINATE_TOLERANCE * spec.cell_size_m) {
+                let (expected, found) = (in_words(axis, &expected, place), in_words(axis, &found, place));
+                return Err(refuse(expected, found));
             }
         }
         Ok(Self { spec: Arc::new(spec), rows_go_up })
@@ -124,15 +125,36 @@ impl NativeGrid {
         Ok(self.turned(variable.array_in(unit)?))
     }
 
-    /// A variable without a unit (flags), row 0 at the top; `missing` where it has no value.
+    /// A variable that is not needed: one in an unknown unit is as good as none.
+    pub(super) fn optional_array(
+        &self,
+        variable: Option<PackedVariable<'_>>,
+        unit: Unit,
+    ) -> Result<Option<Array2<f64>>, SourceError> {
+        match variable.map(|variable| self.array(&variable, unit)).transpose() {
+            Err(error @ SourceError::Unit { .. }) => {
+                tracing::warn!(%error, "left out");
+                Ok(None)
+            }
+            result => result,
+        }
+    }
+
+    /// A variable without a unit (flags), row 0 at the top; `missing` where it has no value, -1 where that is no flag: no
+    /// table of flags gives a meaning to it, and taken as bits it has them all.
     pub(super) fn codes(
         &self,
         variable: &PackedVariable<'_>,
         missing: i32,
     ) -> Result<Array2<i32>, SourceError> {
         self.verify_shape(variable)?;
-        let codes = self.turned(variable.array()?);
-        Ok(codes.mapv(|code| if code.is_nan() { missing } else { code as i32 }))
+        let is_flag = |code: f64| code.fract() == 0.0 && (0.0..=f64::from(i32::MAX)).contains(&code);
+        let read = |code: f64| match code {
+            code if code.is_nan() => missing,
+            code if is_flag(code) => code as i32,
+            _ => -1,
+        };
+        Ok(self.turned(variable.array()?).mapv(read))
     }
 
     /// Puts values on the grid.
@@ -199,21 +221,32 @@ fn axis_m(file: &NetcdfFile, name: &str, axis: &str) -> Result<Vec<f64>, SourceE
     }
 }
 
-fn lie_together(expected: &[f64], found: &[f64], tolerance: f64) -> bool {
-    expected.len() == found.len()
-        // Written so that a coordinate that is missing (NaN) does not pass.
-        && expected.iter().zip(found).all(|(expected, found)| (expected - found).abs() <= tolerance)
+/// The first place at which the coordinates differ.
+fn first_apart(expected: &[f64], found: &[f64], tolerance: f64) -> Option<usize> {
+    // Asked so that a coordinate that is missing (NaN) does not pass.
+    let near = |(expected, found): (&f64, &f64)| (expected - found).abs() <= tolerance;
+    let apart = expected.iter().zip(found).position(|pair| !near(pair));
+    apart.or_else(|| (expected.len() != found.len()).then(|| expected.len().min(found.len())))
 }
 
 fn in_numbers((rows, columns): (usize, usize)) -> String {
     format!("{rows} rows and {columns} columns")
 }
 
-fn in_words(axis: &str, coordinates_m: &[f64]) -> String {
+/// Coordinates in short; `place` is one that matters.
+fn in_words(axis: &str, coordinates_m: &[f64], place: usize) -> String {
+    let km = |metres: &f64| metres / 1000.0;
     match coordinates_m {
         [first, second, .., last] => {
-            let km = |metres: &f64| metres / 1000.0;
-            format!("{axis} from {} km to {} km, step {} km", km(first), km(last), km(&(second - first)))
+            let step = km(&(second - first));
+            let there = coordinates_m
+                .get(place)
+                .map_or_else(|| "none".to_owned(), |there| format!("{} km", km(there)));
+            format!(
+                "{axis} from {} km to {} km, step {step} km, {there} at place {place}",
+                km(first),
+                km(last)
+            )
         }
         few => format!("{axis} at {few:?} m"),
     }
@@ -244,9 +277,9 @@ mod tests {
 
     #[test]
     fn coordinates_may_be_off_by_a_hundredth_of_a_cell_and_not_more() {
-        assert!(lie_together(&[0.0, 10.0], &[0.09, 10.0], 0.1));
-        assert!(!lie_together(&[0.0, 10.0], &[0.11, 10.0], 0.1));
-        assert!(!lie_together(&[0.0, 10.0], &[0.0, f64::NAN], 0.1));
-        assert!(!lie_together(&[0.0, 10.0], &[0.0], 0.1));
+        assert_eq!(first_apart(&[0.0, 10.0], &[0.09, 10.0], 0.1), None);
+        assert_eq!(first_apart(&[0.0, 10.0], &[0.11, 10.0], 0.1), Some(0));
+        assert_eq!(first_apart(&[0.0, 10.0], &[0.0, f64::NAN], 0.1), Some(1));
+        assert_eq!(first_apart(&[0.0, 10.0], &[0.0], 0.1), Some(1));
     }
 }

@@ -11,6 +11,9 @@ use crate::sys::silence_hdf5_errors;
 /// What is larger in magnitude in a field is some fill value, whatever the attributes say.
 const LARGEST_VALUE: f64 = 1e9;
 
+/// No variable of the products has more cells, by far. One that claims to is not read: its values would not fit into memory.
+const MOST_CELLS: usize = 1 << 24;
+
 /// An open file that has passed the vetting.
 pub(super) struct NetcdfFile {
     path: PathBuf,
@@ -139,7 +142,12 @@ impl PackedVariable<'_> {
     }
 
     pub(super) fn number(&self, attribute: &str) -> Option<f64> {
-        numbers(self.attribute(attribute)?).first().copied()
+        self.numbers(attribute).first().copied()
+    }
+
+    /// The numbers of an attribute; none where it is not there or is no number.
+    pub(super) fn numbers(&self, attribute: &str) -> Vec<f64> {
+        self.attribute(attribute).map(numbers).unwrap_or_default()
     }
 
     pub(super) fn has_attribute(&self, name: &str) -> bool {
@@ -152,16 +160,40 @@ impl PackedVariable<'_> {
 
     /// All values, unpacked, in file order and in the file's unit; NaN where missing.
     pub(super) fn values(&self) -> Result<Vec<f64>, SourceError> {
+        self.verify_size()?;
+        let scale = self.packing("scale_factor", 1.0)?;
+        let offset = self.packing("add_offset", 0.0)?;
         let raw =
             self.variable.get_values::<f64, _>(..).map_err(|error| self.file.damaged(&self.name, &error))?;
         let missing = self.missing_marks();
-        let scale = self.number("scale_factor").unwrap_or(1.0);
-        let offset = self.number("add_offset").unwrap_or(0.0);
         let unpack = |raw: f64| {
             let value = raw * scale + offset;
             if missing.contains(&raw) || !value.is_finite() { f64::NAN } else { value }
         };
         Ok(raw.into_iter().map(unpack).collect())
+    }
+
+    fn verify_size(&self) -> Result<(), SourceError> {
+        let cells =
+            self.variable.dimensions().iter().map(netcdf::Dimension::len).fold(1, usize::saturating_mul);
+        if cells <= MOST_CELLS {
+            return Ok(());
+        }
+        Err(self.file.layout(format!("{} of at most {MOST_CELLS} values", self.name), format!("{cells}")))
+    }
+
+    /// The factor or the offset that unpacks the values; one that would wipe them out is refused.
+    fn packing(&self, attribute: &str, absent: f64) -> Result<f64, SourceError> {
+        if !self.has_attribute(attribute) {
+            return Ok(absent);
+        }
+        match self.number(attribute) {
+            Some(number) if number.is_finite() && (number != 0.0 || absent == 0.0) => Ok(number),
+            found => {
+                let found = found.map_or_else(|| "no number".to_owned(), |number| number.to_string());
+                Err(self.file.layout(format!("a usable {attribute} of {}", self.name), found))
+            }
+        }
     }
 
     /// The raw values that mean "missing", each also as the single-precision number that a float variable would hold.
@@ -183,7 +215,7 @@ impl PackedVariable<'_> {
     /// Rows and columns in this unit, in file order: a field.
     pub(super) fn array_in(&self, unit: Unit) -> Result<Array2<f64>, SourceError> {
         let factor = self.factor_to(unit)?;
-        Ok(self.array()? * factor)
+        Ok(self.array()?.mapv(|value| if value.abs() > LARGEST_VALUE { f64::NAN } else { value * factor }))
     }
 
     /// Rows and columns as they are, in file order: flags.
@@ -191,10 +223,9 @@ impl PackedVariable<'_> {
         let shape = self.shape()?;
         let values = self.values()?;
         let count = values.len();
-        let array = Array2::from_shape_vec(shape, values).map_err(|_| {
+        Array2::from_shape_vec(shape, values).map_err(|_| {
             self.file.layout(format!("{} of {shape:?} values", self.name), format!("{count} values"))
-        })?;
-        Ok(array.mapv(|value| if value.abs() > LARGEST_VALUE { f64::NAN } else { value }))
+        })
     }
 
     fn factor_to(&self, unit: Unit) -> Result<f64, SourceError> {
@@ -233,6 +264,9 @@ fn numbers(value: AttributeValue) -> Vec<f64> {
         AttributeValue::Ints(several) => several.into_iter().map(f64::from).collect(),
         AttributeValue::Shorts(several) => several.into_iter().map(f64::from).collect(),
         AttributeValue::Schars(several) => several.into_iter().map(f64::from).collect(),
+        AttributeValue::Uchars(several) => several.into_iter().map(f64::from).collect(),
+        AttributeValue::Ushorts(several) => several.into_iter().map(f64::from).collect(),
+        AttributeValue::Uints(several) => several.into_iter().map(f64::from).collect(),
         _ => Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use ndarray::{Array2, Zip};
 use crate::field::Field;
 use crate::source::native_grid::{NativeGrid, osisaf_100};
 use crate::source::netcdf_file::{NetcdfFile, PackedVariable, Unit};
-use crate::source::{Identity, SourceError, file_time, range};
+use crate::source::{FlagCounts, Identity, SourceError, bits_in, file_time, flags, range};
 use crate::time::{ProductDay, Window};
 
 const EXPECTED: &str = "OSI SAF sea-ice concentration in NetCDF";
@@ -22,7 +22,16 @@ mod bit {
     pub(super) const LAND: i32 = 64;
     pub(super) const NEAR_COAST: i32 = 128;
     pub(super) const MISSING: i32 = 256;
+    /// All that have a meaning: these, and four filters that may have changed the value.
+    pub(super) const KNOWN: i32 = LAKE | LAND | NEAR_COAST | MISSING | 2 | 4 | 8 | 16;
+
+    /// How a file describes those that decide.
+    pub(super) const DECISIVE: [(i32, &str); 4] =
+        [(LAKE, "lake"), (LAND, "land"), (NEAR_COAST, "coast"), (MISSING, "missing")];
 }
+
+/// From this fraction on a cell counts as ice, by the custom of the field.
+pub(super) const ICE_FRACTION: f64 = 0.15;
 
 /// Valid concentrations, as fractions; retrievals may leave 0..1 by rounding.
 const PLAUSIBLE: std::ops::RangeInclusive<f64> = -0.01..=1.01;
@@ -36,6 +45,8 @@ pub struct Concentration {
     pub near_coast: Array2<bool>,
     /// Total uncertainty (one standard deviation), fraction, where the file has it.
     pub uncertainty_fraction: Option<Field>,
+    /// What its flags say.
+    pub flags: FlagCounts,
     /// Which file it is.
     pub identity: Identity,
     /// What time it observes.
@@ -50,13 +61,16 @@ pub fn read(path: &Path, day: ProductDay) -> Result<Concentration, SourceError> 
     let file = NetcdfFile::open(path, EXPECTED)?;
     let status_flag = file.variable(&["status_flag"])?;
     let product = known_product(&file, &status_flag)?;
+    let described = status_flag.text("flag_descriptions").unwrap_or_default();
+    flags::verify(&status_flag, &bits_in(&described), &bit::DECISIVE)?;
     let window = file_time::window(&file)?;
-    file_time::verify_centre(&file, &window, day)?;
+    file_time::verify_centre(&file, &window, day, 1)?;
 
     let concentration = file.variable(&["ice_conc"])?;
     let grid = NativeGrid::verify(osisaf_100()?, &file, &concentration)?;
     let flags = grid.codes(&status_flag, 0)?;
     let mut fraction = grid.array(&concentration, Unit::Fraction)?;
+    let counts = count(&flags, &fraction);
     Zip::from(&mut fraction).and(&flags).for_each(|fraction, flags| {
         if flags & (bit::LAND | bit::LAKE | bit::MISSING) != 0 {
             *fraction = f64::NAN;
@@ -65,11 +79,12 @@ pub fn read(path: &Path, day: ProductDay) -> Result<Concentration, SourceError> 
     range::verify(&file, "ice_conc", &fraction, PLAUSIBLE, "fractions from 0 to 1")?;
 
     let uncertainty = file.find(&["total_uncertainty", "total_standard_uncertainty"]);
-    let uncertainty = uncertainty.map(|variable| grid.array(&variable, Unit::Fraction)).transpose()?;
+    let uncertainty = grid.optional_array(uncertainty, Unit::Fraction)?;
     Ok(Concentration {
         fraction: grid.field(&fraction)?,
         near_coast: flags.mapv(|flags| flags & bit::NEAR_COAST != 0),
         uncertainty_fraction: uncertainty.map(|values| grid.field(&values)).transpose()?,
+        flags: counts,
         identity: Identity::new(&product, file.text("product_version").as_deref(), path),
         window,
     })
@@ -85,4 +100,16 @@ fn known_product(file: &NetcdfFile, status_flag: &PackedVariable<'_>) -> Result<
     let note = if other_flags { ", with the flags of a climate record" } else { "" };
     let found = format!("product_id \"{product}\"{note}");
     Err(SourceError::UnknownProduct { path: file.path().to_owned(), expected: KNOWN_IN_WORDS, found })
+}
+
+/// Counts flags; `fraction` still holds what the file has on land.
+fn count(flags: &Array2<i32>, fraction: &Array2<f64>) -> FlagCounts {
+    Zip::from(flags).and(fraction).fold(FlagCounts::default(), |counts, flags, fraction| {
+        let land = flags & (bit::LAND | bit::LAKE) != 0;
+        FlagCounts {
+            land: counts.land + usize::from(land),
+            ice_on_land: counts.ice_on_land + usize::from(land && *fraction >= ICE_FRACTION),
+            unknown: counts.unknown + usize::from(flags & !bit::KNOWN != 0),
+        }
+    })
 }

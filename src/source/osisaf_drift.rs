@@ -7,14 +7,18 @@ use ndarray::{Array2, Zip};
 use crate::field::Field;
 use crate::source::native_grid::{NativeGrid, osisaf_625};
 use crate::source::netcdf_file::{NetcdfFile, Unit};
-use crate::source::{Identity, SourceError, file_time, range};
+use crate::source::{FlagCounts, Identity, SourceError, file_time, flags, range};
 use crate::time::{ProductDay, Window};
 
 const EXPECTED: &str = "OSI SAF merged sea-ice drift in NetCDF";
 
-/// `status_flag` of vectors that may be used: from a smaller pattern, corrected by neighbours, interpolated, nominal.
-const USABLE_FLAGS: [i32; 4] = [20, 21, 22, 30];
-const NO_FLAG: i32 = -1;
+/// `status_flag` of vectors that may be used.
+const USABLE_FLAGS: [(i32, &str); 4] =
+    [(20, "smaller_pattern"), (21, "corrected_by_neighbours"), (22, "interpolated"), (30, "nominal_quality")];
+const OVER_LAND: i32 = 1;
+/// The other flags that have a meaning: nothing was observed there, or no vector found. A cell without flag is the first.
+const UNUSABLE_FLAGS: [i32; 9] = [NO_INPUT, OVER_LAND, 2, 3, 4, 10, 11, 12, 13];
+const NO_INPUT: i32 = 0;
 
 /// No ice goes this far in two days.
 const LARGEST_DISPLACEMENT_KM: f64 = 150.0;
@@ -34,6 +38,8 @@ pub struct Drift {
     /// Over how long the ice moved, days, in every cell: the length of the window, and what start and end of the cell's own
     /// vector are off it.
     pub duration_days: Field,
+    /// What its flags say.
+    pub flags: FlagCounts,
     /// Which file it is.
     pub identity: Identity,
     /// What time it observes.
@@ -55,10 +61,13 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Drift, So
     // Before format 1.4 of the product dY pointed down the rows, and the right one stood beside it.
     let mut y = grid.array(&file.variable(&["dY_v1p4", "dY"])?, Unit::Kilometre)?;
     let mut uncertainty = grid.array(&file.variable(&["uncert_dX_and_dY"])?, Unit::Kilometre)?;
-    let flags = grid.codes(&file.variable(&["status_flag"])?, NO_FLAG)?;
+    let status_flag = file.variable(&["status_flag"])?;
+    flags::verify(&status_flag, &flags::listed(&status_flag)?, &USABLE_FLAGS)?;
+    let flags = grid.codes(&status_flag, NO_INPUT)?;
+    let counts = count(&flags, &x);
     Zip::from(&mut x).and(&mut y).and(&mut uncertainty).and(&flags).for_each(|x, y, uncertainty, flag| {
         let moved = |component: f64| component.abs() < LARGEST_DISPLACEMENT_KM;
-        if !(moved(*x) && moved(*y) && USABLE_FLAGS.contains(flag) && *uncertainty > 0.0) {
+        if !(moved(*x) && moved(*y) && is_usable(*flag) && *uncertainty > 0.0) {
             (*x, *y, *uncertainty) = (f64::NAN, f64::NAN, f64::NAN);
         }
     });
@@ -69,12 +78,30 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Drift, So
         displacement_y_km: grid.field(&y)?,
         uncertainty_km: grid.field(&uncertainty)?,
         duration_days: grid.field(&duration_days(&file, &grid, &window, x.dim())?)?,
+        flags: counts,
         identity: Identity::new(
             &file.text("product_id").unwrap_or_else(|| "product not stated".into()),
             file.text("product_version").as_deref(),
             path,
         ),
         window,
+    })
+}
+
+fn is_usable(flag: i32) -> bool {
+    USABLE_FLAGS.iter().any(|(usable, _)| *usable == flag)
+}
+
+/// Counts flags; `x` still holds every vector of the file.
+fn count(flags: &Array2<i32>, x: &Array2<f64>) -> FlagCounts {
+    Zip::from(flags).and(x).fold(FlagCounts::default(), |counts, flag, x| {
+        let land = *flag == OVER_LAND;
+        let unknown = !is_usable(*flag) && !UNUSABLE_FLAGS.contains(flag);
+        FlagCounts {
+            land: counts.land + usize::from(land),
+            ice_on_land: counts.ice_on_land + usize::from(land && !x.is_nan()),
+            unknown: counts.unknown + usize::from(unknown),
+        }
     })
 }
 

@@ -65,6 +65,16 @@ impl ProjectionParameters {
         })
     }
 
+    /// Area on the map per true area at a point of the plane. A stereographic map is scaled by k0 (1 + (rho / 2 R k0)^2) at the distance
+    /// rho from the pole, worked out on a sphere here, which is right to half a percent; the other kind of map keeps areas.
+    pub(super) fn area_scale(&self, x_m: f64, y_m: f64) -> f64 {
+        let Some(parallel) = self.standard_parallel else { return 1.0 };
+        let at_pole = f64::midpoint(1.0, parallel.to_radians().sin());
+        let radius_m = f64::midpoint(self.semi_axes_m.0, self.semi_axes_m.1);
+        let tangent = x_m.hypot(y_m) / (2.0 * radius_m * at_pole);
+        (at_pole * (1.0 + tangent.powi(2))).powi(2)
+    }
+
     /// Whether both are the same projection up to rounding.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         let near = |one: f64, two: f64, tolerance: f64| (one - two).abs() <= tolerance;
@@ -105,6 +115,7 @@ impl fmt::Display for ProjectionParameters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grid::{LonLat, Projection};
 
     const HUGHES: &str = "+proj=stere +a=6378273 +b=6356889.44891 +lat_0=90 +lat_ts=70 +lon_0=-45";
 
@@ -137,6 +148,20 @@ mod tests {
         ] {
             assert!(!same(HUGHES, &HUGHES.replace(from, to)), "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn areas_are_true_at_the_standard_parallel_and_known_elsewhere() {
+        let map = ProjectionParameters::from_proj(HUGHES).unwrap();
+        let projection = Projection::parse(HUGHES).unwrap();
+        // The scale factors of Snyder's formulas on the ellipsoid.
+        for (lat, scale) in [(90.0, 0.9698), (80.0, 0.9772), (70.0, 1.0), (60.0, 1.0394)] {
+            let (x_m, y_m) = projection.from_lonlat(LonLat { lon: 10.0, lat }).unwrap();
+            let found = map.area_scale(x_m, y_m);
+            assert!((found / (scale * scale) - 1.0).abs() < 0.005, "{lat}: {found}");
+        }
+        let laea = ProjectionParameters::from_proj("+proj=laea +lat_0=90 +ellps=WGS84").unwrap();
+        assert!((laea.area_scale(1e6, 2e6) - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What the operating system and foreign libraries must be asked for: the only `unsafe` of the crate, and files that are whole
 //! or not there.
 
+mod confinement;
 mod digest;
 mod files;
 
 use std::ffi::c_int;
 
+pub use confinement::confine;
 pub use digest::{sha256, sha256_of_file};
 pub use files::{replace_file, replace_file_through};
 

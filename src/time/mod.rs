@@ -53,6 +53,12 @@ impl ProductDay {
         Self(moved.unwrap_or(if days < 0 { NaiveDate::MIN } else { NaiveDate::MAX }))
     }
 
+    /// How many days this one is after `earlier`; negative where it is before.
+    #[must_use]
+    pub fn days_since(self, earlier: Self) -> i64 {
+        (self.0 - earlier.0).num_days()
+    }
+
     /// 12:00 UTC, the centre of the day and the time that the products carry.
     #[must_use]
     pub fn noon(self) -> NaiveDateTime {
@@ -156,6 +162,7 @@ mod tests {
         let day: ProductDay = "2024-02-28".parse().unwrap();
         assert_eq!(day.plus_days(2).to_string(), "2024-03-01");
         assert_eq!(day.plus_days(-59).to_string(), "2023-12-31");
+        assert_eq!(day.plus_days(2).days_since(day), 2);
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 #![allow(clippy::allow_attributes, dead_code, reason = "each test program uses its own part of this")]
 
+pub(crate) mod bad_files;
 pub(crate) mod demo_window;
 pub(crate) mod folders;
 pub(crate) mod netcdf_copy;
 pub(crate) mod nilas;
+pub(crate) mod replay_tree;
 pub(crate) mod sample_layouts;
+pub(crate) mod series;
+pub(crate) mod spoiled_files;

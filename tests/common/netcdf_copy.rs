@@ -66,7 +66,8 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Writes it; `Options::empty()` is the classic format, `Options::NETCDF4` the other.
+    /// Writes it; `Options::empty()` is the classic format, `Options::NETCDF4` the other. A variable whose values were taken away is
+    /// defined only.
     pub(crate) fn write(&self, path: &Path, options: Options) -> netcdf::Result<()> {
         silence_hdf5_errors();
         let is_netcdf4 = options.contains(Options::NETCDF4);
@@ -81,7 +82,9 @@ impl Dataset {
             let dimensions: Vec<&str> = variable.dimensions.iter().map(String::as_str).collect();
             let mut added =
                 file.add_variable_with_type(&variable.name, &dimensions, &variable.values.kind())?;
-            if is_netcdf4 && dimensions.len() > 2 {
+            // In pieces, so that a file does not keep room for what is defined only.
+            let is_defined_only = variable.values.len() == 0;
+            if is_netcdf4 && (dimensions.len() > 2 || is_defined_only) {
                 added.set_compression(1, true)?;
             }
             for (name, value) in &variable.attributes {
@@ -91,7 +94,7 @@ impl Dataset {
         if !is_netcdf4 {
             file.enddef()?;
         }
-        for variable in &self.variables {
+        for variable in self.variables.iter().filter(|variable| variable.values.len() > 0) {
             let mut written = file.variable_mut(&variable.name).ok_or("the variable was defined just now")?;
             match &variable.values {
                 Values::Byte(values) => written.put_values(values, ..)?,
@@ -119,6 +122,11 @@ impl Dataset {
 }
 
 impl Variable {
+    /// Whether it has an attribute.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.attributes.iter().any(|(known, _)| known == name)
+    }
+
     /// Sets an attribute.
     pub(crate) fn set(&mut self, name: &str, value: impl Into<AttributeValue>) {
         set(&mut self.attributes, name, value.into());
@@ -131,6 +139,30 @@ impl Variable {
 }
 
 impl Values {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Byte(values) => values.len(),
+            Self::Int(values) => values.len(),
+            Self::Float(values) => values.len(),
+            Self::Double(values) => values.len(),
+        }
+    }
+
+    /// Takes the values away.
+    pub(crate) fn clear(&mut self) {
+        *self = self.rearranged(&[]);
+    }
+
+    /// Sets all values to one.
+    pub(crate) fn fill(&mut self, value: f64) {
+        match self {
+            Self::Byte(values) => values.fill(value as i8),
+            Self::Int(values) => values.fill(value as i32),
+            Self::Float(values) => values.fill(value as f32),
+            Self::Double(values) => values.fill(value),
+        }
+    }
+
     fn kind(&self) -> NcVariableType {
         match self {
             Self::Byte(_) => NcVariableType::Int(IntType::I8),

@@ -1,0 +1,198 @@
+//! `nilas check`: what would fail at 03:00.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::{print, program};
+use crate::config::{Config, Fetching, Input, Overrides};
+use crate::fetch::{FetchError, Fetcher};
+use crate::grid::Grid;
+use crate::ledger::Ledger;
+use crate::model::CheckpointInfo;
+use crate::produce::{Answer, inquire};
+use crate::source::{self, KnownName, Role, Season};
+use crate::time::{Clock, ProductDay, SystemClock};
+
+/// Says what would fail at 03:00: configuration, programs, folders, grid, checkpoint, ledger, and every server that inputs come from.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Configuration file [default: nilas.toml in ./config, /etc/nilas or share/nilas/config].
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Asks no server.
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let path = arguments.config.clone().map_or_else(|| Config::find("nilas.toml"), Ok)?;
+    let config = Config::load(&path, &Overrides::default())?;
+    let mut report = Report::default();
+    report.check("configuration", Ok::<_, String>(path.display()));
+    for name in ["nilas-engine", "nilas-inspect"] {
+        report.check(name, installed(name));
+    }
+    let folders = &config.folders;
+    for (name, folder) in
+        [("products", &folders.products), ("state", &folders.state), ("cache", &folders.cache)]
+    {
+        report.check(name, writable(folder));
+    }
+    report.check("grid", grid(&config));
+    report.check("checkpoint", checkpoint(&config.model.checkpoint));
+    report.check("ledger", ledger(&folders.state.join(Ledger::FILE_NAME)));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    match fetcher(&config, &clock) {
+        Ok(_) if arguments.offline => report.check("servers", Ok::<_, String>("not asked")),
+        Ok(fetcher) => ask_servers(&config, &fetcher, &*clock, &mut report)?,
+        Err(error) => report.check("servers", Err::<String, _>(error)),
+    }
+    report.verdict()
+}
+
+/// What was found so far, printed line by line.
+#[derive(Default)]
+struct Report {
+    failed: usize,
+}
+
+impl Report {
+    fn check(&mut self, what: &str, result: Result<impl Display, impl Display>) {
+        match result {
+            Ok(found) => print(format_args!("ok      {what:<14} {found}")),
+            Err(reason) => {
+                self.failed += 1;
+                print(format_args!("FAILS   {what:<14} {reason}"));
+            }
+        }
+    }
+
+    fn verdict(self) -> Result<(), Failure> {
+        match self.failed {
+            0 => Ok(()),
+            1 => Err(Failure::Other("1 check failed; see the line marked FAILS".into())),
+            several => Err(Failure::Other(format!("{several} checks failed; see the lines marked FAILS"))),
+        }
+    }
+}
+
+fn installed(name: &str) -> Result<String, String> {
+    let path = program(name).map_err(|failure| failure.to_string())?;
+    let there = path.is_file().then(|| path.display().to_string());
+    there.ok_or_else(|| {
+        format!("{} is not there; install the programs of Nilas into one folder", path.display())
+    })
+}
+
+/// A folder that is not there yet is made when it is needed; nothing is made here, where perhaps another user looks.
+fn writable(folder: &Path) -> Result<String, String> {
+    let name = folder.display();
+    let there = folder.ancestors().find(|ancestor| ancestor.is_dir()).unwrap_or(Path::new("/"));
+    match tempfile::tempfile_in(there) {
+        Ok(_) if there == folder => Ok(format!("{name} may be written")),
+        Ok(_) => Ok(format!("{name} can be made")),
+        Err(error) => Err(format!(
+            "{name} cannot be written ({error}); give it to the user that runs Nilas, or name another in [folders]"
+        )),
+    }
+}
+
+fn grid(config: &Config) -> Result<String, String> {
+    let grid = Grid::load(&config.grid_file().map_err(|error| error.to_string())?)
+        .map_err(|error| error.to_string())?;
+    let (rows, columns) = grid.spec.shape();
+    Ok(format!("{}, {rows} x {columns}", grid.spec.name))
+}
+
+fn checkpoint(path: &Path) -> Result<String, String> {
+    let info = CheckpointInfo::read(path).map_err(|error| error.to_string())?;
+    Ok(format!("{}, trained on: {}", info.name, info.training.data))
+}
+
+fn ledger(path: &Path) -> Result<String, String> {
+    if !path.exists() {
+        return Ok(format!("{} is made by the first run", path.display()));
+    }
+    Ledger::open(path).map(|_| path.display().to_string()).map_err(|error| error.to_string())
+}
+
+/// What a person waits for the answer of a server, seconds.
+const LONGEST_ANSWER_SECONDS: u64 = 60;
+
+/// One try for each listing, and no second: after such a pause there is no time for it.
+fn fetcher(config: &Config, clock: &Arc<dyn Clock>) -> Result<Fetcher, FetchError> {
+    let seconds = LONGEST_ANSWER_SECONDS.min(config.fetching.try_seconds);
+    let fetching = Fetching {
+        try_seconds: seconds,
+        deadline_seconds: seconds,
+        shortest_pause_seconds: seconds as f64,
+        longest_pause_seconds: seconds as f64,
+        ..config.fetching.clone()
+    };
+    Fetcher::new(&config.servers, &fetching, &config.folders.cache, Arc::clone(clock))
+}
+
+fn ask_servers(
+    config: &Config,
+    fetcher: &Fetcher,
+    clock: &dyn Clock,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let today = ProductDay::new(clock.now().date_naive());
+    let runtime = super::runtime()?;
+    for role in [Role::Concentration, Role::Drift, Role::Thickness] {
+        let input = role.input(&config.inputs);
+        let answers = runtime.block_on(inquire(fetcher, role, today, input, clock));
+        for answer in &answers {
+            report.check(role.name(), in_words(answer, today));
+        }
+        if answers.iter().any(|answer| answer.held.is_ok()) {
+            let held = answers.iter().filter_map(|answer| answer.held.as_ref().ok()?.newest.as_ref());
+            let newest = held.map(KnownName::centre).max();
+            report
+                .check(role.name(), is_current(newest, source::due(clock.now(), role, input), today, input));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the places of a quantity together hold what should be there by now.
+fn is_current(
+    newest: Option<ProductDay>,
+    due: ProductDay,
+    today: ProductDay,
+    input: &Input,
+) -> Result<String, String> {
+    match (source::season(newest, today, input), newest) {
+        (Season::Over { newest }, _) => Ok(format!("off season: the newest is centred on {newest}")),
+        (Season::Open, Some(newest)) if newest >= due => {
+            Ok(format!("up to date: {newest} is there, and {due} should be"))
+        }
+        (Season::Open, _) => Err(format!(
+            "{due} should be there, and no place has it or a newer one; look whether the provider has moved or renamed it"
+        )),
+    }
+}
+
+fn in_words(answer: &Answer, today: ProductDay) -> Result<String, String> {
+    let seconds = answer.duration.as_secs_f64();
+    let place = String::from(answer.place.clone());
+    match &answer.held {
+        Err(error) => Err(format!("{place}: {error} ({seconds:.1} s)")),
+        Ok(held) => Ok(match &held.newest {
+            Some(newest) => {
+                let (day, word) = (newest.centre(), newest.word());
+                let age = today.days_since(day);
+                format!(
+                    "{place}: newest {day} ({word}), {age} days old, of {} files ({seconds:.1} s)",
+                    held.files
+                )
+            }
+            None => format!("{place}: answers, holds nothing recent ({seconds:.1} s)"),
+        }),
+    }
+}

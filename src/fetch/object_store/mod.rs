@@ -1,0 +1,172 @@
+//! S3 and what speaks like it, with the bucket in the path. Folders are the beginnings of names there, so that an empty folder and one
+//! that does not exist are the same: both list nothing.
+
+mod refusal;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{
+    Certificate, ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig,
+};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use crate::config::{Fetching, Server};
+
+use super::{
+    Body, Credentials, FetchError, Remote, Reply, Transport, Version, Wish, address, authorities,
+    is_plain_name,
+};
+use refusal::{Connector, cause, failure, is_of_another_version};
+
+/// An S3-compatible store.
+pub struct ObjectStoreTransport {
+    /// Its address, with bucket and folder.
+    address: Url,
+    /// The folder that the address names.
+    root: Path,
+    store: AmazonS3,
+}
+
+impl fmt::Debug for ObjectStoreTransport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ObjectStoreTransport")
+            .field("address", &self.address.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ObjectStoreTransport {
+    /// A store that is asked with a signature where there are credentials, else without. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`FetchError::Server`] when its address or authorities cannot be used.
+    pub fn new(
+        name: &str,
+        server: &Server,
+        fetching: &Fetching,
+        credentials: Option<Credentials>,
+    ) -> Result<Self, FetchError> {
+        let refuse = |reason: String| FetchError::Server { server: name.to_owned(), reason };
+        let address = address::parse(&server.address, &["https", "http"]).map_err(refuse)?;
+        let (bucket, root) = place_of(&address).map_err(refuse)?;
+        let mut client = ClientOptions::new()
+            .with_allow_http(address.scheme() == "http")
+            .with_connect_timeout(Duration::from_secs(fetching.connect_seconds))
+            .with_read_timeout(Duration::from_secs(fetching.stall_seconds))
+            .with_timeout_disabled();
+        for authority in authorities::read(server.authorities.as_deref()).map_err(refuse)? {
+            let authority = Certificate::from_der(&authority);
+            client = client.with_root_certificate(authority.map_err(|error| refuse(error.to_string()))?);
+        }
+        let builder = AmazonS3Builder::new()
+            .with_endpoint(address.origin().ascii_serialization())
+            .with_bucket_name(bucket)
+            .with_client_options(client)
+            .with_http_connector(Connector)
+            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
+        let builder = match &server.region {
+            Some(region) => builder.with_region(region),
+            None => builder,
+        };
+        let builder = match credentials {
+            Some(own) => {
+                builder.with_access_key_id(own.user).with_secret_access_key(own.password.expose_secret())
+            }
+            None => builder.with_skip_signature(true),
+        };
+        let store = builder
+            .build()
+            .map_err(|error| refuse(format!("{error}; correct the server in the configuration")))?;
+        Ok(Self { address, root, store })
+    }
+
+    /// The name of a path in the bucket.
+    fn key(&self, path: &str) -> Result<Path, FetchError> {
+        address::refuse_unless_plain(&self.address, path)?;
+        let key = Path::parse(address::join(self.root.as_ref(), path));
+        key.map_err(|error| FetchError::Answer { url: self.url(path), reason: error.to_string() })
+    }
+
+    fn body(&self, path: &str, found: GetResult) -> Body {
+        let url = self.url(path);
+        let version = Version {
+            entity_tag: found.meta.e_tag.clone(),
+            modified: Some(found.meta.last_modified.to_rfc3339()),
+            size_bytes: Some(found.meta.size),
+        };
+        let start = found.range.start;
+        let broken = move |error: Error| FetchError::Broken { url: url.clone(), reason: cause(&error) };
+        Body { start, version, bytes: found.into_stream().map_err(broken).boxed() }
+    }
+}
+
+#[async_trait]
+impl Transport for ObjectStoreTransport {
+    async fn list(&self, folder: &str) -> Result<Vec<Remote>, FetchError> {
+        let key = self.key(folder)?;
+        let listing = self.store.list_with_delimiter(Some(&key)).await;
+        let listing = listing.map_err(|error| failure(&self.url(folder), &error))?;
+        let mut files: Vec<_> = listing
+            .objects
+            .into_iter()
+            // Some tools put an empty object where a folder is meant to be.
+            .filter(|object| object.location != key)
+            .filter_map(|object| {
+                let name = object.location.filename().filter(|name| is_plain_name(name))?;
+                let path = address::join(folder, name);
+                Some(Remote { name: name.to_owned(), path, size_bytes: Some(object.size) })
+            })
+            .collect();
+        files.sort();
+        Ok(files)
+    }
+
+    async fn open(&self, file: &Remote, wish: &Wish) -> Result<Reply, FetchError> {
+        let key = self.key(&file.path)?;
+        let mut found = self.store.get_opts(&key, conditions(wish)).await;
+        if found.as_ref().is_err_and(is_of_another_version) {
+            found = self.store.get_opts(&key, GetOptions::default()).await;
+        }
+        match found {
+            Ok(found) => Ok(Reply::Body(self.body(&file.path, found))),
+            Err(Error::NotModified { .. }) => Ok(Reply::Unchanged),
+            Err(error) => Err(failure(&self.url(&file.path), &error)),
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        address::below(&self.address, path).into()
+    }
+}
+
+/// How a wish is said. What has no tag is asked for whole: nothing else tells versions apart for certain.
+fn conditions(wish: &Wish) -> GetOptions {
+    let whole = GetOptions::default();
+    match wish {
+        Wish::UnlessStill(known) => GetOptions { if_none_match: known.entity_tag.clone(), ..whole },
+        Wish::From(start, Version { entity_tag: Some(tag), size_bytes: Some(size), .. }) if start < size => {
+            GetOptions { if_match: Some(tag.clone()), range: Some(GetRange::Offset(*start)), ..whole }
+        }
+        Wish::Whole | Wish::From(..) => whole,
+    }
+}
+
+/// The bucket and the folder in it that an address names.
+fn place_of(address: &Url) -> Result<(String, Path), String> {
+    let folder = address::folder_of(address);
+    let (bucket, root) = folder.split_once('/').unwrap_or((&folder, ""));
+    let root = Path::parse(root).map_err(|error| format!("address = \"{address}\": {error}"))?;
+    if bucket.is_empty() {
+        return Err(format!(
+            "address = \"{address}\" names no bucket; give one of the form https://host/bucket"
+        ));
+    }
+    Ok((bucket.to_owned(), root))
+}

@@ -1,0 +1,84 @@
+//! Why the ledger cannot be used. Each names the file and what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use super::opening::BUSY_TIMEOUT;
+
+/// What can go wrong with the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Its folder or its lock cannot be made.
+    #[error("{path}: {source}; check that folders.state of the configuration lies where Nilas may write")]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is no ledger, or not a whole one.
+    #[error(
+        "the ledger {path} is damaged ({reason}); stop Nilas, move the file away together with those that end in -wal and -shm, and put a \
+         backup in its place; without one Nilas begins anew, and fetches and judges its inputs again"
+    )]
+    Damaged {
+        /// The ledger.
+        path: PathBuf,
+        /// What `SQLite` found.
+        reason: String,
+    },
+    /// The file has tables that this program does not know.
+    #[error(
+        "the ledger {path} has version {found}, and this Nilas knows none above {known}; run the newer Nilas that wrote it, or put a \
+         backup from before in its place"
+    )]
+    Newer {
+        /// The ledger.
+        path: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The newest version known.
+        known: i32,
+    },
+    /// The file system does not do what several processes at one file need.
+    #[error(
+        "the ledger {path} cannot have a write-ahead log there; let folders.state of the configuration be a disk of this machine"
+    )]
+    NoWriteAheadLog {
+        /// The ledger.
+        path: PathBuf,
+    },
+    /// Another process does not let go of it.
+    #[error(
+        "the ledger {path} was held by another process for more than {} s; find it with `fuser {path}`, and try again when it has ended",
+        BUSY_TIMEOUT.as_secs()
+    )]
+    Busy {
+        /// The ledger.
+        path: PathBuf,
+    },
+    /// Anything else that `SQLite` says.
+    #[error("the ledger {path}: {source}; check that Nilas may write there, and that there is space")]
+    Sql {
+        /// The ledger.
+        path: PathBuf,
+        /// What `SQLite` said.
+        source: rusqlite::Error,
+    },
+}
+
+impl LedgerError {
+    /// The meaning of what `SQLite` said of the ledger at `path`.
+    pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged { path, reason: source.to_string() }
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
+            _ => Self::Sql { path, source },
+        }
+    }
+}

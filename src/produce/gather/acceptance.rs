@@ -1,0 +1,204 @@
+//! One file: fetched, inspected in confinement, judged, recorded. What is refused goes to quarantine with its reason.
+
+use std::path::Path;
+use std::{fs, io};
+
+use serde_json::json;
+
+use crate::config::Measure;
+use crate::fetch::{FetchError, Fetched};
+use crate::ledger::{self, CheckRow, FileRow, Verdict};
+use crate::produce::AcceptedFile;
+use crate::quality::{self, Finding};
+use crate::source::{self, Candidate, Inspected, KnownName, Measured};
+use crate::sys;
+use crate::time::Window;
+
+use super::survey::{Offer, Origin};
+use super::{GatherError, Gatherer};
+
+/// A file that is older says nothing about what is plausible now, days.
+const COMPARABLE_DAYS: i64 = 30;
+
+/// What became of a file.
+pub(super) enum Outcome {
+    Accepted(AcceptedFile),
+    Refused(Refused),
+    NotFetched(FetchError),
+}
+
+/// A file that did not pass.
+pub(super) struct Refused {
+    /// Why, for people.
+    pub(super) reason: String,
+    /// Whether these bytes were refused for the first time.
+    pub(super) is_new: bool,
+}
+
+/// What the checks of a file came to.
+struct Judgement {
+    findings: Vec<Finding>,
+    refusal: Option<source::Refusal>,
+}
+
+impl Gatherer<'_> {
+    /// Fetches a file, unless it is here, and puts it through its checks, unless it has passed them.
+    pub(super) async fn accept(&self, candidate: &Candidate<&Offer>) -> Result<Outcome, GatherError> {
+        let (server, fetched) = match &candidate.offer.origin {
+            Origin::Cache { path, sha256 } => {
+                let (path, sha256) = (path.clone(), sha256.clone());
+                return Ok(Outcome::Accepted(AcceptedFile { path, sha256 }));
+            }
+            Origin::Server { server, remote } => match self.fetcher.fetch(server, remote).await {
+                Ok(fetched) => (server, fetched),
+                Err(error) => return Ok(Outcome::NotFetched(error)),
+            },
+        };
+        let before = self.ledger.verdict(&fetched.sha256, &fetched.name)?;
+        if before != Some(Verdict::Accepted) {
+            let judgement = self.judge(&candidate.known, &fetched).await?;
+            let verdict = self.verdict(&judgement, &fetched);
+            self.ledger.record_file(&self.row(&candidate.known, server, &fetched, &judgement, &verdict))?;
+            if let Verdict::Refused(refusal) = verdict {
+                self.fetcher.forget(&fetched)?;
+                return Ok(Outcome::Refused(Refused { reason: refusal.reason, is_new: before.is_none() }));
+            }
+        }
+        Ok(Outcome::Accepted(AcceptedFile { path: fetched.path, sha256: fetched.sha256 }))
+    }
+
+    async fn judge(&self, known: &KnownName, fetched: &Fetched) -> Result<Judgement, GatherError> {
+        let measured = match source::inspect(&self.inspector, &fetched.path, &self.config.inspection).await? {
+            Inspected::Measured(measured) => measured,
+            Inspected::Refused(refusal) => {
+                let reason = at_its_origin(&refusal.reason, fetched);
+                let refusal = source::Refusal { reason, ..refusal };
+                return Ok(Judgement { findings: Vec::new(), refusal: Some(refusal) });
+            }
+        };
+        let role = known.role();
+        let previous = self.previous(known)?.map(|row| measured_before(&row, &measured));
+        let findings = quality::judge(&measured, previous.as_ref(), role.checks(&self.config.checks));
+        let failed: Vec<_> = findings.iter().filter(|finding| !finding.passed()).collect();
+        let refusal = failed.first().map(|first| source::Refusal {
+            kind: first.check.to_string(),
+            reason: format!(
+                "{}: the values are not plausible ({}); it is asked for again later; if the provider says that they are right, widen [checks.{role}]",
+                fetched.url,
+                failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            ),
+        });
+        Ok(Judgement { findings, refusal })
+    }
+
+    /// The youngest accepted file of the same product from the weeks before: what a file is compared with.
+    fn previous(&self, known: &KnownName) -> Result<Option<FileRow>, GatherError> {
+        let (first, last) = (known.centre().plus_days(-COMPARABLE_DAYS), known.centre().plus_days(-1));
+        let rows = self.ledger.accepted_files(known.role().name(), first, last)?;
+        Ok(rows.into_iter().find(|row| row.product == known.word() && self.is_of_the_series(row)))
+    }
+
+    fn verdict(&self, judgement: &Judgement, fetched: &Fetched) -> Verdict {
+        let Some(refusal) = &judgement.refusal else {
+            return Verdict::Accepted;
+        };
+        let folder = self.config.folders.state.join("quarantine").join(&fetched.sha256);
+        // A day is not lost because a bad file cannot be kept.
+        let quarantine = match keep(&folder, fetched, refusal) {
+            Ok(()) => Some(folder),
+            Err(error) => {
+                let folder = folder.display();
+                tracing::warn!(%folder, "a refused file cannot be kept ({error}); see that folders.state may be written and has space");
+                None
+            }
+        };
+        Verdict::Refused(ledger::Refusal {
+            kind: refusal.kind.clone(),
+            reason: refusal.reason.clone(),
+            quarantine,
+        })
+    }
+
+    fn row(
+        &self,
+        known: &KnownName,
+        server: &str,
+        fetched: &Fetched,
+        judgement: &Judgement,
+        verdict: &Verdict,
+    ) -> FileRow {
+        FileRow {
+            name: fetched.name.clone(),
+            sha256: fetched.sha256.clone(),
+            role: known.role().name().to_owned(),
+            product: known.word().to_owned(),
+            first_day: known.start,
+            last_day: known.end,
+            centre: known.centre(),
+            server: server.to_owned(),
+            url: fetched.url.clone(),
+            size_bytes: fetched.size_bytes,
+            fetched_at: fetched.fetched_at,
+            judged_at: self.clock.now(),
+            verdict: verdict.clone(),
+            checks: judgement.checks(),
+        }
+    }
+}
+
+impl Judgement {
+    /// Every check with what it measured; also the one that ended the reading of the file before anything could be measured.
+    fn checks(&self) -> Vec<CheckRow> {
+        let mut checks: Vec<_> = self.findings.iter().map(check_row).collect();
+        if let Some(refusal) = self.refusal.as_ref().filter(|_| checks.is_empty()) {
+            let name = refusal.kind.clone();
+            checks.push(CheckRow { name, measured: f64::NAN, least: None, most: None, passed: false });
+        }
+        checks
+    }
+}
+
+/// The sentence with the address that people know the file by, where it has the path in the cache.
+fn at_its_origin(reason: &str, fetched: &Fetched) -> String {
+    reason.replace(&fetched.path.display().to_string(), &fetched.url)
+}
+
+/// What was measured on a file that was accepted before, of the same product.
+fn measured_before(row: &FileRow, now: &Measured) -> Measured {
+    let values =
+        Measure::ALL.into_iter().filter_map(|measure| Some((measure, row.measured(measure.name())?)));
+    Measured {
+        role: now.role,
+        product: now.product.clone(),
+        window: Window { start: row.first_day.noon(), end: row.last_day.noon() },
+        values: values.collect(),
+    }
+}
+
+fn check_row(finding: &Finding) -> CheckRow {
+    let limit = |limit: f64| limit.is_finite().then_some(limit);
+    CheckRow {
+        name: finding.check.to_string(),
+        measured: finding.measured,
+        least: limit(finding.lowest),
+        most: limit(finding.highest),
+        passed: finding.passed(),
+    }
+}
+
+/// Keeps a refused file and why it was refused, in a folder of its own. The same bytes are kept once.
+fn keep(folder: &Path, fetched: &Fetched, refusal: &source::Refusal) -> io::Result<()> {
+    let file = folder.join(&fetched.name);
+    if !file.exists() {
+        sys::replace_file(&file, &fs::read(&fetched.path)?)?;
+    }
+    let reason = json!({
+        "name": fetched.name,
+        "url": fetched.url,
+        "sha256": fetched.sha256,
+        "fetched_at": fetched.fetched_at,
+        "check": refusal.kind,
+        "reason": refusal.reason,
+    });
+    sys::replace_file(&folder.join("reason.json"), format!("{reason:#}\n").as_bytes())
+}

@@ -1,0 +1,209 @@
+//! The first look at a file, by a process of its own: a file that crashes the NetCDF library, or takes too much of the machine,
+//! crashes or stops nothing but that process.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::config::Inspection;
+use crate::source::{Measured, SourceError};
+
+/// What the process may say.
+const LONGEST_ANSWER_BYTES: u64 = 1 << 20;
+/// What is kept of complaints.
+const LONGEST_COMPLAINT_BYTES: u64 = 4096;
+/// Seconds of the clock for each of the processor, on a machine that has more to do.
+const CLOCK_PER_CPU: u64 = 5;
+/// With this code a Rust program ends that has panicked, as the binding of the NetCDF library does on some damaged names.
+const PANICKED: i32 = 101;
+
+/// What the look at a file brought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inspected {
+    /// Its reader takes it, and this is what it is like.
+    Measured(Measured),
+    /// It cannot be used.
+    Refused(Refusal),
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// One word, by which refusals are counted and found.
+    pub kind: String,
+    /// A sentence with the file, what is wrong, and the remedy.
+    pub reason: String,
+}
+
+impl From<Result<Measured, SourceError>> for Inspected {
+    fn from(result: Result<Measured, SourceError>) -> Self {
+        match result {
+            Ok(measured) => Self::Measured(measured),
+            Err(error) => Self::refused(error.kind(), error.to_string()),
+        }
+    }
+}
+
+impl Inspected {
+    fn refused(kind: &str, reason: String) -> Self {
+        Self::Refused(Refusal { kind: kind.to_owned(), reason })
+    }
+}
+
+/// Lets the program `nilas-inspect` look at a file within these limits.
+///
+/// # Errors
+/// [`SourceError::Inspector`] when the program cannot be run. Whatever a file does to it is a refusal of the file.
+pub async fn inspect(program: &Path, file: &Path, limits: &Inspection) -> Result<Inspected, SourceError> {
+    let wrong = |reason: String| SourceError::Inspector { program: program.to_owned(), reason };
+    let ended =
+        run(program, file, limits).await.map_err(|error| wrong(format!("it cannot be started ({error})")))?;
+    let Some(Ended { status, answer, complaint }) = ended else {
+        return Ok(too_slow(file, limits));
+    };
+    if !complaint.is_empty() {
+        tracing::debug!(file = %file.display(), %complaint, "while it was inspected");
+    }
+    match status.code() {
+        Some(0) => serde_json::from_str(&answer)
+            .map_err(|error| wrong(format!("its answer makes no sense ({error})"))),
+        None | Some(PANICKED) => Ok(refusal_of_dead(file, limits, status, &complaint)),
+        Some(code) => Err(wrong(format!("it ended with code {code}: {}", complaint.trim()))),
+    }
+}
+
+/// How the process ended, and what it said.
+struct Ended {
+    status: ExitStatus,
+    answer: String,
+    complaint: String,
+}
+
+/// Runs the process to its end; `None` where that does not come in time.
+async fn run(program: &Path, file: &Path, limits: &Inspection) -> io::Result<Option<Ended>> {
+    let mut child = Command::new(program)
+        .arg("--memory-megabytes")
+        .arg(limits.memory_megabytes.to_string())
+        .arg("--cpu-seconds")
+        .arg(limits.cpu_seconds.to_string())
+        .arg("--")
+        .arg(file)
+        .env_clear()
+        // Libraries may lie where only this tells.
+        .envs(std::env::var_os("LD_LIBRARY_PATH").map(|folders| ("LD_LIBRARY_PATH", folders)))
+        // HDF5 would load a plugin if a file asked for one: by this word it does not.
+        .env("HDF5_PLUGIN_PRELOAD", "::")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let (answer, complaint) = (child.stdout.take(), child.stderr.take());
+    let end = async {
+        tokio::try_join!(
+            text(answer, LONGEST_ANSWER_BYTES),
+            text(complaint, LONGEST_COMPLAINT_BYTES),
+            child.wait()
+        )
+    };
+    let longest = Duration::from_secs(limits.cpu_seconds.saturating_mul(CLOCK_PER_CPU));
+    if let Ok(ended) = timeout(longest, end).await {
+        let (answer, complaint, status) = ended?;
+        return Ok(Some(Ended { status, answer, complaint }));
+    }
+    // It may have ended by itself just now.
+    let _ = child.kill().await;
+    Ok(None)
+}
+
+/// What comes out of a pipe, up to a length; then the pipe is closed, and whoever writes on is told so.
+async fn text(pipe: Option<impl AsyncRead + Unpin>, longest: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(longest).read_to_end(&mut bytes).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn refusal_of_dead(file: &Path, limits: &Inspection, status: ExitStatus, complaint: &str) -> Inspected {
+    let by = |signal: Signal| status.signal() == Some(signal.as_raw());
+    // The words of Rust's standard library before it aborts.
+    let out_of_memory = by(Signal::ABORT) && complaint.contains("memory allocation of");
+    if by(Signal::XCPU) {
+        return too_slow(file, limits);
+    }
+    let (kind, what) = if out_of_memory {
+        let most = limits.memory_megabytes;
+        (
+            "out_of_memory",
+            format!("takes more memory than the {most} MB of inspection.memory_megabytes to read"),
+        )
+    } else if by(Signal::KILL) {
+        ("killed", "was being read by a process that was killed from outside".to_owned())
+    } else {
+        ("crashed", format!("crashes the NetCDF library ({status})"))
+    };
+    Inspected::refused(kind, sentence(file, &what))
+}
+
+fn too_slow(file: &Path, limits: &Inspection) -> Inspected {
+    let most = limits.cpu_seconds;
+    let what = format!("takes longer than the {most} s of inspection.cpu_seconds to read");
+    Inspected::refused("out_of_time", sentence(file, &what))
+}
+
+fn sentence(file: &Path, what: &str) -> String {
+    format!("{}: the file {what}; fetch it again", file.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Inspection = Inspection { memory_megabytes: 512, cpu_seconds: 60 };
+
+    /// The kind and the sentence of a refusal after the process died so.
+    fn refusal(status: i32, complaint: &str) -> (String, String) {
+        let status = ExitStatus::from_raw(status);
+        match refusal_of_dead(Path::new("/in/file.nc"), &LIMITS, status, complaint) {
+            Inspected::Refused(Refusal { kind, reason }) => (kind, reason),
+            measured @ Inspected::Measured(_) => panic!("{measured:?}"),
+        }
+    }
+
+    #[test]
+    fn each_way_to_die_has_a_name_and_a_remedy() {
+        let no_memory = "memory allocation of 5 bytes failed";
+        for (status, complaint, kind, words) in [
+            (Signal::SEGV.as_raw(), "", "crashed", "crashes the NetCDF library (signal: 11"),
+            (Signal::ABORT.as_raw(), "free(): invalid pointer", "crashed", "crashes"),
+            (Signal::ABORT.as_raw(), no_memory, "out_of_memory", "more memory than the 512 MB"),
+            (Signal::XCPU.as_raw(), "", "out_of_time", "longer than the 60 s"),
+            (Signal::KILL.as_raw(), "", "killed", "killed from outside"),
+            (PANICKED << 8, "thread 'main' panicked", "crashed", "crashes"),
+        ] {
+            let (found, reason) = refusal(status, complaint);
+            assert_eq!(found, kind, "{reason}");
+            assert!(reason.starts_with("/in/file.nc: the file ") && reason.contains(words), "{reason}");
+            assert!(reason.ends_with("; fetch it again"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_one_process_says_another_understands() {
+        let refused = Inspected::refused("damaged", "a file".into());
+        let text = serde_json::to_string(&refused).unwrap();
+        assert_eq!(text, r#"{"refused":{"kind":"damaged","reason":"a file"}}"#);
+        assert_eq!(serde_json::from_str::<Inspected>(&text).unwrap(), refused);
+    }
+}
