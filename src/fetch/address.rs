@@ -1,5 +1,7 @@
 //! Addresses of servers, and of what lies below them.
 
+use std::fmt::Display;
+
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -38,7 +40,7 @@ pub(super) fn below(root: &Url, path: &str) -> Url {
 }
 
 /// Refuses a path that could lead elsewhere than below the root.
-pub(super) fn refuse_unless_plain(root: &Url, path: &str) -> Result<(), FetchError> {
+pub(super) fn refuse_unless_plain(root: impl Display, path: &str) -> Result<(), FetchError> {
     if is_plain_path(path) {
         return Ok(());
     }

@@ -12,9 +12,7 @@ use tokio::fs::{self, File};
 use tokio::io::AsyncSeekExt;
 use tokio_util::io::ReaderStream;
 
-use super::{
-    Body, FetchError, Remote, Reply, Transport, Version, Wish, address, is_plain_name, is_plain_path,
-};
+use super::{Body, FetchError, Remote, Reply, Transport, Version, Wish, address, is_plain_name};
 
 /// Reads from a folder.
 #[derive(Debug)]
@@ -30,10 +28,7 @@ impl FolderTransport {
     }
 
     fn inside(&self, path: &str) -> Result<PathBuf, FetchError> {
-        if !is_plain_path(path) {
-            let reason = format!("\"{}\" is no plain path", path.escape_default());
-            return Err(FetchError::Answer { url: self.url(""), reason });
-        }
+        address::refuse_unless_plain(self.root.display(), path)?;
         Ok(self.root.join(path))
     }
 }

@@ -99,8 +99,7 @@ impl Survey {
 
     /// The files that the configuration takes.
     pub(super) fn taken(&self, role: Role, input: &Input) -> impl Iterator<Item = KnownName> {
-        let known = self.offers.iter().filter_map(|offer| source::recognise(&offer.name));
-        known.filter(move |known| source::is_taken(known, role, input))
+        self.recognised().filter(move |known| source::is_taken(known, role, input))
     }
 
     /// The newest of these.
@@ -110,7 +109,10 @@ impl Survey {
 
     /// Whether some file of the role is centred on a day, also one that the configuration does not take.
     pub(super) fn has_any_of(&self, role: Role, day: ProductDay) -> bool {
-        let known = self.offers.iter().filter_map(|offer| source::recognise(&offer.name));
-        known.into_iter().any(|known| known.role() == role && known.centre() == day)
+        self.recognised().any(|known| known.role() == role && known.centre() == day)
+    }
+
+    fn recognised(&self) -> impl Iterator<Item = KnownName> {
+        self.offers.iter().filter_map(|offer| source::recognise(&offer.name))
     }
 }
