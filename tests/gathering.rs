@@ -409,7 +409,11 @@ fn a_refused_file_is_kept_with_its_reason_and_asked_for_again() {
         let kept = house.quarantine().join(&sha256);
         assert_eq!(refusal.quarantine, Some(kept.clone()));
         assert_eq!(fs::read(kept.join(name_of(Role::Drift, DAY))).unwrap(), broken);
-        assert!(fs::read_to_string(kept.join("reason.json")).unwrap().contains(&refusal.kind));
+        assert!(
+            fs::read_to_string(kept.join(format!("{}.reason.json", name_of(Role::Drift, DAY))))
+                .unwrap()
+                .contains(&refusal.kind)
+        );
     }
     fs::write(&path, whole).unwrap();
     assert_eq!(house.gather(DAY).unwrap().drift.name(), name_of(Role::Drift, DAY));

@@ -186,7 +186,8 @@ fn check_row(finding: &Finding) -> CheckRow {
     }
 }
 
-/// Keeps a refused file and why it was refused, in a folder of its own. The same bytes are kept once.
+/// Keeps a refused file and why it was refused, in the folder of its bytes: all files that came empty meet in one, each with its own
+/// reason. The same bytes are kept once under each name.
 fn keep(folder: &Path, fetched: &Fetched, refusal: &source::Refusal) -> io::Result<()> {
     let file = folder.join(&fetched.name);
     if !file.exists() {
@@ -200,5 +201,8 @@ fn keep(folder: &Path, fetched: &Fetched, refusal: &source::Refusal) -> io::Resu
         "check": refusal.kind,
         "reason": refusal.reason,
     });
-    sys::replace_file(&folder.join("reason.json"), format!("{reason:#}\n").as_bytes())
+    sys::replace_file(
+        &folder.join(format!("{}.reason.json", fetched.name)),
+        format!("{reason:#}\n").as_bytes(),
+    )
 }

@@ -29,6 +29,11 @@ impl Gatherer<'_> {
             }
         }
         if self.watch == Watch::Nothing {
+            if search.accepted.is_some() {
+                for reason in &search.not_fetched {
+                    tracing::warn!("another file is taken in place of one that is there: {reason}");
+                }
+            }
             return Ok(());
         }
         self.note_transfers(search)?;
@@ -88,7 +93,8 @@ impl Gatherer<'_> {
     fn note_product(&self, search: &Search, day: ProductDay) -> Result<(), GatherError> {
         let (key, role) = (format!("product:{}", search.role), search.role);
         let Some(accepted) = &search.accepted else { return Ok(()) };
-        let Some(before) = self.ledger.previous_accepted(role.name(), day)? else { return Ok(()) };
+        let before = self.ledger.previous_accepted(role.name(), day)?;
+        let Some(before) = before.filter(|row| self.is_of_the_series(row)) else { return Ok(()) };
         let products = &role.input(&self.config.inputs).products;
         let rank = |word: &str| products.iter().position(|product| product == word);
         match (rank(&accepted.word), rank(&before.product)) {
