@@ -123,6 +123,29 @@ impl Ledger {
         })
     }
 
+    /// The centre of the newest accepted file of a role.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn newest_centre(&self, role: &str) -> Result<Option<ProductDay>, LedgerError> {
+        self.read(|connection| {
+            let sql = "SELECT max(centre) FROM files WHERE role = ?1 AND verdict = 'accepted'";
+            connection.query_row(sql, [role], |row| row.get(0))
+        })
+    }
+
+    /// What became of the files of a role that are centred on a day, in the order in which they came.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn files_of(&self, role: &str, centre: ProductDay) -> Result<Vec<FileRow>, LedgerError> {
+        self.read(|connection| {
+            let sql = "SELECT * FROM files WHERE role = :role AND centre = :centre ORDER BY fetched_at, id";
+            let parameters = named_params! { ":role": role, ":centre": centre };
+            connection.prepare_cached(sql)?.query_map(parameters, |row| file(connection, row))?.collect()
+        })
+    }
+
     /// The accepted files of a role that are centred on these days or between them, the youngest first.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
 //! Incidents: what people are told once when it begins, and once when it is over.
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, Row, named_params};
+use serde::{Deserialize, Serialize};
 
-use super::values::UtcTime;
-use super::{Ledger, LedgerError};
+use super::values::{UtcTime, named_value};
+use super::{Ledger, LedgerError, outbox};
 
 /// Something that people are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +24,28 @@ pub struct Incident {
     pub count: u32,
     /// When it was settled, UTC; none while it is open.
     pub closed_at: Option<DateTime<Utc>>,
+    /// When a person said that they know of it, UTC.
+    pub acknowledged_at: Option<DateTime<Utc>>,
+}
+
+/// An incident of which people may have to be told, and how far they were told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its number in the ledger.
+    pub id: i64,
+    /// The incident.
+    pub incident: Incident,
+    /// The greatest severity that people were told of; none where they were not told.
+    pub severity: Option<Severity>,
+    /// Reminders so far.
+    pub reminders: u32,
+    /// When the next reminder is due, UTC; none where there will be none.
+    pub remind_at: Option<DateTime<Utc>>,
 }
 
 /// How much an incident matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good to know: nothing is in the way of the products.
     Notice,
@@ -37,36 +55,11 @@ pub enum Severity {
     Failure,
 }
 
-impl Severity {
-    const ALL: [Self; 3] = [Self::Notice, Self::Warning, Self::Failure];
-
-    /// Its name in the ledger and in messages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Notice => "notice",
-            Self::Warning => "warning",
-            Self::Failure => "failure",
-        }
-    }
-}
-
-impl ToSql for Severity {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.name().into())
-    }
-}
-
-impl FromSql for Severity {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let name = value.as_str()?;
-        Self::ALL.into_iter().find(|severity| severity.name() == name).ok_or(FromSqlError::InvalidType)
-    }
-}
+named_value!(Severity { Notice => "notice", Warning => "warning", Failure => "failure" });
 
 impl Ledger {
     /// Raises an incident. True where none was open for the key: then people are told. Else the open one takes over severity and
-    /// text, and counts one more.
+    /// text, and counts one more. One that gets worse is not acknowledged any more: what a person knew of was less.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -81,6 +74,9 @@ impl Ledger {
             let sql = "INSERT INTO incidents (key, severity, text, opened_at, last_seen_at)
                        VALUES (:key, :severity, :text, :now, :now)
                        ON CONFLICT (key) WHERE closed_at IS NULL DO UPDATE SET
+                           acknowledged_at = CASE WHEN
+                               instr('notice warning failure', excluded.severity) > instr('notice warning failure', severity)
+                               THEN NULL ELSE acknowledged_at END,
                            severity = excluded.severity, text = excluded.text,
                            last_seen_at = excluded.last_seen_at, count = count + 1
                        RETURNING count = 1";
@@ -98,6 +94,37 @@ impl Ledger {
         self.write(|connection| {
             let sql = "UPDATE incidents SET closed_at = :now WHERE key = :key AND closed_at IS NULL";
             Ok(connection.execute(sql, named_params! { ":key": key, ":now": UtcTime(now) })? == 1)
+        })
+    }
+
+    /// Says that a person knows of the open incident of a key, so that no reminder goes out. True where one is open; a second
+    /// acknowledgement changes nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn acknowledge(&self, key: &str, now: DateTime<Utc>) -> Result<bool, LedgerError> {
+        self.write(|connection| {
+            let sql = "UPDATE incidents SET acknowledged_at = coalesce(acknowledged_at, :now)
+                       WHERE key = :key AND closed_at IS NULL RETURNING id";
+            let parameters = named_params! { ":key": key, ":now": UtcTime(now) };
+            let open = connection.query_row(sql, parameters, |row| row.get::<_, i64>(0)).optional()?;
+            open.map_or(Ok(()), |id| outbox::drop_unsent_reminders(connection, id))?;
+            Ok(open.is_some())
+        })
+    }
+
+    /// The incidents of which people may have to be told something: those that are open, and those that were told and have ended
+    /// without a word; the oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn incidents_to_tell(&self) -> Result<Vec<Told>, LedgerError> {
+        self.read(|connection| {
+            let sql = "SELECT * FROM incidents
+                       WHERE closed_at IS NULL OR (told_at IS NOT NULL AND recovery_told_at IS NULL)
+                       ORDER BY opened_at, id";
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_map([], told)?.collect()
         })
     }
 
@@ -133,6 +160,21 @@ fn incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
         opened_at: row.get::<_, UtcTime>("opened_at")?.0,
         last_seen_at: row.get::<_, UtcTime>("last_seen_at")?.0,
         count: row.get("count")?,
-        closed_at: row.get::<_, Option<UtcTime>>("closed_at")?.map(|time| time.0),
+        closed_at: optional_time(row, "closed_at")?,
+        acknowledged_at: optional_time(row, "acknowledged_at")?,
     })
+}
+
+fn told(row: &Row<'_>) -> rusqlite::Result<Told> {
+    Ok(Told {
+        id: row.get("id")?,
+        incident: incident(row)?,
+        severity: row.get("told_severity")?,
+        reminders: row.get("reminders")?,
+        remind_at: optional_time(row, "remind_at")?,
+    })
+}
+
+fn optional_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    Ok(row.get::<_, Option<UtcTime>>(column)?.map(|time| time.0))
 }

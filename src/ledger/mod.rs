@@ -3,7 +3,12 @@
 //! * `opening`: the file is made, checked, and brought to the version that this program knows (`migrations`).
 //! * `files`: every input file that came, its verdict and what was measured on it.
 //! * `days`: which files were chosen for a day, and which inputs of it are not waited for any more.
-//! * `incidents`: what people were told, so that they are told once.
+//! * `standing`: how days stand, and which are asked for. `runs`: the productions that worked on them. `products`: what was
+//!   published.
+//! * `looking`: what is asked only to show it.
+//! * `service`: holds, daily chores, copies of the ledger.
+//! * `incidents`: what people are told, and how far they were told, so that they are told once.
+//! * `outbox`: messages that tell them, until they have arrived.
 //! * `values`: how days, times and paths are written.
 //!
 //! It knows no product: roles, words and measures are texts here. Several processes may have it open at once; each call is a
@@ -13,7 +18,13 @@ mod days;
 mod error;
 mod files;
 mod incidents;
+mod looking;
 mod opening;
+mod outbox;
+mod products;
+mod runs;
+mod service;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -26,7 +37,13 @@ use rusqlite::{Connection, TransactionBehavior};
 pub use days::DayInput;
 pub use error::LedgerError;
 pub use files::{CheckRow, FileRow, Refusal, Verdict};
-pub use incidents::{Incident, Severity};
+pub use incidents::{Incident, Severity, Told};
+pub use looking::Gap;
+pub use outbox::{Channel, Delivery, IncidentStep, MessageKind, NewMessage, Recipient};
+pub use products::{ProductInput, ProductRow, Withdrawal};
+pub use runs::{Aftermath, Origin, Outcome, RunEnd, RunRow};
+pub use service::Hold;
+pub use standing::{Asked, DayRow, DayState};
 
 /// An open ledger. Its calls block on the disk, and for some seconds where another process is writing.
 #[derive(Debug)]

@@ -13,7 +13,11 @@ use super::LedgerError;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One step for every version; those that have gone out are never changed.
-const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/1_inputs.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/1_inputs.sql")),
+    M::up(include_str!("migrations/2_messages.sql")),
+    M::up(include_str!("migrations/3_days.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Opens the ledger at `path`.

@@ -241,6 +241,7 @@ fn an_incident_is_told_once_when_it_begins_and_once_when_it_is_over() {
         last_seen_at: second,
         count: 2,
         closed_at: None,
+        acknowledged_at: None,
     };
     assert_eq!(ledger.incident(key).unwrap().as_ref(), Some(&expected));
     assert!(ledger.settle(key, third).unwrap());
@@ -262,6 +263,122 @@ fn open_incidents_are_listed_the_oldest_first() {
     let open: Vec<String> =
         ledger.open_incidents().unwrap().into_iter().map(|incident| incident.key).collect();
     assert_eq!(open, ["b", "a"]);
+}
+
+/// The step that tells people of the only incident first.
+fn first_step(ledger: &Ledger) -> IncidentStep {
+    let [told] = ledger.incidents_to_tell().unwrap().try_into().unwrap();
+    IncidentStep {
+        incident: told.id,
+        kind: MessageKind::First,
+        reminders_before: 0,
+        remind_at: Some(now() + TimeDelta::hours(24)),
+        told_severity: Severity::Warning,
+        is_worse: false,
+    }
+}
+
+fn message(queued_at: DateTime<Utc>) -> NewMessage {
+    NewMessage { severity: Severity::Warning, queued_at, payload: "{}".to_owned() }
+}
+
+fn recipient(address: &str) -> Recipient {
+    Recipient { channel: Channel::Mail, address: address.to_owned() }
+}
+
+#[test]
+fn two_who_decide_the_same_queue_one_message() {
+    let scratch = Scratch::new();
+    let ledger = &scratch.ledger;
+    ledger.raise("late/drift", Severity::Warning, "drift is late", now()).unwrap();
+    let first = first_step(ledger);
+    let queue = |step: &IncidentStep| {
+        ledger.queue_about_incident(step, &message(now()), &[recipient("a"), recipient("b")]).unwrap()
+    };
+    assert!(queue(&first));
+    assert!(!queue(&first));
+    let reminder = IncidentStep { kind: MessageKind::Reminder, ..first.clone() };
+    let over = IncidentStep { kind: MessageKind::Recovery, remind_at: None, ..first.clone() };
+    let worse = IncidentStep { is_worse: true, told_severity: Severity::Failure, ..reminder.clone() };
+    assert!(!queue(&over), "it is not over");
+    assert!(queue(&worse));
+    assert!(!queue(&worse));
+    for delivery in ledger.due_deliveries(Channel::Mail, now()).unwrap() {
+        ledger.record_sent(delivery.id, now(), now()).unwrap();
+    }
+    assert!(queue(&reminder));
+    assert!(!queue(&reminder));
+    ledger.acknowledge("late/drift", now()).unwrap();
+    assert_eq!(ledger.unsent(Channel::Mail).unwrap(), 0, "what has not gone out is taken back");
+    assert!(!queue(&IncidentStep { reminders_before: 1, ..reminder.clone() }), "somebody knows");
+    ledger.settle("late/drift", now()).unwrap();
+    let over = IncidentStep { reminders_before: 1, ..over };
+    assert!(queue(&over));
+    assert!(!queue(&over));
+    assert_eq!(ledger.incidents_to_tell().unwrap(), []);
+    assert_eq!((scratch.count("messages"), scratch.count("deliveries")), (4, 6));
+}
+
+#[test]
+fn a_message_and_the_note_at_its_incident_are_written_together_or_not_at_all() {
+    let scratch = Scratch::new();
+    let ledger = &scratch.ledger;
+    ledger.raise("late/drift", Severity::Warning, "drift is late", now()).unwrap();
+    let first = first_step(ledger);
+    let forbid = "CREATE TRIGGER forbid BEFORE INSERT ON deliveries BEGIN SELECT raise(ABORT, 'full'); END";
+    ledger.write(|connection| connection.execute_batch(forbid)).unwrap();
+    assert!(ledger.queue_about_incident(&first, &message(now()), &[recipient("a")]).is_err());
+    assert_eq!(scratch.count("messages"), 0);
+    ledger.write(|connection| connection.execute_batch("DROP TRIGGER forbid")).unwrap();
+    assert!(ledger.queue_about_incident(&first, &message(now()), &[recipient("a")]).unwrap());
+}
+
+#[test]
+fn while_a_server_is_waited_for_nothing_is_tried_and_a_refused_letter_holds_up_no_other() {
+    let Scratch { ledger, folder: _folder } = Scratch::new();
+    let queue = |key: &str| {
+        assert!(ledger.queue_once(MessageKind::Digest, key, &message(now()), &[recipient("a")]).unwrap());
+    };
+    let due = |minutes| {
+        let due = ledger.due_deliveries(Channel::Mail, now() + TimeDelta::minutes(minutes)).unwrap();
+        due.into_iter().map(|delivery| delivery.message).collect::<Vec<_>>()
+    };
+    queue("one");
+    queue("two");
+    assert_eq!(due(0), [1, 2]);
+    ledger.record_failure(1, "no such mailbox", false, now() + TimeDelta::minutes(5)).unwrap();
+    assert_eq!((due(0), due(5)), (vec![2], vec![1, 2]));
+    ledger.record_failure(1, "nobody listens", true, now() + TimeDelta::minutes(9)).unwrap();
+    queue("three");
+    assert_eq!((due(8), due(9)), (vec![], vec![1, 2, 3]));
+    assert_eq!(ledger.due_deliveries(Channel::Webhook, now()).unwrap(), []);
+    ledger.record_sent(1, now(), now()).unwrap();
+    assert_eq!(due(0), [2, 3]);
+    assert_eq!(ledger.give_up_deliveries(&[recipient("b")], now()).unwrap(), 2);
+    assert_eq!(ledger.prune_messages(now()).unwrap(), 0);
+    assert_eq!(ledger.prune_messages(now() + TimeDelta::seconds(1)).unwrap(), 3);
+}
+
+#[test]
+fn a_ledger_of_the_first_version_is_brought_up_and_tells_of_what_is_open_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.sqlite");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("migrations/1_inputs.sql")).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    for (key, closed) in [("open", "NULL"), ("over", "'2026-03-01T12:00:00.000Z'")] {
+        let sql = format!(
+            "INSERT INTO incidents (key, severity, text, opened_at, last_seen_at, closed_at) VALUES
+             ('{key}', 'warning', 'text', '2026-03-01T11:00:00.000Z', '2026-03-01T11:00:00.000Z', {closed})"
+        );
+        old.execute(&sql, []).unwrap();
+    }
+    drop(old);
+    let ledger = Ledger::open(&path).unwrap();
+    let to_tell = ledger.incidents_to_tell().unwrap();
+    let keys: Vec<&str> = to_tell.iter().map(|told| told.incident.key.as_str()).collect();
+    assert_eq!(keys, ["open"]);
+    assert!(ledger.incident("over").unwrap().unwrap().closed_at.is_some());
 }
 
 #[test]
@@ -350,7 +467,7 @@ fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
     let foreign = Connection::open(&path).unwrap();
     foreign.pragma_update(None, "user_version", 7).unwrap();
     drop(foreign);
-    refuses(&path, &["has version 7, and this Nilas knows none above 1", "run the newer Nilas"]);
+    refuses(&path, &["has version 7, and this Nilas knows none above 3", "run the newer Nilas"]);
     let foreign = Connection::open(&path).unwrap();
     let version: i32 = foreign.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 7);

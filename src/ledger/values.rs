@@ -42,3 +42,37 @@ impl FromSql for ProductDay {
 pub(super) fn path_text(path: &Path) -> rusqlite::Result<&str> {
     path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))
 }
+
+/// Lets an enumeration stand in the ledger, and in messages, by the names of its values.
+macro_rules! named_value {
+    ($kind:ident { $($value:ident => $name:literal),+ $(,)? }) => {
+        impl $kind {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$value),+];
+
+            /// Its name in the ledger and in messages.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$value => $name),+
+                }
+            }
+        }
+
+        impl rusqlite::types::ToSql for $kind {
+            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+                Ok(self.name().into())
+            }
+        }
+
+        impl rusqlite::types::FromSql for $kind {
+            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+                match value.as_str()? {
+                    $($name => Ok(Self::$value),)+
+                    _ => Err(rusqlite::types::FromSqlError::InvalidType),
+                }
+            }
+        }
+    };
+}
+pub(super) use named_value;
