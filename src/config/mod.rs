@@ -2,7 +2,9 @@
 //!
 //! Every error names the file, the key, the value and the remedy; nothing is found out later, at 03:00.
 
+mod daemon;
 mod inputs;
+mod notify;
 mod validation;
 
 use std::collections::BTreeMap;
@@ -15,8 +17,13 @@ use crate::sys;
 
 use validation::Wrong;
 
+pub use daemon::{Http, Production, Retention, Schedule, parse_cron};
 pub use inputs::{
     Checks, Fetching, Input, Inputs, Inspection, Limits, Measure, Place, Processing, Server, ServerKind,
+};
+pub use notify::{
+    DigestSettings, HeartbeatSettings, MailSecurity, MailSettings, Notify, Recipients, SmallestSeverity,
+    WebhookSettings,
 };
 
 /// What is wrong with a configuration.
@@ -86,8 +93,23 @@ pub struct Config {
     pub model: Model,
     /// The ensemble.
     pub ensemble: Ensemble,
+    /// When days are made.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// What a production may take.
+    #[serde(default)]
+    pub production: Production,
+    /// What is shown over HTTP.
+    #[serde(default)]
+    pub http: Http,
+    /// How long things are kept.
+    #[serde(default)]
+    pub retention: Retention,
     /// Who publishes.
     pub publisher: Publisher,
+    /// Whom Nilas tells; nobody, where nothing is said.
+    #[serde(default)]
+    pub notify: Notify,
 }
 
 /// Where things lie.
@@ -163,8 +185,12 @@ pub struct GaussianKernel {
 pub struct Model {
     /// The checkpoint file.
     pub checkpoint: PathBuf,
+    /// SHA-256 of that file, hexadecimal; another file is refused. None takes whatever lies there.
+    pub checkpoint_sha256: Option<String>,
     /// Where it runs.
     pub device: DeviceChoice,
+    /// Whether a day is drawn on the CPU where CUDA fails on the way; the product then says so.
+    pub fall_back_to_cpu: bool,
     /// Number format of the network; the sampler always works in f32.
     pub precision: Precision,
     /// Threads on CPU; 0 takes as many as the process may use.
@@ -401,6 +427,7 @@ impl Config {
     }
 
     fn resolve_paths(&mut self, file: &Path) {
+        self.notify.resolve_paths(file);
         for path in [
             &mut self.grid,
             &mut self.folders.products,
@@ -429,7 +456,11 @@ impl Config {
         if let Some(folder) = &overrides.inputs {
             self.take_inputs_from(folder);
         }
-        set(&mut self.folders.products, overrides.products.as_ref());
+        if let Some(products) = &overrides.products {
+            // Products of another root are not those that the configured ledger knows.
+            self.folders.state = products.join(".nilas");
+            self.folders.products.clone_from(products);
+        }
         set(&mut self.folders.state, overrides.state.as_ref());
         set(&mut self.folders.cache, overrides.cache.as_ref());
         set(&mut self.ensemble.members, overrides.members.as_ref());
@@ -440,7 +471,11 @@ impl Config {
         set(&mut self.model.device, overrides.device.as_ref());
         set(&mut self.model.precision, overrides.precision.as_ref());
         set(&mut self.model.threads, overrides.threads.as_ref());
-        set(&mut self.model.checkpoint, overrides.checkpoint.as_ref());
+        if let Some(checkpoint) = &overrides.checkpoint {
+            // Whoever names another file does not mean the sum of the configured one.
+            self.model.checkpoint.clone_from(checkpoint);
+            self.model.checkpoint_sha256 = None;
+        }
     }
 
     /// One folder instead of all servers. A person chose what lies there, so reprocessed thickness is welcome, and first.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checks, Config, Fetching, Input, Inputs, Inspection, Limits, Server};
+use super::{Checks, Config, Fetching, Input, Inputs, Inspection, Limits, Server, daemon, notify};
 
 /// A value that is out of its range.
 pub(super) struct Wrong {
@@ -12,7 +12,7 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
-    fn unless(right: bool, key: &str, value: impl ToString, remedy: &'static str) -> Option<Self> {
+    pub(super) fn unless(right: bool, key: &str, value: impl ToString, remedy: &'static str) -> Option<Self> {
         (!right).then(|| Self { key: key.to_owned(), value: value.to_string(), remedy })
     }
 }
@@ -27,6 +27,9 @@ pub(super) fn wrong(config: &Config) -> Option<Wrong> {
         .or_else(|| wrong_fetching(&config.fetching))
         .or_else(|| wrong_inspection(config.inspection))
         .or_else(|| wrong_checks(&config.checks))
+        .or_else(|| daemon::wrong(&config.schedule, &config.production, &config.http, &config.retention))
+        .or_else(|| wrong_sum(config.model.checkpoint_sha256.as_deref()))
+        .or_else(|| notify::wrong(&config.notify))
 }
 
 fn wrong_input(name: &str, input: &Input, servers: &BTreeMap<String, Server>) -> Option<Wrong> {
@@ -134,8 +137,8 @@ fn wrong_inspection(inspection: Inspection) -> Option<Wrong> {
 fn wrong_checks(checks: &Checks) -> Option<Wrong> {
     let senseless = |limits: &Limits| match (limits.least, limits.most) {
         (None, None) => true,
-        (Some(least), Some(most)) => least.is_nan() || most.is_nan() || most < least,
-        (Some(one), None) | (None, Some(one)) => one.is_nan(),
+        (Some(least), Some(most)) => !least.is_finite() || !most.is_finite() || most < least,
+        (Some(one), None) | (None, Some(one)) => !one.is_finite(),
     };
     let all = [
         ("concentration", &checks.concentration),
@@ -144,7 +147,19 @@ fn wrong_checks(checks: &Checks) -> Option<Wrong> {
     ];
     all.into_iter().find_map(|(name, checks)| {
         let (measure, limits) = checks.iter().find(|(_, limits)| senseless(limits))?;
-        let remedy = "give least, most or both, most not below least";
+        let remedy = "give least, most or both as numbers, most not below least";
         Wrong::unless(false, &format!("checks.{name}.{}", measure.name()), format!("{limits:?}"), remedy)
     })
+}
+
+/// Hexadecimal digits of a SHA-256.
+const SUM_DIGITS: usize = 64;
+
+fn wrong_sum(sum: Option<&str>) -> Option<Wrong> {
+    let sum = sum?;
+    let right =
+        sum.len() == SUM_DIGITS && sum.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let remedy =
+        "give the 64 lowercase digits that sha256sum prints for the checkpoint, or leave the key out";
+    Wrong::unless(right, "model.checkpoint_sha256", sum, remedy)
 }
