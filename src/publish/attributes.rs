@@ -76,6 +76,7 @@ pub(super) fn of_product(
     attributes.extend(extent(lonlat));
     attributes.extend(inputs(&product.lineage.inputs));
     attributes.extend(declared_gaps(product.lineage));
+    attributes.extend(degradation(product.lineage));
     attributes.extend(lineage(product.lineage));
     attributes
 }
@@ -217,6 +218,10 @@ fn bounds(west: f64, south: f64, east: f64, north: f64) -> String {
 }
 
 /// Why a provisional product will not be followed by a final one.
+fn degradation(lineage: &Lineage) -> Attributes {
+    lineage.degradation.iter().map(|text| ("degradation", text.as_str().into())).collect()
+}
+
 fn declared_gaps(lineage: &Lineage) -> Attributes {
     if lineage.declared_gaps.is_empty() {
         return Vec::new();

@@ -157,8 +157,7 @@ impl CfFile {
     /// Makes the file, or empties the one that is there.
     pub(super) fn create(path: &Path) -> Result<Self, PublishError> {
         sys::silence_hdf5_errors();
-        let file =
-            netcdf::create(path).map_err(|source| PublishError::Netcdf { path: path.to_owned(), source })?;
+        let file = netcdf::create(path).map_err(|error| failed(path, &error))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -197,7 +196,7 @@ impl CfFile {
     /// Closes the file; what the library still held back is written now.
     pub(super) fn close(self) -> Result<(), PublishError> {
         let path = self.path;
-        self.file.close().map_err(|source| PublishError::Netcdf { path, source })
+        self.file.close().map_err(|error| failed(&path, &error))
     }
 
     fn put_at<T: NcTypeDescriptor>(
@@ -214,8 +213,12 @@ impl CfFile {
     }
 
     fn failed(&self, source: netcdf::Error) -> PublishError {
-        PublishError::Netcdf { path: self.path.clone(), source }
+        failed(&self.path, &source)
     }
+}
+
+fn failed(path: &Path, error: &netcdf::Error) -> PublishError {
+    PublishError::Netcdf { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn define(file: &mut FileMut, definition: &Variable) -> netcdf::Result<()> {

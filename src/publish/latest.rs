@@ -12,7 +12,8 @@ use crate::time::ProductDay;
 
 use super::manifest::read_manifest;
 use super::names::{LATEST, private_folder, revision_number};
-use super::{PublishError, Status};
+use super::withdrawal::is_withdrawn;
+use super::{PublishError, Status, staging};
 
 /// What `latest.json` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +43,13 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     let path = root.join(LATEST);
     let Some(latest) = find(root).map_err(|source| PublishError::File { path: root.to_owned(), source })?
     else {
-        return Ok(());
+        // Nothing is published any more, or never was.
+        return match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(PublishError::File { path, source })
+            }
+            _ => Ok(()),
+        };
     };
     let text = serde_json::to_vec_pretty(&latest)
         .map_err(|error| PublishError::File { path: path.clone(), source: error.into() })?;
@@ -51,10 +58,36 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     sys::replace_file_through(&way, &path, &text).map_err(|source| PublishError::File { path, source })
 }
 
+/// Lets `latest.json` under `root` say what is there, where a run was cut off before it could.
+///
+/// # Errors
+/// [`PublishError`].
+pub fn repair_latest(root: &Path) -> Result<(), PublishError> {
+    let _lock = staging::lock(root)?;
+    refresh(root)
+}
+
+/// What `latest.json` under `root` says; `None` where there is none.
+///
+/// # Errors
+/// [`PublishError::File`], also where the file is not what it should be.
+pub fn read_latest(root: &Path) -> Result<Option<Latest>, PublishError> {
+    let path = root.join(LATEST);
+    let text = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|source| PublishError::File { path: path.clone(), source })?,
+    };
+    let latest = serde_json::from_slice(&text);
+    latest.map(Some).map_err(|error| PublishError::File { path, source: error.into() })
+}
+
 /// The newest revisions under `root`, found from the newest folder downwards; `None` where nothing is published.
 fn find(root: &Path) -> io::Result<Option<Latest>> {
     let mut newest = None;
     for (day, revision, folder) in revisions(root)? {
+        if is_withdrawn(&folder) {
+            continue;
+        }
         let status = match read_manifest(&folder) {
             Ok(manifest) => manifest.status,
             Err(error) => {
@@ -73,21 +106,27 @@ fn find(root: &Path) -> io::Result<Option<Latest>> {
 }
 
 /// Every revision's folder under `root`, the newest day and revision first.
-fn revisions(root: &Path) -> io::Result<Vec<(ProductDay, u32, PathBuf)>> {
+pub(super) fn revisions(root: &Path) -> io::Result<Vec<(ProductDay, u32, PathBuf)>> {
     let mut found = Vec::new();
     for (year, year_folder) in folders(root)? {
         for (month, month_folder) in folders(&year_folder)? {
             for (date, day_folder) in folders(&month_folder)? {
                 let Ok(day) = ProductDay::from_compact(&format!("{year}{month}{date}")) else { continue };
-                let revisions = folders(&day_folder)?.into_iter();
-                found.extend(
-                    revisions.filter_map(|(name, folder)| Some((day, revision_number(&name)?, folder))),
-                );
+                found.extend(revisions_of(day, &day_folder)?);
             }
         }
     }
     found.sort_by_key(|(day, revision, _)| Reverse((*day, *revision)));
     Ok(found)
+}
+
+/// Every revision in the folder of a day.
+pub(super) fn revisions_of(
+    day: ProductDay,
+    day_folder: &Path,
+) -> io::Result<Vec<(ProductDay, u32, PathBuf)>> {
+    let revisions = folders(day_folder)?.into_iter();
+    Ok(revisions.filter_map(|(name, folder)| Some((day, revision_number(&name)?, folder))).collect())
 }
 
 /// The folders in a folder whose names begin with a digit or are revisions, with their names.
@@ -108,8 +147,8 @@ fn folders(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 #[cfg(test)]
 mod tests {
     use crate::progress::Bar;
-    use crate::publish::publish;
     use crate::publish::synthetic::Synthetic;
+    use crate::publish::{highest_revision, publish};
 
     use super::*;
 
@@ -131,7 +170,8 @@ mod tests {
         for (day, status, newest, newest_final) in steps {
             let mut product = synthetic.product();
             (product.day, product.status) = (day.parse().unwrap(), status);
-            publish(root.path(), &product, &Bar::hidden()).unwrap();
+            let revision = highest_revision(root.path(), product.day).unwrap() + 1;
+            publish(root.path(), &product, revision, &Bar::hidden()).unwrap();
             let text = fs::read_to_string(root.path().join(LATEST)).unwrap();
             let latest: Latest = serde_json::from_str(&text).unwrap();
             assert_eq!(latest.newest.path, newest, "{day} {status:?}");

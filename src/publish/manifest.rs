@@ -11,7 +11,7 @@ use crate::progress::StageTiming;
 use crate::sys;
 use crate::time::ProductDay;
 
-use super::names::MANIFEST;
+use super::names::{MANIFEST, WITHDRAWN};
 use super::{Figures, Lineage, Product, PublishError, Status};
 
 /// Everything that is known of a published revision, as `manifest.json` has it.
@@ -134,12 +134,12 @@ pub(super) fn record(path: &Path) -> io::Result<FileRecord> {
     Ok(FileRecord { name, bytes: fs::metadata(path)?.len(), sha256: sys::sha256_of_file(path)? })
 }
 
-/// The names in a folder other than the manifest, in order.
+/// The names in a folder other than those of the manifest and of the note that it was taken back, in order.
 pub(super) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let names = fs::read_dir(folder)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<io::Result<Vec<_>>>()?;
-    let mut names: Vec<_> = names.into_iter().filter(|name| name != MANIFEST).collect();
+    let mut names: Vec<_> = names.into_iter().filter(|name| name != MANIFEST && name != WITHDRAWN).collect();
     names.sort();
     Ok(names)
 }

@@ -15,18 +15,23 @@ mod netcdf;
 mod product;
 mod quicklook;
 mod read_back;
+mod retention;
 mod scratch;
 mod staging;
 #[cfg(test)]
 mod synthetic;
 #[cfg(test)]
 mod tests;
+mod withdrawal;
 
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::grid::GridError;
 use crate::plot::PlotError;
 use crate::progress::Bar;
+use crate::sys;
 use crate::time::ProductDay;
 
 use cog::{Caption, Mapper};
@@ -34,11 +39,14 @@ use geography::Geography;
 use staging::Staging;
 
 pub use features::write_features;
-pub use latest::{Latest, Pointer};
+pub use latest::{Latest, Pointer, read_latest, repair_latest};
 pub use manifest::{FileRecord, Manifest, ManifestError, read_manifest};
 pub use product::{Features, Figures, InputRecord, Lineage, Product, Status};
 pub use read_back::{Fields, ReadBack, Violation, read_back};
+pub use retention::{Reason, Stored, remove, stored, stored_of, superfluous};
 pub use scratch::ScratchFile;
+pub use staging::highest_revision;
+pub use withdrawal::{WithdrawalNote, read_withdrawal, withdraw};
 
 /// Steps that [`publish`] tells the bar: the NetCDF file, five maps, the quicklook, the manifest, the move.
 pub const STEPS: usize = 9;
@@ -56,12 +64,12 @@ pub enum PublishError {
         source: std::io::Error,
     },
     /// A NetCDF file cannot be written.
-    #[error("NetCDF file {path}: {source}; see that its folder is writable and has space")]
+    #[error("NetCDF file {path}: {reason}; see that its folder is writable and has space")]
     Netcdf {
         /// The file.
         path: PathBuf,
-        /// What the library said.
-        source: ::netcdf::Error,
+        /// What the library said, in words: this error also passes through programs that do not load it.
+        reason: String,
     },
     /// A map cannot be written.
     #[error(
@@ -96,6 +104,18 @@ pub enum PublishError {
         /// What went wrong.
         source: Box<PublishError>,
     },
+    /// The revision is there already, or a higher one.
+    #[error(
+        "revision {revision} of {day} cannot be published: {found} lies in the product root already; another run was quicker, so look at what it made"
+    )]
+    Taken {
+        /// The day.
+        day: ProductDay,
+        /// The revision that was to be.
+        revision: u32,
+        /// The highest that is there.
+        found: u32,
+    },
     /// The grid cannot be worked with.
     #[error(transparent)]
     Grid(#[from] GridError),
@@ -120,7 +140,7 @@ pub enum PublishError {
 }
 
 /// A revision that is there for everybody.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Published {
     /// Its folder.
     pub folder: PathBuf,
@@ -132,21 +152,32 @@ pub struct Published {
     pub figures: Figures,
 }
 
-/// Publishes a product under `root` as the day's next revision. `bar` goes [`STEPS`] steps.
+/// Publishes a product under `root` as this revision of its day, which must be above those that are there. `bar` goes [`STEPS`] steps.
 ///
 /// Only one process publishes under a root at a time; others wait. The members go through memory one at a time.
 ///
 /// # Errors
 /// [`PublishError`]. Nothing of the revision is visible then, with the one exception of [`PublishError::NotLatest`].
-pub fn publish(root: &Path, product: &Product<'_>, bar: &Bar) -> Result<Published, PublishError> {
+pub fn publish(
+    root: &Path,
+    product: &Product<'_>,
+    revision: u32,
+    bar: &Bar,
+) -> Result<Published, PublishError> {
     let _lock = staging::lock(root)?;
     staging::remove_leftovers(root)?;
-    let revision = staging::next_revision(root, product.day)?;
+    let (day, found) = (product.day, staging::highest_revision(root, product.day)?);
+    if found >= revision {
+        return Err(PublishError::Taken { day, revision, found });
+    }
     let staging = Staging::begin(root, product.day, revision)?;
     let manifest = write_files(staging.folder(), product, revision, bar)?;
+    sys::fail_point("publish.written");
     let folder = staging.commit()?;
+    sys::fail_point("publish.visible");
     latest::refresh(root)
         .map_err(|source| PublishError::NotLatest { folder: folder.clone(), source: Box::new(source) })?;
+    sys::fail_point("publish.done");
     bar.step();
     Ok(Published { folder, revision, files: manifest.files, figures: manifest.figures })
 }

@@ -6,6 +6,8 @@ use crate::time::ProductDay;
 
 /// The manifest's file name in every revision's folder.
 pub(super) const MANIFEST: &str = "manifest.json";
+/// The file in the folder of a revision that was taken back.
+pub(super) const WITHDRAWN: &str = "withdrawn.json";
 /// The file in the product root that points at the newest product.
 pub(super) const LATEST: &str = "latest.json";
 /// The grid of the maps, as it stands in their names.

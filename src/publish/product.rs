@@ -79,6 +79,9 @@ pub struct Lineage {
     pub config_hash: String,
     /// Version of Nilas.
     pub code_version: String,
+    /// What is worse than it should be beside aged inputs, in a sentence, such as a device that failed.
+    #[serde(default)]
+    pub degradation: Option<String>,
 }
 
 /// Everything that is published for a day.

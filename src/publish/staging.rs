@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::sys;
 use crate::time::ProductDay;
 
 use super::PublishError;
@@ -31,8 +32,11 @@ pub(super) fn remove_leftovers(root: &Path) -> Result<(), PublishError> {
     }
 }
 
-/// The number of a day's next revision: one more than the highest that has a folder.
-pub(super) fn next_revision(root: &Path, day: ProductDay) -> Result<u32, PublishError> {
+/// The highest revision of a day that has a folder; 0 where there is none.
+///
+/// # Errors
+/// [`PublishError::File`].
+pub fn highest_revision(root: &Path, day: ProductDay) -> Result<u32, PublishError> {
     let folder = root.join(day_folder(day));
     let names = match fs::read_dir(&folder) {
         Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>(),
@@ -40,7 +44,7 @@ pub(super) fn next_revision(root: &Path, day: ProductDay) -> Result<u32, Publish
         Err(error) => Err(error),
     };
     let names = names.map_err(|source| PublishError::File { path: folder, source })?;
-    Ok(names.iter().filter_map(|name| revision_number(&name.to_string_lossy())).max().unwrap_or(0) + 1)
+    Ok(names.iter().filter_map(|name| revision_number(&name.to_string_lossy())).max().unwrap_or(0))
 }
 
 /// A revision that is being written. Dropped before [`Staging::commit`], it leaves nothing.
@@ -77,6 +81,7 @@ impl Staging {
         sync(&self.folder)?;
         let parent = self.target.parent().unwrap_or(&self.root);
         make_folder(parent)?;
+        sys::fail_point("publish.durable");
         fs::rename(&self.folder, &self.target).map_err(failed(&self.target))?;
         for folder in parent.ancestors().take_while(|folder| folder.starts_with(&self.root)) {
             sync(folder)?;
@@ -96,6 +101,24 @@ impl Drop for Staging {
             tracing::warn!(path = %self.folder.display(), %error, "a half-written revision stays until the next publishing");
         }
     }
+}
+
+/// Takes a revision's folder out of sight as a whole, then deletes it. Only for the holder of the lock.
+pub(super) fn remove(root: &Path, folder: &Path) -> Result<(), PublishError> {
+    let failed = |source| PublishError::File { path: folder.to_owned(), source };
+    let staging = private_folder(root).join("staging");
+    make_folder(&staging)?;
+    let name = folder.strip_prefix(root).unwrap_or(folder).to_string_lossy().replace('/', "-");
+    let unseen = staging.join(format!("{name}-removed"));
+    fs::rename(folder, &unseen).map_err(failed)?;
+    fs::remove_dir_all(&unseen).map_err(failed)?;
+    // Folders of days, months and years that hold nothing any more go, too; the first that does ends it.
+    for parent in folder.ancestors().skip(1).take_while(|parent| *parent != root) {
+        if fs::remove_dir(parent).is_err() {
+            return sync(parent);
+        }
+    }
+    sync(root)
 }
 
 /// Makes the bytes or entries at `path` survive a power failure.

@@ -149,5 +149,6 @@ fn lineage() -> Lineage {
         precision: "f32".into(),
         config_hash: "22".repeat(32),
         code_version: "0.1.0".into(),
+        degradation: None,
     }
 }

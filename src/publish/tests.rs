@@ -59,7 +59,10 @@ fn visible(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn published(root: &Path) -> Published {
-    publish(root, &Synthetic::new(40).product(), &Bar::hidden()).unwrap()
+    let synthetic = Synthetic::new(40);
+    let product = synthetic.product();
+    let revision = highest_revision(root, product.day).unwrap() + 1;
+    publish(root, &product, revision, &Bar::hidden()).unwrap()
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn a_failure_in_the_middle_leaves_nothing_and_what_was_published_stays() {
     let mut product = synthetic.product();
     let failing = Failing { members: product.members, first_unreadable: 2 };
     product.members = &failing;
-    let error = publish(root.path(), &product, &Bar::hidden()).unwrap_err();
+    let error = publish(root.path(), &product, 2, &Bar::hidden()).unwrap_err();
     assert!(matches!(error, PublishError::Member { member: 2, .. }), "{error}");
     assert_eq!(visible(root.path()), before);
     assert_eq!(fs::read_dir(root.path().join(".nilas/staging")).unwrap().count(), 0);
@@ -165,7 +168,7 @@ fn where_nothing_can_be_staged_nothing_is_published() {
     let before = visible(root.path());
     fs::remove_dir_all(root.path().join(".nilas/staging")).unwrap();
     fs::write(root.path().join(".nilas/staging"), "a file where a folder must be").unwrap();
-    let error = publish(root.path(), &Synthetic::new(12).product(), &Bar::hidden()).unwrap_err();
+    let error = publish(root.path(), &Synthetic::new(12).product(), 2, &Bar::hidden()).unwrap_err();
     assert!(error.to_string().contains("staging"), "{error}");
     assert_eq!(visible(root.path()), before);
 }
@@ -182,16 +185,16 @@ fn leftovers_of_dead_runs_are_removed() {
 }
 
 #[test]
-fn two_publishers_at_once_make_two_whole_revisions() {
+fn of_two_publishers_at_once_one_is_told_that_the_other_was_quicker() {
     let root = tempfile::tempdir().unwrap();
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| published(root.path()));
-        }
+    let publish = || publish(root.path(), &Synthetic::new(40).product(), 1, &Bar::hidden());
+    let outcomes = std::thread::scope(|scope| {
+        [scope.spawn(publish), scope.spawn(publish)].map(|publisher| publisher.join().unwrap())
     });
-    for revision in ["r01", "r02"] {
-        assert_eq!(read_back(&root.path().join("2026/03/01").join(revision)).unwrap().violations, []);
-    }
+    let taken = |outcome: &Result<_, _>| matches!(outcome, Err(PublishError::Taken { found: 1, .. }));
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| taken(outcome)).count(), 1);
+    assert_eq!(read_back(&root.path().join("2026/03/01/r01")).unwrap().violations, []);
 }
 
 #[test]
@@ -241,4 +244,57 @@ fn the_networks_inputs_are_written_beside_their_lineage() {
     }
     let mask = file.variable("mask").unwrap().get_values::<u16, _>(..).unwrap();
     assert!(mask.iter().map(|&bit| bit == 1).eq(product.prepared.mask.iter().copied()));
+}
+
+#[test]
+fn a_revision_that_is_there_is_never_written_again() {
+    let root = tempfile::tempdir().unwrap();
+    published(root.path());
+    published(root.path());
+    let before = visible(root.path());
+    for revision in [1, 2] {
+        let error =
+            publish(root.path(), &Synthetic::new(12).product(), revision, &Bar::hidden()).unwrap_err();
+        assert!(matches!(error, PublishError::Taken { found: 2, .. }), "{error}");
+    }
+    assert_eq!(visible(root.path()), before);
+}
+
+#[test]
+fn a_revision_that_is_taken_back_stays_marked_and_is_not_named_any_more() {
+    let root = tempfile::tempdir().unwrap();
+    let (first, second) = (published(root.path()), published(root.path()));
+    let day: ProductDay = "2026-03-01".parse().unwrap();
+    let note =
+        WithdrawalNote { withdrawn_at: "2026-03-03T05:00:00Z".parse().unwrap(), reason: "wrong ice".into() };
+    let newest = || read_latest(root.path()).unwrap().map(|latest| latest.newest.path);
+    assert_eq!(newest().as_deref(), Some("2026/03/01/r02"));
+    withdraw(root.path(), day, 2, &note).unwrap();
+    assert_eq!(newest().as_deref(), Some("2026/03/01/r01"));
+    assert_eq!(read_withdrawal(&second.folder).unwrap().as_ref(), Some(&note));
+    assert_eq!(read_back(&second.folder).unwrap().violations, [], "its files are as they were");
+    let later = WithdrawalNote { reason: "another".into(), ..note.clone() };
+    withdraw(root.path(), day, 2, &later).unwrap();
+    assert_eq!(read_withdrawal(&second.folder).unwrap(), Some(note.clone()), "the first word stays");
+    withdraw(root.path(), day, 1, &note).unwrap();
+    assert_eq!(newest(), None);
+    assert_eq!(read_withdrawal(&first.folder.join("nothing")).unwrap(), None);
+    assert!(matches!(withdraw(root.path(), day, 3, &note), Err(PublishError::File { .. })));
+}
+
+#[test]
+fn a_revision_that_is_cleared_away_is_gone_and_the_others_are_as_they_were() {
+    let root = tempfile::tempdir().unwrap();
+    let (first, second) = (published(root.path()), published(root.path()));
+    let listed = stored(root.path()).unwrap();
+    assert_eq!(listed.iter().map(|one| one.revision).collect::<Vec<_>>(), [1, 2]);
+    assert!(listed[0].size_bytes > 1000);
+    let before = visible(&second.folder);
+    remove(root.path(), listed[0].day, 1).unwrap();
+    assert!(!first.folder.exists());
+    assert_eq!(visible(&second.folder), before);
+    remove(root.path(), listed[0].day, 2).unwrap();
+    assert_eq!(visible(root.path()), [], "nothing is left, not even empty folders");
+    assert!(!root.path().join("2026").exists());
+    assert_eq!(fs::read_dir(root.path().join(".nilas/staging")).unwrap().count(), 0);
 }

@@ -1,0 +1,66 @@
+//! A revision that was published is taken back: it stays where it is, marked, and `latest.json` does not name it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::sys;
+use crate::time::ProductDay;
+
+use super::names::{WITHDRAWN, day_folder, revision_name};
+use super::{PublishError, latest, staging};
+
+/// What `withdrawn.json` in a revision's folder says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawalNote {
+    /// When it was taken back.
+    pub withdrawn_at: DateTime<Utc>,
+    /// Why, in the words of whoever did it.
+    pub reason: String,
+}
+
+/// Takes a revision back. A note that is already there stays.
+///
+/// # Errors
+/// [`PublishError`], also where there is no such revision.
+pub fn withdraw(
+    root: &Path,
+    day: ProductDay,
+    revision: u32,
+    note: &WithdrawalNote,
+) -> Result<(), PublishError> {
+    let _lock = staging::lock(root)?;
+    let folder = root.join(day_folder(day)).join(revision_name(revision));
+    let path = folder.join(WITHDRAWN);
+    let failed = |source| PublishError::File { path: path.clone(), source };
+    if !folder.is_dir() {
+        return Err(failed(io::ErrorKind::NotFound.into()));
+    }
+    if !is_withdrawn(&folder) {
+        let text = serde_json::to_vec_pretty(note).map_err(|error| failed(error.into()))?;
+        sys::replace_file(&path, &text).map_err(failed)?;
+    }
+    latest::refresh(root)
+}
+
+/// Whether the revision in `folder` was taken back.
+pub(super) fn is_withdrawn(folder: &Path) -> bool {
+    folder.join(WITHDRAWN).exists()
+}
+
+/// What is said of a revision that was taken back; `None` where it was not.
+///
+/// # Errors
+/// [`PublishError::File`], also where the file is not what it should be.
+pub fn read_withdrawal(folder: &Path) -> Result<Option<WithdrawalNote>, PublishError> {
+    let path = folder.join(WITHDRAWN);
+    let text = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|source| PublishError::File { path: path.clone(), source })?,
+    };
+    let note = serde_json::from_slice(&text);
+    note.map(Some).map_err(|error| PublishError::File { path, source: error.into() })
+}
