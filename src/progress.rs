@@ -17,17 +17,44 @@ pub struct StageTiming {
     pub seconds: f64,
 }
 
+/// What a job says of its stages while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StageNews<'a> {
+    /// A stage of so many steps begins.
+    Begins {
+        /// Its name.
+        stage: &'a str,
+        /// Its steps.
+        steps: usize,
+    },
+    /// It has ended, with or without a result.
+    Ended(&'a StageTiming),
+}
+
 /// The stages of one job, in the order in which they ended.
 pub struct Stages<'a> {
     clock: &'a dyn Clock,
     timings: Vec<StageTiming>,
+    listener: Box<dyn Fn(StageNews<'_>) + 'a>,
 }
 
 impl<'a> Stages<'a> {
     /// No stage yet.
     #[must_use]
     pub fn new(clock: &'a dyn Clock) -> Self {
-        Self { clock, timings: Vec::new() }
+        Self::heard_by(clock, |_| ())
+    }
+
+    /// The same, with somebody who is told of every beginning and end.
+    #[must_use]
+    pub fn heard_by(clock: &'a dyn Clock, listener: impl Fn(StageNews<'_>) + 'a) -> Self {
+        Self { clock, timings: Vec::new(), listener: Box::new(listener) }
+    }
+
+    /// The clock that the stages are timed by.
+    #[must_use]
+    pub fn clock(&self) -> &'a dyn Clock {
+        self.clock
     }
 
     /// Runs one stage of `steps` steps, showing a bar on terminals, and keeps its time whether it succeeds or not.
@@ -41,6 +68,7 @@ impl<'a> Stages<'a> {
         work: impl FnOnce(&Bar) -> Result<T, E>,
     ) -> Result<T, E> {
         tracing::debug!(stage, "stage begins");
+        (self.listener)(StageNews::Begins { stage, steps });
         let bar = Bar::new(stage, steps);
         let begin = self.clock.monotonic();
         let result = work(&bar);
@@ -50,7 +78,9 @@ impl<'a> Stages<'a> {
         // What went wrong is said by whoever handles the error.
         let outcome = if result.is_ok() { "stage done" } else { "stage ended without result" };
         tracing::info!(stage, seconds = rounded, "{outcome}");
-        self.timings.push(StageTiming { stage: stage.to_owned(), seconds });
+        let timing = StageTiming { stage: stage.to_owned(), seconds };
+        (self.listener)(StageNews::Ended(&timing));
+        self.timings.push(timing);
         result
     }
 
@@ -159,6 +189,7 @@ fn draw_target() -> ProgressDrawTarget {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use chrono::{DateTime, Utc};
@@ -181,12 +212,15 @@ mod tests {
     #[test]
     fn a_failed_stage_keeps_its_time_too() {
         let clock = Ticking(AtomicU64::new(0));
-        let mut stages = Stages::new(&clock);
+        let heard = RefCell::new(Vec::new());
+        let mut stages = Stages::heard_by(&clock, |news| heard.borrow_mut().push(format!("{news:?}")));
         let good: Result<i32, String> = stages.run("read", 1, |_| Ok(7));
         let bad: Result<i32, String> = stages.run("draw", 1, |_| Err("no".into()));
         assert_eq!((good, bad), (Ok(7), Err("no".into())));
         let names: Vec<_> =
             stages.timings().iter().map(|timing| (timing.stage.as_str(), timing.seconds)).collect();
         assert_eq!(names, [("read", 1.0), ("draw", 1.0)]);
+        assert_eq!(heard.borrow().len(), 4);
+        assert_eq!(heard.borrow()[2], "Begins { stage: \"draw\", steps: 1 }");
     }
 }

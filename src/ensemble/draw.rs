@@ -1,6 +1,7 @@
 //! Drawing members.
 
 use std::io;
+use std::ops::Range;
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use tch::{Device, Tensor};
@@ -38,6 +39,8 @@ pub enum EnsembleError {
     Model {
         /// The member (the first of its batch).
         member: usize,
+        /// Whether it was on a GPU.
+        on_gpu: bool,
         /// What the model said.
         source: ModelError,
     },
@@ -76,13 +79,18 @@ pub fn draw(
     bar: &Bar,
 ) -> Result<Statistics, EnsembleError> {
     let scene = Scene::new(checkpoint, context);
-    let at_once = if scene.device == Device::Cpu { 1 } else { plan.batch };
+    let on_gpu = scene.device != Device::Cpu;
+    let mut batches = Batches::new(plan.members, if on_gpu { plan.batch } else { 1 });
     let mut streaming = Streaming::new(scene.low.dim());
-    for first in (0..plan.members).step_by(at_once) {
-        let batch = first..plan.members.min(first + at_once);
-        let anomalies = scene
-            .sample(plan, batch.clone(), || batch.clone().for_each(|_| bar.step()))
-            .map_err(|source| EnsembleError::Model { member: first, source })?;
+    while let Some(batch) = batches.current() {
+        let anomalies = match scene.sample(plan, batch.clone(), || batch.clone().for_each(|_| bar.step())) {
+            Ok(anomalies) => anomalies,
+            Err(error) if error.is_out_of_memory() && batches.halve() => {
+                tracing::warn!(at_once = batches.at_once, "{error}; fewer members are drawn at once");
+                continue;
+            }
+            Err(source) => return Err(EnsembleError::Model { member: batch.start, on_gpu, source }),
+        };
         for (member, anomaly) in batch.zip(anomalies.axis_iter(Axis(0))) {
             let (field, clamped) = scene.member(anomaly);
             let broken = Zip::from(&field)
@@ -96,8 +104,38 @@ pub fn draw(
             streaming.add(&field, clamped);
             bar.say(format!("member {}", member + 1));
         }
+        batches.advance();
     }
     Ok(streaming.finish(&scene.mask))
+}
+
+/// Members that are drawn together. As each has noise of its own, a batch that was too large is drawn again in halves.
+struct Batches {
+    members: usize,
+    first: usize,
+    at_once: usize,
+}
+
+impl Batches {
+    fn new(members: usize, at_once: usize) -> Self {
+        Self { members, first: 0, at_once }
+    }
+
+    /// The members to draw now; `None` when all are.
+    fn current(&self) -> Option<Range<usize>> {
+        (self.first < self.members).then(|| self.first..self.members.min(self.first + self.at_once))
+    }
+
+    fn advance(&mut self) {
+        self.first = (self.first + self.at_once).min(self.members);
+    }
+
+    /// Half as many at once from now on; false where that is not possible.
+    fn halve(&mut self) -> bool {
+        let possible = self.at_once > 1;
+        self.at_once = (self.at_once / 2).max(1);
+        possible
+    }
 }
 
 /// What all members of a day share.
@@ -130,7 +168,7 @@ impl<'a> Scene<'a> {
     fn sample(
         &self,
         plan: Plan,
-        members: std::ops::Range<usize>,
+        members: Range<usize>,
         after_call: impl FnMut(),
     ) -> Result<Array3<f32>, ModelError> {
         let (rows, columns) = self.low.dim();
@@ -158,5 +196,36 @@ impl<'a> Scene<'a> {
                 if inside { if thickness < 0.0 { 0.0 } else { thickness } } else { f32::NAN }
             });
         (field, clamped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_is_too_large_is_drawn_in_halves_and_no_member_twice() {
+        const FITS: usize = 3;
+        for (members, at_once) in [(30, 8), (30, 16), (7, 64), (5, 1), (1, 4)] {
+            let mut batches = Batches::new(members, at_once);
+            let mut drawn = Vec::new();
+            while let Some(batch) = batches.current() {
+                if batch.len() > FITS {
+                    assert!(batches.halve());
+                    continue;
+                }
+                drawn.extend(batch);
+                batches.advance();
+            }
+            assert_eq!(drawn, (0..members).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn one_member_is_the_least() {
+        let mut batches = Batches::new(4, 2);
+        assert!(batches.halve());
+        assert!(!batches.halve());
+        assert_eq!(batches.current(), Some(0..1));
     }
 }

@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 ///
 /// # Errors
 /// In words when the file is named and cannot be used.
-pub(super) fn read(path: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String> {
+pub fn read(path: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String> {
     let Some(path) = path else { return Ok(Vec::new()) };
     let refuse =
         |reason: String| format!("authorities = \"{}\" {reason}; give a file in PEM", path.display());

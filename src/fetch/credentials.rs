@@ -1,4 +1,4 @@
-//! The user and the password of a server, read from a file: never from the configuration, never into a log.
+//! Passwords and what is as good as one, read from files: never from the configuration, never into a log.
 
 use std::env;
 use std::fs;
@@ -33,14 +33,39 @@ impl Credentials {
     /// [`FetchError::Server`] when they are named and cannot be had, or others may read them.
     pub fn of(name: &str, server: &Server) -> Result<Option<Self>, FetchError> {
         let Some(named) = &server.credentials else { return Ok(None) };
-        let folder = env::var_os(CREDENTIALS_FOLDER).map(PathBuf::from);
-        let found = find(named, folder.as_deref()).and_then(|path| read(&path));
+        let found = Self::named("credentials", named);
         found.map(Some).map_err(|reason| FetchError::Server { server: name.to_owned(), reason })
+    }
+
+    /// Those in the file that a key of the configuration names: an absolute path, or the name of a systemd credential.
+    ///
+    /// # Errors
+    /// In words, with the remedy, when they cannot be had, or others may read them.
+    pub fn named(key: &str, named: &Path) -> Result<Self, String> {
+        find(key, named, credentials_folder().as_deref()).and_then(|path| read(&path))
     }
 }
 
+/// The first line of a file that a key of the configuration names, such as a URL that only few may know.
+///
+/// # Errors
+/// In words, with the remedy, when it cannot be had, or others may read it.
+pub fn secret_line(key: &str, named: &Path) -> Result<SecretString, String> {
+    let path = find(key, named, credentials_folder().as_deref())?;
+    let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+    let text = SecretString::from(text);
+    match text.expose_secret().lines().next().map(str::trim) {
+        Some(line) if !line.is_empty() => Ok(SecretString::from(line)),
+        _ => Err(format!("{} has nothing in its first line; write there what {key} is for", path.display())),
+    }
+}
+
+fn credentials_folder() -> Option<PathBuf> {
+    env::var_os(CREDENTIALS_FOLDER).map(PathBuf::from)
+}
+
 /// The file that `named` stands for; `folder` is where systemd keeps credentials.
-fn find(named: &Path, folder: Option<&Path>) -> Result<PathBuf, String> {
+fn find(key: &str, named: &Path, folder: Option<&Path>) -> Result<PathBuf, String> {
     if named.is_absolute() {
         // systemd guards its folder by other means than the mode of the files.
         if !folder.is_some_and(|folder| named.starts_with(folder)) {
@@ -52,13 +77,13 @@ fn find(named: &Path, folder: Option<&Path>) -> Result<PathBuf, String> {
     let mut parts = named.components();
     if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
         return Err(format!(
-            "credentials = \"{shown}\" is neither an absolute path nor the plain name of a systemd credential; give one of them"
+            "{key} = \"{shown}\" is neither an absolute path nor the plain name of a systemd credential; give one of them"
         ));
     }
     match folder {
         Some(folder) => Ok(folder.join(named)),
         None => Err(format!(
-            "credentials = \"{shown}\" is the name of a systemd credential, and {CREDENTIALS_FOLDER} is not set; add LoadCredential={shown}:/path \
+            "{key} = \"{shown}\" is the name of a systemd credential, and {CREDENTIALS_FOLDER} is not set; add LoadCredential={shown}:/path \
              to the service, or give the absolute path of a file"
         )),
     }
@@ -114,7 +139,7 @@ mod tests {
     }
 
     fn found(named: &Path, folder: Option<&Path>) -> Result<Credentials, String> {
-        find(named, folder).and_then(|path| read(&path))
+        find("credentials", named, folder).and_then(|path| read(&path))
     }
 
     #[test]
@@ -154,6 +179,20 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    #[test]
+    fn a_secret_line_is_the_first_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), "https://example.org/token \nmore\n", 0o600);
+        let line = secret_line("notify.webhook.url_file", &path).unwrap();
+        assert_eq!(line.expose_secret(), "https://example.org/token");
+        assert!(!format!("{line:?}").contains("token"));
+        let path = file(folder.path(), "\ntoken\n", 0o600);
+        let refused = secret_line("notify.webhook.url_file", &path).unwrap_err();
+        assert!(refused.contains("notify.webhook.url_file") && !refused.contains("token"), "{refused}");
+        let relative = secret_line("notify.webhook.url_file", Path::new("../x")).unwrap_err();
+        assert!(relative.starts_with("notify.webhook.url_file = \"../x\""), "{relative}");
     }
 
     #[test]

@@ -30,7 +30,8 @@ use serde::{Deserialize, Serialize};
 use crate::sys;
 
 pub use self::object_store::ObjectStoreTransport;
-pub use credentials::Credentials;
+pub use authorities::read as read_authorities;
+pub use credentials::{Credentials, secret_line};
 pub use error::FetchError;
 pub use fetcher::{Fetched, Fetcher};
 pub use folder::FolderTransport;

@@ -78,3 +78,11 @@ pub enum ModelError {
         source: tch::TchError,
     },
 }
+
+impl ModelError {
+    /// Whether a device had too little memory, so that less at once may do.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Torch { source, .. } if source.to_string().contains("out of memory"))
+    }
+}

@@ -7,13 +7,17 @@ use super::ProduceError;
 use crate::time::ProductDay;
 
 /// The right to produce a day; given back when dropped, and by the system when the process dies.
-pub(super) struct DayLock {
+#[derive(Debug)]
+pub struct DayLock {
     _file: File,
 }
 
 impl DayLock {
     /// Takes the lock of `day` under the product root, which is made if need be.
-    pub(super) fn take(root: &Path, day: ProductDay) -> Result<Self, ProduceError> {
+    ///
+    /// # Errors
+    /// [`ProduceError::Busy`] where another process has it, [`ProduceError::Lock`] where the root cannot be written.
+    pub fn take(root: &Path, day: ProductDay) -> Result<Self, ProduceError> {
         let folder = root.join(".nilas/days");
         let path = folder.join(format!("{}.lock", day.compact()));
         let refuse = |source| ProduceError::Lock { path: path.clone(), source };

@@ -6,10 +6,13 @@ mod gather;
 mod gathered;
 mod inputs;
 mod lock;
+mod order;
 mod verify;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ConfigError};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
@@ -24,13 +27,15 @@ use crate::publish::{
 };
 use crate::quality::{self, Checked, Finding};
 use crate::source::SourceError;
-use crate::time::{Clock, ProductDay};
+use crate::sys;
+use crate::time::ProductDay;
 
 use inputs::Inputs;
-use lock::DayLock;
 
 pub use gather::{Answer, GatherError, Gatherer, Held, Lack, Watch, inquire};
 pub use gathered::{AcceptedFile, Gathered};
+pub use lock::DayLock;
+pub use order::{Event, Failed, Order};
 pub use verify::{Verdict, verify};
 
 /// Probabilities of the published quantiles.
@@ -67,6 +72,18 @@ pub enum ProduceError {
     /// The model cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The checkpoint is not the one that the configuration means.
+    #[error(
+        "checkpoint {path} has the SHA-256 {found}, the configuration says {expected} (model.checkpoint_sha256); put the right file back, or change the key if the new one is meant"
+    )]
+    OtherCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// The sum that was configured.
+        expected: String,
+        /// The sum that it has.
+        found: String,
+    },
     /// The ensemble could not be drawn.
     #[error(transparent)]
     Ensemble(#[from] EnsembleError),
@@ -129,8 +146,20 @@ pub enum ProduceError {
     },
 }
 
+impl ProduceError {
+    /// Whether the device failed that the network ran on, so that another may do.
+    #[must_use]
+    pub fn is_of_device(&self) -> bool {
+        matches!(
+            self,
+            Self::Model(ModelError::NoCuda { .. })
+                | Self::Ensemble(EnsembleError::Model { on_gpu: true, .. })
+        )
+    }
+}
+
 /// A day that was produced.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Produced {
     /// The day.
     pub day: ProductDay,
@@ -146,23 +175,26 @@ pub struct Produced {
     pub device: String,
     /// What was published.
     pub published: Published,
+    /// The largest resident size of the process that did it, bytes.
+    pub peak_memory_bytes: Option<u64>,
     /// How long each stage took.
     pub timings: Vec<StageTiming>,
 }
 
-/// Produces a day: reads its inputs, prepares them, draws the ensemble, checks it and publishes it as the day's next revision.
+/// Produces a day: reads its inputs, prepares them, draws the ensemble, checks it and publishes it as the revision that is ordered.
+/// Whoever gives the order holds the [`DayLock`].
 ///
 /// # Errors
 /// [`ProduceError`]; nothing of this run is visible then, but for [`PublishError::NotLatest`].
-pub fn produce(gathered: &Gathered, config: &Config, clock: &dyn Clock) -> Result<Produced, ProduceError> {
+pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, ProduceError> {
+    let Order { config, gathered, .. } = order;
     let day = gathered.day;
-    let mut stages = Stages::new(clock);
-    let _lock = DayLock::take(&config.folders.products, day)?;
     let mut store = scratch(config)?;
     let grid_file = config.grid_file()?;
     let grid = Grid::load(&grid_file)?;
 
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
+    sys::fail_point("produce.read");
     let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
@@ -170,6 +202,7 @@ pub fn produce(gathered: &Gathered, config: &Config, clock: &dyn Clock) -> Resul
     let statistics = stages.run("draw", plan.members * plan.steps, |bar| {
         ensemble::draw(&checkpoint, &prepared.context(), plan, &mut store, bar)
     })?;
+    sys::fail_point("produce.drawn");
     let quantiles = stages.run("quantiles", 1, |_| {
         ensemble::quantiles(&store, prepared.mask.dim(), &PROBABILITIES)
             .map_err(|source| ProduceError::Scratch { folder: config.folders.cache.clone(), source })
@@ -184,12 +217,12 @@ pub fn produce(gathered: &Gathered, config: &Config, clock: &dyn Clock) -> Resul
             quantiles: &quantiles,
         },
     )?;
-    let lineage = lineage(config, config.hash(&grid_file)?, gathered, &inputs, &checkpoint);
+    let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint);
     let timings = stages.timings().to_vec();
     let product = Product {
         day,
         status: inputs.status,
-        created: clock.now(),
+        created: stages.clock().now(),
         grid: &grid,
         prepared: &prepared,
         statistics: &statistics,
@@ -199,8 +232,9 @@ pub fn produce(gathered: &Gathered, config: &Config, clock: &dyn Clock) -> Resul
         publisher: &config.publisher,
         timings: &timings,
     };
-    let published = stages
-        .run("publish", publish::STEPS, |bar| publish::publish(&config.folders.products, &product, bar))?;
+    let published = stages.run("publish", publish::STEPS, |bar| {
+        publish::publish(&config.folders.products, &product, order.revision, bar)
+    })?;
     Ok(Produced {
         day,
         status: inputs.status,
@@ -209,6 +243,7 @@ pub fn produce(gathered: &Gathered, config: &Config, clock: &dyn Clock) -> Resul
         device: lineage.device,
         inputs: inputs.records,
         published,
+        peak_memory_bytes: sys::peak_resident_bytes(),
         timings: stages.timings().to_vec(),
     })
 }
@@ -221,18 +256,18 @@ pub fn features(
     gathered: &Gathered,
     config: &Config,
     out: &Path,
-    clock: &dyn Clock,
+    stages: &mut Stages<'_>,
 ) -> Result<Prepared, ProduceError> {
     let day = gathered.day;
-    let mut stages = Stages::new(clock);
     make_folder_of(out)?;
     let grid = Grid::load(&config.grid_file()?)?;
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
+    let created = stages.clock().now();
     stages.run("write", 1, |_| {
         let features = Features {
             day,
-            created: clock.now(),
+            created,
             grid: &grid,
             prepared: &prepared,
             inputs: &inputs.records,
@@ -254,7 +289,16 @@ fn make_folder_of(file: &Path) -> Result<(), ProduceError> {
 
 fn load_checkpoint(config: &Config) -> Result<Checkpoint, ProduceError> {
     let device = select_device(config.model.device, config.model.threads)?;
-    Ok(Checkpoint::load(&config.model.checkpoint, Placement { device, precision: config.model.precision })?)
+    let placement = Placement { device, precision: config.model.precision };
+    let checkpoint = Checkpoint::load(&config.model.checkpoint, placement)?;
+    match &config.model.checkpoint_sha256 {
+        Some(expected) if *expected != checkpoint.sha256 => Err(ProduceError::OtherCheckpoint {
+            path: config.model.checkpoint.clone(),
+            expected: expected.clone(),
+            found: checkpoint.sha256,
+        }),
+        _ => Ok(checkpoint),
+    }
 }
 
 fn prepare(day: ProductDay, inputs: &Inputs, config: &Config, grid: &Grid) -> Result<Prepared, ProduceError> {
@@ -289,13 +333,8 @@ fn require_quality(day: ProductDay, product: &Checked<'_>) -> Result<(), Produce
     if failed.is_empty() { Ok(()) } else { Err(ProduceError::Quality { day, failed }) }
 }
 
-fn lineage(
-    config: &Config,
-    config_hash: String,
-    gathered: &Gathered,
-    inputs: &Inputs,
-    checkpoint: &Checkpoint,
-) -> Lineage {
+fn lineage(order: &Order, config_hash: String, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
+    let Order { config, gathered, .. } = order;
     let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
     Lineage {
         inputs: inputs.records.clone(),
@@ -310,5 +349,6 @@ fn lineage(
         precision: config.model.precision.name().into(),
         config_hash,
         code_version: env!("CARGO_PKG_VERSION").into(),
+        degradation: order.degradation.clone(),
     }
 }

@@ -22,6 +22,17 @@ pub fn verify(folder: &Path) -> Result<Verdict, ManifestError> {
     let read = publish::read_back(folder)?;
     let mut verdict =
         Verdict { good: Vec::new(), bad: read.violations.iter().map(ToString::to_string).collect() };
+    match publish::read_withdrawal(folder) {
+        Ok(None) => {}
+        Ok(Some(note)) => {
+            verdict.bad.push(format!(
+                "it was taken back at {}: {}",
+                note.withdrawn_at.to_rfc3339(),
+                note.reason
+            ));
+        }
+        Err(error) => verdict.bad.push(error.to_string()),
+    }
     let broken = |name: &str| read.violations.iter().any(|violation| violation.file() == name);
     for file in read.manifest.files.iter().filter(|file| !broken(&file.name)) {
         verdict.good.push(format!("{}: as published", file.name));

@@ -3,10 +3,11 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -60,25 +61,49 @@ impl Inspected {
     }
 }
 
-/// Lets the program `nilas-inspect` look at a file within these limits.
-///
-/// # Errors
-/// [`SourceError::Inspector`] when the program cannot be run. Whatever a file does to it is a refusal of the file.
-pub async fn inspect(program: &Path, file: &Path, limits: &Inspection) -> Result<Inspected, SourceError> {
-    let wrong = |reason: String| SourceError::Inspector { program: program.to_owned(), reason };
-    let ended =
-        run(program, file, limits).await.map_err(|error| wrong(format!("it cannot be started ({error})")))?;
-    let Some(Ended { status, answer, complaint }) = ended else {
-        return Ok(too_slow(file, limits));
-    };
-    if !complaint.is_empty() {
-        tracing::debug!(file = %file.display(), %complaint, "while it was inspected");
+/// Whoever takes the first look at a file.
+#[async_trait]
+pub trait Inspector: Send + Sync {
+    /// Looks at a file within these limits. Whatever a file does to it is a refusal of the file.
+    ///
+    /// # Errors
+    /// [`SourceError::Inspector`] when no file can be looked at.
+    async fn inspect(&self, file: &Path, limits: &Inspection) -> Result<Inspected, SourceError>;
+}
+
+/// The look by the program `nilas-inspect`, a process of its own for each file.
+#[derive(Debug)]
+pub struct InspectionProgram {
+    program: PathBuf,
+}
+
+impl InspectionProgram {
+    /// By the program at this path.
+    #[must_use]
+    pub fn new(program: PathBuf) -> Self {
+        Self { program }
     }
-    match status.code() {
-        Some(0) => serde_json::from_str(&answer)
-            .map_err(|error| wrong(format!("its answer makes no sense ({error})"))),
-        None | Some(PANICKED) => Ok(refusal_of_dead(file, limits, status, &complaint)),
-        Some(code) => Err(wrong(format!("it ended with code {code}: {}", complaint.trim()))),
+}
+
+#[async_trait]
+impl Inspector for InspectionProgram {
+    async fn inspect(&self, file: &Path, limits: &Inspection) -> Result<Inspected, SourceError> {
+        let wrong = |reason: String| SourceError::Inspector { program: self.program.clone(), reason };
+        let ended = run(&self.program, file, limits)
+            .await
+            .map_err(|error| wrong(format!("it cannot be started ({error})")))?;
+        let Some(Ended { status, answer, complaint }) = ended else {
+            return Ok(too_slow(file, limits));
+        };
+        if !complaint.is_empty() {
+            tracing::debug!(file = %file.display(), %complaint, "while it was inspected");
+        }
+        match status.code() {
+            Some(0) => serde_json::from_str(&answer)
+                .map_err(|error| wrong(format!("its answer makes no sense ({error})"))),
+            None | Some(PANICKED) => Ok(refusal_of_dead(file, limits, status, &complaint)),
+            Some(code) => Err(wrong(format!("it ended with code {code}: {}", complaint.trim()))),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! * [`osisaf_concentration`], [`osisaf_drift`], [`merged_thickness`]: one reader a product. Each gives fields on the
 //!   product's own grid, row 0 at the top, NaN where there is no value, or says why the file is refused.
 //! * [`measure()`] says of a file what it is and measures it. That is done in a process of its own first, which a bad file may
-//!   kill: [`inspect`] starts it and brings back [`Inspected`].
+//!   kill: an [`Inspector`] starts it and brings back [`Inspected`].
 //! * `vetting` (are these bytes NetCDF, and all of them?), `netcdf_file` (variables unpacked), `native_grid` with
 //!   `projection_parameters` (is this the grid it should be?) `file_time` (is this the day it should be?)
 //!   and `range` (can these values be right?) serve them, and `flags` with `flag_text` (do flags mean what they should?).
@@ -44,11 +44,11 @@ pub use choice::{Candidate, candidates, expected_names, folders, is_taken};
 pub use error::SourceError;
 pub use flag_text::bits_in;
 pub use flags::FlagCounts;
-pub use inspection::{Inspected, Refusal, inspect};
+pub use inspection::{Inspected, InspectionProgram, Inspector, Refusal};
 pub use measure::{Measured, measure};
 pub use names::{KnownName, Product, ThicknessLayout, ThicknessRelease, recognise};
 pub use native_grid::{ease2_125, ease2_250, osisaf_100, osisaf_625};
-pub use news::unknown_shape;
+pub use news::{is_known_by_now, unknown_shape};
 
 /// What an input gives to a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

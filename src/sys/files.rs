@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::fail_points::fail_point;
+
 /// Puts a file with these bytes at `path`, making its folder if need be. A reader sees the old file or the whole new one; the new one
 /// is on disk when this returns.
 ///
@@ -25,6 +27,7 @@ pub fn replace_file_through(way: &Path, path: &Path, bytes: &[u8]) -> io::Result
     let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(way)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
+    fail_point("files.written");
     file.persist(path).map_err(|error| error.error)?;
     // The name must last, too: it is an entry of the folder.
     File::open(folder_of(path))?.sync_all()

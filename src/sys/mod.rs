@@ -3,13 +3,19 @@
 
 mod confinement;
 mod digest;
+mod fail_points;
 mod files;
+mod processes;
 
 use std::ffi::c_int;
 
 pub use confinement::confine;
 pub use digest::{sha256, sha256_of_file};
+pub use fail_points::{FAIL_POINTS, fail_point};
 pub use files::{replace_file, replace_file_through};
+pub use processes::{
+    WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, yield_to_others,
+};
 
 /// Keeps freed memory in the process. Large tensors come and go with every layer of the network, and the default of glibc
 /// returns and faults each of them in anew: half of the time of a network call on CPU. Call it before any thread starts.
@@ -54,21 +60,5 @@ pub fn set_band_unit(band: &mut gdal::raster::RasterBand<'_>, unit: &std::ffi::C
     // SAFETY: the band is alive and not used elsewhere, and GDAL copies the text.
     unsafe {
         gdal_sys::GDALSetRasterUnitType(band.c_rasterband(), unit.as_ptr());
-    }
-}
-
-/// The largest resident size that this process has had, bytes; `None` where the system does not say.
-#[must_use]
-pub fn peak_resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_peak_of_this_process_is_known() {
-        assert!(super::peak_resident_bytes().unwrap() > 1 << 20);
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Outcome {
     Accepted(AcceptedFile),
     Refused(Refused),
     NotFetched(FetchError),
+    /// It was in the cache, and is not any more.
+    Gone,
 }
 
 /// A file that did not pass.
@@ -41,34 +43,44 @@ struct Judgement {
     refusal: Option<source::Refusal>,
 }
 
-impl Gatherer<'_> {
+impl Gatherer {
     /// Fetches a file, unless it is here, and puts it through its checks, unless it has passed them.
     pub(super) async fn accept(&self, candidate: &Candidate<&Offer>) -> Result<Outcome, GatherError> {
-        let (server, fetched) = match &candidate.offer.origin {
-            Origin::Cache { path, sha256 } => {
-                let (path, sha256) = (path.clone(), sha256.clone());
-                return Ok(Outcome::Accepted(AcceptedFile { path, sha256 }));
+        let (server, remote, fetched) = match &candidate.offer.origin {
+            Origin::Cache { sha256 } => {
+                let path = self.fetcher.cached(sha256, &candidate.offer.name).await?;
+                let accepted = path.map(|path| AcceptedFile { path, sha256: sha256.clone() });
+                return Ok(accepted.map_or(Outcome::Gone, Outcome::Accepted));
             }
-            Origin::Server { server, remote } => match self.fetcher.fetch(server, remote).await {
-                Ok(fetched) => (server, fetched),
-                Err(error) => return Ok(Outcome::NotFetched(error)),
-            },
+            Origin::Server { server, remote } => {
+                if let Some(accepted) = self.listings.accepted(server, &remote.path) {
+                    return Ok(Outcome::Accepted(accepted));
+                }
+                match self.fetcher.fetch(server, remote).await {
+                    Ok(fetched) => (server, remote, fetched),
+                    Err(error) => return Ok(Outcome::NotFetched(error)),
+                }
+            }
         };
+        sys::fail_point("gather.fetched");
         let before = self.ledger.verdict(&fetched.sha256, &fetched.name)?;
         if before != Some(Verdict::Accepted) {
             let judgement = self.judge(&candidate.known, &fetched).await?;
             let verdict = self.verdict(&judgement, &fetched);
             self.ledger.record_file(&self.row(&candidate.known, server, &fetched, &judgement, &verdict))?;
+            sys::fail_point("gather.recorded");
             if let Verdict::Refused(refusal) = verdict {
                 self.fetcher.forget(&fetched)?;
                 return Ok(Outcome::Refused(Refused { reason: refusal.reason, is_new: before.is_none() }));
             }
         }
-        Ok(Outcome::Accepted(AcceptedFile { path: fetched.path, sha256: fetched.sha256 }))
+        let accepted = AcceptedFile { path: fetched.path, sha256: fetched.sha256 };
+        self.listings.accept(server, &remote.path, &accepted);
+        Ok(Outcome::Accepted(accepted))
     }
 
     async fn judge(&self, known: &KnownName, fetched: &Fetched) -> Result<Judgement, GatherError> {
-        let measured = match source::inspect(&self.inspector, &fetched.path, &self.config.inspection).await? {
+        let measured = match self.inspector.inspect(&fetched.path, &self.config.inspection).await? {
             Inspected::Measured(measured) => measured,
             Inspected::Refused(refusal) => {
                 let reason = at_its_origin(&refusal.reason, fetched);

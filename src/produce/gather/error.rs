@@ -72,7 +72,7 @@ pub struct Lack {
     pub availability: Option<Availability>,
 }
 
-impl Gatherer<'_> {
+impl Gatherer {
     /// What to say of searches that did not all find something. A refusal comes before silence: a person can help there.
     pub(super) fn incomplete(&self, day: ProductDay, searches: &[Search; 3]) -> GatherError {
         let without = || searches.iter().filter(|search| search.accepted.is_none());

@@ -1,5 +1,6 @@
 //! Asks every configured place what it has, and takes nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Input, Place};
@@ -7,6 +8,7 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::source::{KnownName, Role};
 use crate::time::{Clock, ProductDay};
 
+use super::listings::Listings;
 use super::survey::Survey;
 
 /// What one place answers.
@@ -17,7 +19,7 @@ pub struct Answer {
     /// The place, with its placeholders.
     pub place: Place,
     /// What is there.
-    pub held: Result<Held, FetchError>,
+    pub held: Result<Held, Arc<FetchError>>,
     /// How long the answer took.
     pub duration: Duration,
 }
@@ -43,7 +45,7 @@ pub async fn inquire(
     for place in &input.places {
         let begin = clock.monotonic();
         let only_here = Input { places: vec![place.clone()], ..input.clone() };
-        let survey = Survey::of(fetcher, role, today, &only_here).await;
+        let survey = Survey::of(fetcher, &Listings::default(), role, today, &only_here).await;
         let held = Held { files: survey.taken(role, input).count(), newest: survey.newest(role, input) };
         answers.push(Answer {
             role,

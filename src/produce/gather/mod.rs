@@ -9,17 +9,18 @@
 mod acceptance;
 mod error;
 mod inquiry;
+mod listings;
 mod survey;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::fetch::{FetchError, Fetcher};
 use crate::ledger::{DayInput, FileRow, Ledger};
-use crate::source::{self, Availability, Role, Season};
+use crate::source::{self, Availability, Inspector, Role, Season};
+use crate::sys;
 use crate::time::{Clock, ProductDay};
 
 use super::gathered::{AcceptedFile, Gathered};
@@ -29,15 +30,17 @@ pub use inquiry::{Answer, Held, inquire};
 pub use watch::Watch;
 
 use acceptance::{Outcome, Refused};
+use listings::Listings;
 use survey::Survey;
 
 /// Gathers the inputs of days.
-pub struct Gatherer<'a> {
-    config: &'a Config,
+pub struct Gatherer {
+    config: Arc<Config>,
     fetcher: Fetcher,
-    ledger: Ledger,
-    /// The program that opens files.
-    inspector: PathBuf,
+    listings: Listings,
+    ledger: Arc<Ledger>,
+    /// Whoever opens files.
+    inspector: Box<dyn Inspector>,
     watch: Watch,
     clock: Arc<dyn Clock>,
 }
@@ -78,21 +81,27 @@ struct Accepted {
     age_days: u32,
 }
 
-impl<'a> Gatherer<'a> {
-    /// Opens the ledger and knows the servers; asks none yet.
+impl Gatherer {
+    /// Knows the servers; asks none yet.
     ///
     /// # Errors
-    /// [`GatherError`] when the ledger cannot be opened, or a server's configuration cannot be used.
+    /// [`GatherError`] when a server's configuration cannot be used.
     pub fn new(
-        config: &'a Config,
-        inspector: PathBuf,
+        config: Arc<Config>,
+        ledger: Arc<Ledger>,
+        inspector: Box<dyn Inspector>,
         watch: Watch,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, GatherError> {
         let cache = &config.folders.cache;
         let fetcher = Fetcher::new(&config.servers, &config.fetching, cache, Arc::clone(&clock))?;
-        let ledger = Ledger::open(&config.folders.state.join(Ledger::FILE_NAME))?;
-        Ok(Self { config, fetcher, ledger, inspector, watch, clock })
+        Ok(Self { config, fetcher, listings: Listings::default(), ledger, inspector, watch, clock })
+    }
+
+    /// Servers are asked anew what they have: what they listed before is of another moment. Days that are gathered in between
+    /// share one answer.
+    pub fn look_anew(&self) {
+        self.listings.forget();
     }
 
     /// Finds an accepted file for each role of the day: centred on it, or where that is not there, the newest that serves.
@@ -160,6 +169,7 @@ impl<'a> Gatherer<'a> {
                     break;
                 }
                 Outcome::Refused(refused) => search.refused.push(refused),
+                Outcome::Gone => {}
                 Outcome::NotFetched(error) if error.is_not_found() => {}
                 Outcome::NotFetched(error) => {
                     // After all its tries a server is not asked for older files as well.
@@ -204,6 +214,7 @@ impl<'a> Gatherer<'a> {
             age_days: accepted.age_days,
         });
         self.ledger.record_day_inputs(day, &inputs, self.clock.now())?;
+        sys::fail_point("gather.chosen");
         Ok(())
     }
 }

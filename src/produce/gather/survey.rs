@@ -1,13 +1,14 @@
 //! What the places of a quantity offer.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::Input;
 use crate::fetch::{FetchError, Fetcher, Remote};
 use crate::source::{self, KnownName, Role};
 use crate::time::ProductDay;
 
+use super::listings::Listings;
 use super::{GatherError, Gatherer};
 
 /// What the places of a quantity offer.
@@ -16,7 +17,7 @@ pub(super) struct Survey {
     /// What lies there, in the order of the places.
     pub(super) offers: Vec<Offer>,
     /// Why places could not be looked at, with their servers.
-    pub(super) failures: Vec<(String, FetchError)>,
+    pub(super) failures: Vec<(String, Arc<FetchError>)>,
     /// Servers that answered every time.
     pub(super) answered: BTreeSet<String>,
 }
@@ -33,8 +34,8 @@ pub(super) struct Offer {
 pub(super) enum Origin {
     /// At a server.
     Server { server: String, remote: Remote },
-    /// In the cache, accepted before; its server may be down or have taken it away.
-    Cache { path: PathBuf, sha256: String },
+    /// In the cache, accepted before; its server may be down or have taken it away, and the cache may have given it up.
+    Cache { sha256: String },
 }
 
 impl Offer {
@@ -47,52 +48,55 @@ impl Offer {
     }
 }
 
-impl Gatherer<'_> {
+impl Gatherer {
     /// What there is for `role` around `day`: in the configured places, and accepted before.
     pub(super) async fn survey(&self, role: Role, day: ProductDay) -> Result<Survey, GatherError> {
         let input = role.input(&self.config.inputs);
-        let mut survey = Survey::of(&self.fetcher, role, day, input).await;
+        let mut survey = Survey::of(&self.fetcher, &self.listings, role, day, input).await;
         let oldest = day.plus_days(-i64::from(input.oldest_days));
         let rows = self.ledger.accepted_files(role.name(), oldest, day)?;
-        for row in rows.into_iter().filter(|row| self.is_of_the_series(row)) {
-            if let Some(path) = self.fetcher.cached(&row.sha256, &row.name).await? {
-                survey
-                    .offers
-                    .push(Offer { name: row.name, origin: Origin::Cache { path, sha256: row.sha256 } });
-            }
-        }
+        let remembered = rows.into_iter().filter(|row| self.is_of_the_series(row));
+        let offers =
+            remembered.map(|row| Offer { name: row.name, origin: Origin::Cache { sha256: row.sha256 } });
+        survey.offers.extend(offers);
         Ok(survey)
     }
 }
 
 impl Survey {
     /// Lists the places of `role` around `day`, as far back as it takes to know how the series stands.
-    pub(super) async fn of(fetcher: &Fetcher, role: Role, day: ProductDay, input: &Input) -> Self {
+    pub(super) async fn of(
+        fetcher: &Fetcher,
+        listings: &Listings,
+        role: Role,
+        day: ProductDay,
+        input: &Input,
+    ) -> Self {
         let mut survey = Self::default();
         for place in source::folders(input, role, day, source::days_to_list(input)) {
             // A server that has just let all tries fail is not asked for the next month, too.
             if survey.failures.iter().any(|(server, _)| *server == place.server) {
                 continue;
             }
-            match fetcher.list(&place.server, &place.folder).await {
-                Ok(listed) => survey.add(place.server, listed),
+            match listings.list(fetcher, &place).await {
+                Ok(listed) => survey.add(place.server, &listed),
                 // The folder of a month begins with its first file.
-                Err(error) if error.is_not_found() => survey.add(place.server, Vec::new()),
+                Err(error) if error.is_not_found() => survey.add(place.server, &[]),
                 Err(error) => survey.fail(place.server, error),
             }
         }
         survey
     }
 
-    fn add(&mut self, server: String, listed: Vec<Remote>) {
-        self.offers.extend(listed.into_iter().map(|remote| Offer {
+    fn add(&mut self, server: String, listed: &[Remote]) {
+        self.offers.extend(listed.iter().map(|remote| Offer {
             name: remote.name.clone(),
-            origin: Origin::Server { server: server.clone(), remote },
+            origin: Origin::Server { server: server.clone(), remote: remote.clone() },
         }));
         self.answered.insert(server);
     }
 
-    fn fail(&mut self, server: String, error: FetchError) {
+    fn fail(&mut self, server: String, error: Arc<FetchError>) {
         self.answered.remove(&server);
         self.failures.push((server, error));
     }

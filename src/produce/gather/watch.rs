@@ -10,6 +10,9 @@ use crate::time::ProductDay;
 use super::survey::Survey;
 use super::{GatherError, Gatherer, Search, Series};
 
+/// What the keys of incidents about new names begin with.
+const NAME: &str = "name:";
+
 /// Whether the files looked at are a series that is watched over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
@@ -19,7 +22,7 @@ pub enum Watch {
     Nothing,
 }
 
-impl Gatherer<'_> {
+impl Gatherer {
     /// Says what began or ended with this search.
     pub(super) fn take_note(&self, search: &Search, day: ProductDay) -> Result<(), GatherError> {
         if search.accepted.is_some() {
@@ -148,14 +151,26 @@ impl Gatherer<'_> {
             let text = format!(
                 "new product name seen: {name}; if it is to be taken, add its word to inputs.*.products"
             );
-            self.raise(&format!("name:{shape}"), Severity::Warning, &text)?;
+            self.raise(&format!("{NAME}{shape}"), Severity::Warning, &text)?;
         }
+        self.settle_names()?;
         let key = |server: &str| format!("server:{server}:{role}");
         for (server, error) in &survey.failures {
             self.raise(&key(server), Severity::Warning, &error.to_string())?;
         }
         for server in &survey.answered {
             self.settle(&key(server), &format!("server {server} answers again for {role}"))?;
+        }
+        Ok(())
+    }
+
+    /// Names that have been configured are no news any more.
+    fn settle_names(&self) -> Result<(), GatherError> {
+        for incident in self.ledger.open_incidents()? {
+            let shape = incident.key.strip_prefix(NAME);
+            if shape.is_some_and(|shape| source::is_known_by_now(shape, &self.config.inputs)) {
+                self.settle(&incident.key, "a new product name is configured now")?;
+            }
         }
         Ok(())
     }
