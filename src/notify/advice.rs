@@ -1,0 +1,144 @@
+//! What stands below every message of an incident: what Nilas does meanwhile, and what a person can do. By the kind of its key, the
+//! word before the first colon.
+
+/// What to say of a kind of incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Advice {
+    /// What Nilas does until it is over.
+    pub meanwhile: &'static str,
+    /// What a person can do.
+    pub remedy: &'static str,
+}
+
+const KNOWN: [(&str, Advice); 15] = [
+    (
+        "late",
+        Advice {
+            meanwhile: "Nilas keeps asking, and uses the file as soon as it is there. Where an older one may stand in, the product comes out as provisional and says how old it is; without concentration of the day there is none.",
+            remedy: "See whether the provider has announced an outage, or has moved or renamed its files: `nilas check` shows the newest file in each place. Nothing has to be repeated by hand when the file comes.",
+        },
+    ),
+    (
+        "fetch",
+        Advice {
+            meanwhile: "Nilas uses another file where it may, says so in the product, and keeps asking for this one.",
+            remedy: "If it lasts longer than a few hours, run `nilas check` and look at the address with a browser.",
+        },
+    ),
+    (
+        "server",
+        Advice {
+            meanwhile: "Nilas keeps asking, with pauses, and asks the other configured places first where there are any.",
+            remedy: "Run `nilas check` on this machine. If other servers answer, it is the provider's; if none does, it is the network, the proxy or the name service here.",
+        },
+    ),
+    (
+        "product",
+        Advice {
+            meanwhile: "Nilas goes on with the lesser product; the days come out as usual, with less detail in this input.",
+            remedy: "See whether the provider has ended, moved or renamed the better product, and correct inputs.*.places or inputs.*.products in the configuration.",
+        },
+    ),
+    (
+        "name",
+        Advice {
+            meanwhile: "Nilas leaves files of this name alone and goes on with those that it knows.",
+            remedy: "Read what the provider says of it. If it is to be taken, add its word to inputs.*.products in the configuration and reload Nilas (systemctl reload nilas).",
+        },
+    ),
+    (
+        "season",
+        Advice {
+            meanwhile: "Nilas waits quietly and begins again with the first file of the next season.",
+            remedy: "Nothing.",
+        },
+    ),
+    (
+        "refused",
+        Advice {
+            meanwhile: "The file is kept in the quarantine folder, and its server is asked for it again at every look. Days that do not need it are made.",
+            remedy: "Look at the file with `nilas inspect FILE`. If the provider says that it is right, widen the limit that is named in [checks] and reload Nilas (systemctl reload nilas).",
+        },
+    ),
+    (
+        "production",
+        Advice {
+            meanwhile: "The days are tried again, at intervals that grow from 10 minutes to 6 hours. Other days are made; what was published stays.",
+            remedy: "The reason stands above; `nilas explain DAY` tells the whole story of a day, and `journalctl -u nilas` has the log of its runs.",
+        },
+    ),
+    (
+        "overdue",
+        Advice {
+            meanwhile: "Nilas looks again at every wake-up, and makes the newest day first when it can.",
+            remedy: "Read the reason above. `nilas status` shows what else is open, `nilas check` what would fail and what every server has.",
+        },
+    ),
+    (
+        "space",
+        Advice {
+            meanwhile: "No production begins; it is tried again at every look.",
+            remedy: "`nilas prune --dry-run` says what would be cleared away, `nilas prune` does it. [retention] says what is kept; else give the disk more space.",
+        },
+    ),
+    (
+        "degraded",
+        Advice {
+            meanwhile: "Days are made all the same, slower; their products say on what they were drawn.",
+            remedy: "Look at the device: `nvidia-smi`, and the kernel's log. The next product that is drawn on it ends this.",
+        },
+    ),
+    (
+        "held",
+        Advice {
+            meanwhile: "Nothing is gathered or produced. What was published stays.",
+            remedy: "When the reason is gone: `nilas resume`.",
+        },
+    ),
+    (
+        "configuration",
+        Advice {
+            meanwhile: "Nilas goes on with the configuration that it had.",
+            remedy: "Correct what is named above, and reload again (systemctl reload nilas). A restart would fail until then.",
+        },
+    ),
+    (
+        "backfill",
+        Advice {
+            meanwhile: "The days that are looked after are made as usual; what was asked for stays asked for, and is tried again.",
+            remedy: "Read the reason above, see to it, and run `nilas check`.",
+        },
+    ),
+    (
+        "house",
+        Advice {
+            meanwhile: "Nilas tries again at its next look. What was published stays.",
+            remedy: "Read the reason above, see to it, and run `nilas check`.",
+        },
+    ),
+];
+
+const OTHER: Advice = Advice {
+    meanwhile: "Nilas goes on with whatever does not depend on this, and tries again by itself.",
+    remedy: "`nilas status` says what is open, `journalctl -u nilas --since today` what has happened. What was published stays as it is.",
+};
+
+/// What to say of an incident with this key.
+#[must_use]
+pub fn of(key: &str) -> Advice {
+    let kind = key.split(':').next().unwrap_or(key);
+    KNOWN.iter().find(|(known, _)| *known == kind).map_or(OTHER, |(_, advice)| *advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_by_its_first_word() {
+        assert!(of("late:drift").meanwhile.contains("keeps asking"));
+        assert!(of("season:thickness").remedy.contains("Nothing"));
+        assert_eq!(of("later:drift"), OTHER);
+        assert_eq!(of(""), OTHER);
+    }
+}

@@ -1,0 +1,45 @@
+//! What carries letters to people.
+
+use std::error::Error;
+
+use async_trait::async_trait;
+
+use super::letter::Letter;
+
+/// Carries letters by one channel. It tries once; who tries again is the [`super::Notifier`].
+#[async_trait]
+pub trait Courier: Send + Sync {
+    /// Brings a letter to a recipient; returns when the other side has taken it over.
+    ///
+    /// # Errors
+    /// [`Undelivered`], in words that hold no password and no secret address.
+    async fn deliver(&self, letter: &Letter, recipient: &str) -> Result<(), Undelivered>;
+
+    /// Where letters go first, for people: never with anything secret.
+    fn place(&self) -> String;
+}
+
+/// Why a letter did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered {
+    /// The server cannot be reached, or does not let us in: every letter would fail now.
+    #[error("{0}")]
+    Channel(String),
+    /// This letter, or this recipient, is refused; others may pass.
+    #[error("{0}")]
+    Letter(String),
+}
+
+/// An error with its causes, in one line; a cause that it repeats in its own words is said once.
+pub(super) fn causes(error: &dyn Error) -> String {
+    let mut said = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !said.contains(&words) {
+            said = format!("{said}: {words}");
+        }
+        next = cause.source();
+    }
+    said.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
