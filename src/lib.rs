@@ -14,6 +14,7 @@
 //! * [`ensemble`] draws members and their statistics.
 //! * [`quality`] judges inputs and products.
 //! * [`publish`] writes files, all or nothing.
+//! * [`notify`] tells people, when they can help.
 //! * [`produce`] is the story of one day, from top to bottom.
 //!
 //! Beside the way: [`archive`] (training archives), [`train`], [`plot`], [`ledger`] (what is remembered). Below it: [`field`],
@@ -23,12 +24,14 @@
 pub mod archive;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod ensemble;
 pub mod fetch;
 pub mod field;
 pub mod grid;
 pub mod ledger;
 pub mod model;
+pub mod notify;
 pub mod plot;
 pub mod prepare;
 pub mod produce;

@@ -1,0 +1,224 @@
+//! What is done once a day: a copy of the ledger, clearing up, the digest.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::config::{Config, Retention};
+use crate::ledger::{Ledger, ProductInput, ProductRow};
+use crate::notify::{Digest, DigestEntry, DigestInput, DigestTiming, Notifier};
+use crate::publish;
+use crate::time::ProductDay;
+
+use super::DaemonError;
+
+const MEGABYTE: u64 = 1_000_000;
+
+/// Folder of the copies of the ledger, in the folder for what Nilas must remember.
+const COPIES: &str = "backups";
+/// Folder of refused files there.
+const QUARANTINE: &str = "quarantine";
+
+/// Something that is done once a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chore {
+    /// A copy of the ledger.
+    Copy,
+    /// Clearing up.
+    ClearUp,
+    /// The daily mail.
+    Digest,
+}
+
+impl Chore {
+    pub(super) const ALL: [Self; 3] = [Self::Copy, Self::ClearUp, Self::Digest];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::ClearUp => "clear-up",
+            Self::Digest => "digest",
+        }
+    }
+}
+
+/// Does what has not been done for today.
+pub(super) fn run(
+    ledger: &Ledger,
+    notifier: &Notifier,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> Result<(), DaemonError> {
+    let today = ProductDay::new(now.date_naive());
+    for chore in Chore::ALL {
+        if ledger.chore(chore.name())? >= Some(today) || !is_time(chore, config, now) {
+            continue;
+        }
+        match chore {
+            Chore::Copy => copy_ledger(ledger, config, today)?,
+            Chore::ClearUp => {
+                for cleared in clear_up(ledger, config, now, false)? {
+                    tracing::info!(path = %cleared.path.display(), bytes = cleared.size_bytes, "cleared away: {}", cleared.reason);
+                }
+            }
+            Chore::Digest => {
+                notifier.queue_digest(&digest(ledger, today, now)?)?;
+            }
+        }
+        ledger.chore_done(chore.name(), today, now)?;
+    }
+    Ok(())
+}
+
+fn is_time(chore: Chore, config: &Config, now: DateTime<Utc>) -> bool {
+    use chrono::Timelike;
+    match chore {
+        Chore::Copy | Chore::ClearUp => true,
+        Chore::Digest => config.notify.digest.enabled && now.hour() >= config.notify.digest.hour_utc,
+    }
+}
+
+/// Copies the ledger, and gives up the oldest copies.
+fn copy_ledger(ledger: &Ledger, config: &Config, today: ProductDay) -> Result<(), DaemonError> {
+    let folder = config.folders.state.join(COPIES);
+    ledger.copy_to(&folder.join(format!("ledger-{}.sqlite", today.compact())))?;
+    let mut copies = listed(&folder)?;
+    copies.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
+    let superfluous = copies.len().saturating_sub(config.retention.ledger_copies as usize);
+    for path in &copies[..superfluous] {
+        fs::remove_file(path).map_err(|source| DaemonError::File { path: path.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// What is in a folder, by name; nothing where the folder is not there.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>, DaemonError> {
+    let failed = |source| DaemonError::File { path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Something that is not kept any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// The folder.
+    pub path: PathBuf,
+    /// What it took, bytes.
+    pub size_bytes: u64,
+    /// Why it goes.
+    pub reason: &'static str,
+}
+
+/// Clears away what is not kept any more: revisions, refused files, old entries of the ledger. A `rehearsal` only says what would go.
+/// The cache keeps its own limit.
+///
+/// # Errors
+/// [`DaemonError`]; what was cleared before is gone.
+pub fn clear_up(
+    ledger: &Ledger,
+    config: &Config,
+    now: DateTime<Utc>,
+    rehearsal: bool,
+) -> Result<Vec<Cleared>, DaemonError> {
+    let root = &config.folders.products;
+    let mut cleared = Vec::new();
+    for (stored, reason) in publish::superfluous(&publish::stored(root)?, &config.retention, now) {
+        if !rehearsal {
+            publish::remove(root, stored.day, stored.revision)?;
+            ledger.remove_product(stored.day, stored.revision, now)?;
+        }
+        let (path, size_bytes) = (stored.folder, stored.size_bytes);
+        cleared.push(Cleared { path, size_bytes, reason: reason.in_words() });
+    }
+    for refused in superfluous_quarantine(&config.folders.state, &config.retention, now)? {
+        if !rehearsal {
+            let failed = |source| DaemonError::File { path: refused.path.clone(), source };
+            fs::remove_dir_all(&refused.path).map_err(failed)?;
+        }
+        cleared.push(refused);
+    }
+    if !rehearsal && config.retention.log_days > 0 {
+        let before = now - TimeDelta::days(i64::from(config.retention.log_days));
+        ledger.forget_runs(before)?;
+        ledger.prune_messages(before)?;
+    }
+    Ok(cleared)
+}
+
+/// Folders of refused files that are not kept any more, the oldest first.
+///
+/// # Errors
+/// [`DaemonError::File`].
+pub fn superfluous_quarantine(
+    state: &Path,
+    retention: &Retention,
+    now: DateTime<Utc>,
+) -> Result<Vec<Cleared>, DaemonError> {
+    let mut kept: Vec<(DateTime<Utc>, PathBuf, u64)> = Vec::new();
+    for path in listed(&state.join(QUARANTINE))? {
+        let failed = |source| DaemonError::File { path: path.clone(), source };
+        let changed = fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(failed)?;
+        let sizes = listed(&path)?.into_iter().map(|file| Ok(fs::metadata(file)?.len()));
+        let size = sizes.sum::<io::Result<u64>>().map_err(failed)?;
+        kept.push((changed.into(), path, size));
+    }
+    kept.sort();
+    let oldest = now - TimeDelta::days(i64::from(retention.quarantine_days));
+    let most = retention.quarantine_megabytes.saturating_mul(MEGABYTE);
+    let mut taken: u64 = kept.iter().map(|(_, _, size)| size).sum();
+    let mut gone = Vec::new();
+    for (changed, path, size_bytes) in kept {
+        let reason = if retention.quarantine_days > 0 && changed < oldest {
+            publish::Reason::Old
+        } else if most > 0 && taken > most {
+            publish::Reason::TooMuch
+        } else {
+            continue;
+        };
+        taken -= size_bytes;
+        gone.push(Cleared { path, size_bytes, reason: reason.in_words() });
+    }
+    Ok(gone)
+}
+
+/// What was published in the day before `now`.
+fn digest(ledger: &Ledger, today: ProductDay, now: DateTime<Utc>) -> Result<Digest, DaemonError> {
+    let published = ledger.published_between(now - TimeDelta::days(1), now)?;
+    let newest = published.iter().max_by_key(|product| (product.day, product.revision));
+    let quicklook = newest.and_then(|product| quicklook(&product.folder));
+    let entries =
+        published.iter().map(|product| entry(ledger, product)).collect::<Result<_, DaemonError>>()?;
+    Ok(Digest { day: today, published: entries, quicklook })
+}
+
+/// The picture in a revision's folder.
+pub(super) fn quicklook(folder: &Path) -> Option<PathBuf> {
+    listed(folder).ok()?.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "png"))
+}
+
+fn entry(ledger: &Ledger, product: &ProductRow) -> Result<DigestEntry, DaemonError> {
+    let runs = ledger.runs_of(product.day)?;
+    let own = runs.iter().find(|run| Some(run.id) == product.run);
+    let stages = own.and_then(|run| Some(run.end.as_ref()?.stages.clone())).unwrap_or_default();
+    let digest_input = |input: &ProductInput| DigestInput {
+        role: input.role.clone(),
+        name: input.name.clone(),
+        age_days: input.age_days,
+    };
+    Ok(DigestEntry {
+        day: product.day,
+        revision: product.revision,
+        status: if product.is_final { "final" } else { "provisional" }.to_owned(),
+        published_at: product.published_at,
+        inputs: product.inputs.iter().map(digest_input).collect(),
+        timings: stages.into_iter().map(|(stage, seconds)| DigestTiming { stage, seconds }).collect(),
+        place: Some(product.folder.display().to_string()),
+    })
+}

@@ -1,0 +1,255 @@
+//! What readers get, asked of a real listener.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::daemon::scratch_house::{House, PICTURE, day, time as at};
+use crate::ledger::Severity;
+
+/// A clock that stands until it is set.
+struct HandClock(Mutex<(DateTime<Utc>, Duration)>);
+
+impl Clock for HandClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.lock().unwrap().0
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.lock().unwrap().1
+    }
+}
+
+/// A house that is shown.
+struct Served {
+    address: SocketAddr,
+    shown: Arc<Shown>,
+    clock: Arc<HandClock>,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+    folder: Box<dyn std::any::Any + Send>,
+}
+
+struct Got {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Served {
+    async fn start(house: House) -> Self {
+        let (folder, ledger, config) = house.into_parts();
+        let clock = Arc::new(HandClock(Mutex::new((House::now(), Duration::ZERO))));
+        let shown = Arc::new(Shown {
+            ledger: Arc::new(ledger),
+            clock: clock.clone(),
+            pulse: Arc::default(),
+            config: Arc::new(RwLock::new(Arc::new(config))),
+            started_at: at("2026-03-02T00:00:00Z"),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let serving = tokio::spawn(serve(listener, Arc::clone(&shown), stop.clone()));
+        Self { address, shown, clock, stop, serving, folder: Box::new(folder) }
+    }
+
+    async fn ask(&self, request: &str) -> Got {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{request} HTTP/1.1\r\nHost: nilas\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Got { status, head: head.to_lowercase(), body: answer.split_off(end + 4) }
+    }
+
+    async fn get(&self, path: &str) -> Got {
+        self.ask(&format!("GET {path}")).await
+    }
+}
+
+impl Got {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn it_is_alive_while_the_work_goes_on() {
+    let served = Served::start(House::full()).await;
+    let _work = served.shown.pulse.begins("producing 2026-03-01", Duration::ZERO, Duration::from_mins(1));
+    let alive = served.get("/healthz").await;
+    assert_eq!((alive.status, alive.text()), (200, "alive\n"));
+    served.clock.0.lock().unwrap().1 = Duration::from_secs(61);
+    let stuck = served.get("/healthz").await;
+    assert_eq!((stuck.status, stuck.text()), (503, "stuck at: producing 2026-03-01\n"));
+}
+
+#[tokio::test]
+async fn it_is_ready_while_the_newest_product_is_young_enough() {
+    let house = House::full();
+    house.publish(day("2026-02-28"), [0, 3, 0], "2026-03-02T05:00:00Z");
+    let served = Served::start(house).await;
+    assert_eq!(served.get("/readyz").await.status, 200);
+    served.clock.0.lock().unwrap().0 = at("2026-03-03T12:00:00Z");
+    let late = served.get("/readyz").await;
+    assert_eq!(late.status, 503);
+    assert!(
+        late.text().starts_with("there should be a product of 2026-03-01 by now, and"),
+        "{}",
+        late.text()
+    );
+}
+
+#[tokio::test]
+async fn every_answer_has_the_same_strict_head() {
+    let served = Served::start(House::full()).await;
+    for (path, kind) in [
+        ("/status", "text/html; charset=utf-8"),
+        ("/status.css", "text/css; charset=utf-8"),
+        ("/quicklook.png", "image/png"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
+        ("/healthz", "text/plain; charset=utf-8"),
+        ("/nowhere", "text/plain; charset=utf-8"),
+    ] {
+        let Got { head, .. } = served.get(path).await;
+        for line in [
+            &format!("content-type: {kind}"),
+            "content-security-policy: default-src 'none'; img-src 'self'; style-src 'self'; base-uri 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+        ] {
+            assert!(head.contains(line), "{path}: {line} is not in\n{head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_shown_can_be_got() {
+    let served = Served::start(House::full()).await;
+    for path in ["/", "/status/", "/quicklook.png/..", "/../ledger.sqlite", "/%2e%2e/ledger.sqlite"] {
+        assert_eq!(served.get(path).await.status, 404, "{path}");
+    }
+    for method in ["POST", "PUT", "DELETE"] {
+        assert_eq!(served.ask(&format!("{method} /status")).await.status, 405, "{method}");
+    }
+    assert_eq!(served.ask("HEAD /status").await.body, b"");
+}
+
+#[tokio::test]
+async fn the_picture_is_that_of_the_newest_product() {
+    let served = Served::start(House::full()).await;
+    let got = served.get("/quicklook.png").await;
+    assert_eq!((got.status, &got.body[..]), (200, PICTURE));
+    let served = Served::start(House::empty()).await;
+    assert_eq!(served.get("/quicklook.png").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_page_says_everything_in_words() {
+    let served = Served::start(House::full()).await;
+    let _work = served.shown.pulse.begins("resting", Duration::ZERO, Duration::MAX);
+    served.shown.ledger.hold("a new disk", House::now()).unwrap();
+    let got = served.get("/status").await;
+    let page = got.text();
+    for part in [
+        "<h1>Somebody must act</h1>",
+        "the production of 2026-02-28 fails: exit code 9",
+        "nilas status --ack production",
+        "Acknowledged on 2026-03-02 05:00 UTC.",
+        "<strong>Held since 2026-03-02 05:30 UTC:</strong> a new disk.",
+        "<strong>2026-02-26</strong>, revision 1",
+        "It was made on cpu, because the GPU failed.",
+        "<img class=\"quicklook\" src=\"/quicklook.png\"",
+        "title=\"2026-02-27: waiting; its product was taken back; revision 1 was taken back: the drift was of the wrong day\"",
+        "came 2026-03-02 04:31 UTC from met-norway",
+        "The daemon is resting.",
+        "2 days are asked for",
+        "<td>540.2 s</td>",
+    ] {
+        assert!(page.contains(part), "{part}\nis not in\n{page}");
+    }
+    assert_eq!(page.matches("<li class=\"day ").count(), 30);
+    assert!(!page.contains("<script") && !page.contains("style=") && !page.contains("<style"), "{page}");
+}
+
+#[tokio::test]
+async fn an_empty_house_has_a_page() {
+    let served = Served::start(House::empty()).await;
+    let got = served.get("/status").await;
+    assert_eq!(got.status, 200);
+    for part in
+        ["There is none yet.", "none has come yet", "Nothing was produced yet.", "The daemon is not at work."]
+    {
+        assert!(got.text().contains(part), "{part}\nis not in\n{}", got.text());
+    }
+}
+
+/// Names of files and answers of servers come into incidents, and a person's words into reasons.
+#[tokio::test]
+async fn hostile_texts_stay_texts() {
+    let house = House::full();
+    let hostile = "</p><script>alert('x')</script>\" onload=\"";
+    house.ledger.raise("name:<b>", Severity::Failure, hostile, House::now()).unwrap();
+    house.ledger.hold(hostile, House::now()).unwrap();
+    house.ledger.set_day(day("2026-03-01"), crate::ledger::DayState::Failed, hostile, House::now()).unwrap();
+    let served = Served::start(house).await;
+    let got = served.get("/status").await;
+    let page = got.text();
+    assert!(!page.contains("<script") && !page.contains("<b>") && !page.contains("\" onload"), "{page}");
+    assert_eq!(page.matches("&lt;script&gt;").count(), 3, "incident, hold and title of the day: {page}");
+}
+
+#[tokio::test]
+async fn metrics_are_those_of_the_ledger() {
+    let served = Served::start(House::full()).await;
+    let got = served.get("/metrics").await;
+    let text = got.text();
+    for line in [
+        "nilas_product_age_seconds 279000",
+        "nilas_input_age_seconds{input=\"concentration\"} 19800",
+        "nilas_run_stage_seconds{stage=\"ensemble\"} 540.25",
+        "nilas_runs_total{outcome=\"failed\"} 1",
+        "nilas_runs_total{outcome=\"published\"} 0",
+        "nilas_incidents_open{severity=\"failure\"} 1",
+        "nilas_incidents_open{severity=\"notice\"} 0",
+        "nilas_day_states{state=\"provisional\"} 1",
+        "nilas_backfill_waiting 2",
+        "nilas_messages_waiting 0",
+        concat!("nilas_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        "process_start_time_seconds 1772409600",
+    ] {
+        let has = text.lines().any(|found| found == line || found == format!("{line}.0"));
+        assert!(has, "{line}\nis not in\n{text}");
+    }
+}
+
+/// What names folders stands in the log only.
+#[tokio::test]
+async fn a_picture_that_cannot_be_read_is_no_secret_told() {
+    let house = House::full();
+    let folder = house.ledger.newest_product().unwrap().unwrap().folder;
+    fs::remove_file(folder.join("nilas_sit.png")).unwrap();
+    fs::create_dir(folder.join("nilas_sit.png")).unwrap();
+    let served = Served::start(house).await;
+    let got = served.get("/quicklook.png").await;
+    assert_eq!(got.status, 500);
+    assert!(!got.text().contains('/') && got.text().contains("the log"), "{}", got.text());
+}
+
+#[tokio::test]
+async fn it_ends_when_told_so_also_with_a_reader_who_says_nothing() {
+    let served = Served::start(House::empty()).await;
+    let _silent = TcpStream::connect(served.address).await.unwrap();
+    assert_eq!(served.get("/status").await.status, 200);
+    served.stop.cancel();
+    time::timeout(LONGEST_FAREWELL * 4, served.serving).await.unwrap().unwrap();
+    assert!(TcpStream::connect(served.address).await.is_err(), "nobody listens any more");
+    drop(served.folder);
+}

@@ -1,0 +1,130 @@
+//! What goes wrong beyond the inputs and is told to people: one incident for each cause, raised and settled by what the ledger says.
+
+use chrono::{DateTime, Utc};
+
+use crate::config::Config;
+use crate::ledger::{Hold, Ledger, Severity};
+use crate::time::ProductDay;
+
+use super::DaemonError;
+use super::overview::overdue;
+use super::planner::looked_after;
+
+const HELD: &str = "held";
+const REFUSED: &str = "refused";
+const PRODUCTION: &str = "production";
+const OVERDUE: &str = "overdue";
+const DEGRADED: &str = "degraded";
+const SPACE: &str = "space";
+
+/// So many days stand in a message; more are counted.
+const MOST_NAMED: usize = 5;
+
+/// Raises an incident; the first time it is said in the log, too.
+pub(super) fn raise(
+    ledger: &Ledger,
+    key: &str,
+    severity: Severity,
+    text: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DaemonError> {
+    if ledger.raise(key, severity, text, now)? {
+        match severity {
+            Severity::Notice => tracing::info!(incident = key, "{text}"),
+            Severity::Warning => tracing::warn!(incident = key, "{text}"),
+            Severity::Failure => tracing::error!(incident = key, "{text}"),
+        }
+    }
+    Ok(())
+}
+
+/// Settles an incident, if it is open.
+pub(super) fn settle(ledger: &Ledger, key: &str, text: &str, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    if ledger.settle(key, now)? {
+        tracing::info!(incident = key, "{text}");
+    }
+    Ok(())
+}
+
+/// A person holds production: that is not to be forgotten.
+pub(super) fn held(ledger: &Ledger, hold: &Hold, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    let text = format!(
+        "production is held since {}: {}; `nilas resume` lets it go on",
+        hold.began_at.format("%Y-%m-%d %H:%M UTC"),
+        hold.reason
+    );
+    raise(ledger, HELD, Severity::Warning, &text, now)
+}
+
+/// Nobody does any more.
+pub(super) fn not_held(ledger: &Ledger, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    settle(ledger, HELD, "production goes on", now)
+}
+
+/// Days that cannot be made because a file was refused, of those that were looked at.
+pub(super) fn note_refused(
+    ledger: &Ledger,
+    refused: &[(ProductDay, String)],
+    now: DateTime<Utc>,
+) -> Result<(), DaemonError> {
+    let Some((day, reason)) = refused.first() else {
+        return settle(ledger, REFUSED, "no day lacks a file that was refused", now);
+    };
+    let more = match refused.len() {
+        1 => String::new(),
+        several => format!(" ({} more days lack files that were refused)", several - 1),
+    };
+    raise(ledger, REFUSED, Severity::Failure, &format!("{day} cannot be made: {reason}{more}"), now)
+}
+
+/// Days whose production failed.
+pub(super) fn note_failed(ledger: &Ledger, now: DateTime<Utc>, config: &Config) -> Result<(), DaemonError> {
+    let (newest, first) = looked_after(now, config);
+    let rows = ledger.days(first, newest)?;
+    let failed: Vec<_> = rows.iter().rev().filter(|row| row.failures > 0).collect();
+    let Some(last) = failed.iter().max_by_key(|row| row.failed_at) else {
+        return settle(ledger, PRODUCTION, "every day that failed is made", now);
+    };
+    let mut days: Vec<String> = failed.iter().take(MOST_NAMED).map(|row| row.day.to_string()).collect();
+    if failed.len() > MOST_NAMED {
+        days.push(format!("{} more", failed.len() - MOST_NAMED));
+    }
+    let runs = ledger.runs_of(last.day)?;
+    let reason = runs.iter().rev().find_map(|run| run.end.as_ref()?.reason.as_deref());
+    let text = format!(
+        "the production of {} fails: {}; it is tried again, at growing intervals",
+        days.join(", "),
+        reason.unwrap_or(&last.note)
+    );
+    raise(ledger, PRODUCTION, Severity::Failure, &text, now)
+}
+
+/// There is no young product, whatever the reason: what nobody has thought of shows here at the latest.
+pub(super) fn note_overdue(ledger: &Ledger, now: DateTime<Utc>, config: &Config) -> Result<(), DaemonError> {
+    match overdue(ledger, config, now)? {
+        Some(text) => raise(ledger, OVERDUE, Severity::Failure, &text, now),
+        None => settle(ledger, OVERDUE, "there is a young product again", now),
+    }
+}
+
+/// Whether the newest product of a day is worse than it should be.
+pub(super) fn note_degradation(
+    ledger: &Ledger,
+    day: ProductDay,
+    now: DateTime<Utc>,
+) -> Result<(), DaemonError> {
+    let product = ledger.products_of(day)?.pop();
+    match product.and_then(|product| Some((product.revision, product.degradation?))) {
+        Some((revision, degradation)) => {
+            let text = format!("revision {revision} of {day} was {degradation}");
+            raise(ledger, DEGRADED, Severity::Warning, &text, now)?;
+        }
+        None => settle(ledger, DEGRADED, "products are as they should be again", now)?,
+    }
+    settle(ledger, SPACE, "there is space again", now)
+}
+
+/// There is too little space to begin.
+pub(super) fn no_space(ledger: &Ledger, error: &DaemonError, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    raise(ledger, SPACE, Severity::Failure, &error.to_string(), now)
+}

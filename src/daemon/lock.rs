@@ -1,0 +1,96 @@
+//! One daemon a ledger.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::DaemonError;
+
+const FILE_NAME: &str = "daemon.lock";
+
+/// A look at the lock takes far less than this many pauses.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The right to be the daemon of a ledger; given back when dropped, and by the system when the process dies.
+#[derive(Debug)]
+pub struct DaemonLock {
+    _file: File,
+}
+
+impl DaemonLock {
+    /// Takes the lock in the folder for what Nilas must remember.
+    ///
+    /// # Errors
+    /// [`DaemonError::Second`] where another daemon has it.
+    pub fn take(state: &Path) -> Result<Self, DaemonError> {
+        let path = state.join(FILE_NAME);
+        let failed = |source| DaemonError::Lock { path: path.clone(), source };
+        fs::create_dir_all(state).map_err(failed)?;
+        let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = open.map_err(failed)?;
+        match lock(&file) {
+            Ok(()) => {
+                file.set_len(0).map_err(failed)?;
+                file.seek(SeekFrom::Start(0)).map_err(failed)?;
+                write!(file, "{}", std::process::id()).map_err(failed)?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut process = String::new();
+                // Who it is only helps to find it.
+                let _ = file.read_to_string(&mut process);
+                let process = if process.is_empty() { "unknown".to_owned() } else { process };
+                Err(DaemonError::Second { path, process })
+            }
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// The process that has the lock; `None` where no daemon is at work.
+    ///
+    /// # Errors
+    /// [`DaemonError::Lock`].
+    pub fn holder(state: &Path) -> Result<Option<String>, DaemonError> {
+        if !state.join(FILE_NAME).exists() {
+            return Ok(None);
+        }
+        match Self::take(state) {
+            Ok(_free) => Ok(None),
+            Err(DaemonError::Second { process, .. }) => Ok(Some(process)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whoever only looks who has the lock holds it for a moment, which is no reason to end.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_the_first_is() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(DaemonLock::holder(folder.path()).unwrap(), None);
+        let first = DaemonLock::take(folder.path()).unwrap();
+        let error = DaemonLock::take(folder.path()).unwrap_err().to_string();
+        let own = std::process::id().to_string();
+        assert!(error.contains(&own) && error.contains("stop it first"), "{error}");
+        assert_eq!(DaemonLock::holder(folder.path()).unwrap(), Some(own));
+        drop(first);
+        assert_eq!(DaemonLock::holder(folder.path()).unwrap(), None);
+        DaemonLock::take(folder.path()).unwrap();
+    }
+}

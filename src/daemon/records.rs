@@ -1,0 +1,158 @@
+//! What lies in the product folder, as the ledger has it. The folder is what readers see, so it is the folder that is believed: what
+//! is published there and not known is taken over, and a run that was cut off is judged by what it left.
+
+use chrono::{DateTime, Utc};
+use std::path::Path;
+
+use crate::config::Config;
+use crate::ledger::{
+    Aftermath, DayState, Ledger, Outcome, ProductInput, ProductRow, RunEnd, RunRow, Withdrawal,
+};
+use crate::produce::{DayLock, ProduceError};
+use crate::publish::{self, Manifest, Status, Stored};
+use crate::time::ProductDay;
+
+use super::DaemonError;
+
+/// Takes over every revision that the ledger does not know; how many there were. Where the ledger was lost, that is all of them.
+pub(super) fn adopt_all(ledger: &Ledger, root: &Path) -> Result<usize, DaemonError> {
+    let mut adopted = 0;
+    for stored in publish::stored(root)? {
+        adopted += usize::from(adopt(ledger, &stored)?);
+    }
+    Ok(adopted)
+}
+
+/// Takes over those of one day.
+pub(super) fn adopt_day(ledger: &Ledger, root: &Path, day: ProductDay) -> Result<(), DaemonError> {
+    for stored in publish::stored_of(root, day)? {
+        if adopt(ledger, &stored)? {
+            tracing::info!(%day, revision = stored.revision, "a revision in the product folder was not in the ledger; it is now");
+        }
+    }
+    Ok(())
+}
+
+fn adopt(ledger: &Ledger, stored: &Stored) -> Result<bool, DaemonError> {
+    let manifest = publish::read_manifest(&stored.folder)?;
+    let withdrawal = publish::read_withdrawal(&stored.folder)?
+        .map(|note| Withdrawal { at: note.withdrawn_at, reason: note.reason });
+    let row = ProductRow { withdrawal, ..product_row(&manifest, &stored.folder, None) };
+    Ok(ledger.adopt_product(&row)?)
+}
+
+/// The product of a run as the folder has it; `None` where it left none.
+pub(super) fn left_by(run: &RunRow, root: &Path) -> Result<Option<ProductRow>, DaemonError> {
+    let stored = publish::stored_of(root, run.day)?;
+    let own = stored.iter().find(|stored| stored.revision == run.revision);
+    own.map(|stored| Ok(product_row(&publish::read_manifest(&stored.folder)?, &stored.folder, Some(run.id))))
+        .transpose()
+}
+
+fn product_row(manifest: &Manifest, folder: &Path, run: Option<i64>) -> ProductRow {
+    let lineage = &manifest.lineage;
+    let inputs = lineage.inputs.iter().map(|input| ProductInput {
+        role: input.role.clone(),
+        name: input.name.clone(),
+        sha256: input.sha256.clone(),
+        age_days: input.age_days,
+    });
+    ProductRow {
+        day: manifest.day,
+        revision: manifest.revision,
+        run,
+        is_final: manifest.status == Status::Final,
+        published_at: manifest.created,
+        folder: folder.to_owned(),
+        size_bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+        manifest_sha256: manifest.manifest_sha256.clone(),
+        checkpoint_sha256: lineage.checkpoint_sha256.clone(),
+        config_hash: lineage.config_hash.clone(),
+        degradation: lineage.degradation.clone(),
+        withdrawal: None,
+        removed_at: None,
+        inputs: inputs.collect(),
+    }
+}
+
+/// Judges the runs that were cut off: those that are at work by the ledger while nobody holds their day.
+pub(super) fn settle_cut_off(
+    ledger: &Ledger,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> Result<(), DaemonError> {
+    for run in ledger.runs_at_work()? {
+        let _lock = match DayLock::take(&config.folders.products, run.day) {
+            Ok(lock) => lock,
+            Err(ProduceError::Busy { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        settle_run(ledger, &run, &config.folders.products, now)?;
+    }
+    Ok(())
+}
+
+/// The same for a run whose day is held by the caller.
+pub(super) fn settle_run(
+    ledger: &Ledger,
+    run: &RunRow,
+    root: &Path,
+    now: DateTime<Utc>,
+) -> Result<(), DaemonError> {
+    let product = left_by(run, root)?;
+    if product.is_some() {
+        publish::repair_latest(root)?;
+    }
+    let (outcome, reason) = match &product {
+        Some(_) => (Outcome::Published, None),
+        None => (Outcome::Lost, Some("whoever watched over it ended before it did".to_owned())),
+    };
+    tracing::info!(day = %run.day, run = run.id, outcome = outcome.name(), "a run that was cut off is settled");
+    let end = RunEnd {
+        at: now,
+        outcome,
+        exit_code: None,
+        reason,
+        device: None,
+        peak_memory_bytes: None,
+        stages: Vec::new(),
+    };
+    let aftermath = match &product {
+        Some(product) => after_product(product),
+        None => Aftermath {
+            counts_as_failure: false,
+            ..after_nothing(ledger, run.day, "its production was cut off")?
+        },
+    };
+    Ok(ledger.end_run(run, &end, product.as_ref(), &aftermath)?)
+}
+
+/// How a day stands with a product.
+pub(super) fn after_product(product: &ProductRow) -> Aftermath {
+    let revision = product.revision;
+    let (state, note) = if product.is_final {
+        (DayState::Final, format!("revision {revision} is made of the inputs of its day"))
+    } else {
+        let aged: Vec<String> = product
+            .inputs
+            .iter()
+            .filter(|input| input.is_aged())
+            .map(|input| format!("{} {:.0} days old", input.role, input.age_days))
+            .collect();
+        (DayState::Provisional, format!("revision {revision} stands, with {}", aged.join(" and ")))
+    };
+    Aftermath { state, note, counts_as_failure: false }
+}
+
+/// How a day stands that got no product: as it did, or it waits.
+pub(super) fn after_nothing(ledger: &Ledger, day: ProductDay, why: &str) -> Result<Aftermath, DaemonError> {
+    let products = ledger.products_of(day)?;
+    let standing = products.iter().rev().find(|product| product.withdrawal.is_none());
+    Ok(match standing {
+        Some(product) => {
+            let Aftermath { state, note, .. } = after_product(product);
+            Aftermath { state, note: format!("{note}; {why}"), counts_as_failure: false }
+        }
+        None => Aftermath { state: DayState::Waiting, note: why.to_owned(), counts_as_failure: false },
+    })
+}

@@ -1,0 +1,372 @@
+//! The loop: looks at what is due when it is woken, and in between tells people, feeds the watchdog, and listens to signals.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use cron::Schedule as Cron;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Notify};
+use tokio::time;
+
+use crate::config::{Config, parse_cron};
+use crate::ledger::{Ledger, Severity};
+use crate::notify::Notifier;
+use crate::produce::Gatherer;
+use crate::time::Clock;
+
+use super::http::{self, Shown};
+use super::production::Productions;
+use super::pulse::Pulse;
+use super::round::Round;
+use super::signals::Signals;
+use super::worker::Producer;
+use super::{DaemonError, chores, incidents, records, systemd};
+
+/// How often people are told, and it is looked whether a person has changed something in the ledger.
+const TICK: Duration = Duration::from_mins(1);
+/// What telling people may take.
+const LONGEST_TELLING: Duration = Duration::from_mins(15);
+/// How long the end waits for a message that is on its way.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(20);
+/// A clock that is set back by more than this is looked at anew.
+const LARGEST_CORRECTION: TimeDelta = TimeDelta::minutes(5);
+/// Without a cron expression that ever comes true it is looked this often.
+const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
+
+const CONFIGURATION: &str = "configuration";
+const HOUSE: &str = "house";
+const BACKFILL: &str = "backfill";
+
+/// The world outside, as a configuration has it. It is built anew when the configuration is read again.
+pub struct World {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Gathers the inputs of days.
+    pub gatherer: Gatherer,
+    /// Produces days.
+    pub producer: Box<dyn Producer>,
+    /// Tells people.
+    pub notifier: Notifier,
+}
+
+/// Builds the world that a configuration describes, after reading that.
+pub type Build = dyn Fn(Arc<Ledger>) -> Result<World, DaemonError> + Send + Sync;
+
+/// The daemon.
+pub struct Service {
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
+    build: Box<Build>,
+    world: RwLock<Arc<World>>,
+    pulse: Arc<Pulse>,
+    /// What readers over HTTP are shown of.
+    shown: Arc<RwLock<Arc<Config>>>,
+    /// There is something to tell.
+    news: Notify,
+    /// Held while people are told, so that the service does not end between sending and writing down that it was sent.
+    telling: Mutex<()>,
+    tick: Duration,
+}
+
+/// Why a rest is over.
+#[derive(Debug, PartialEq, Eq)]
+enum Woken {
+    /// It is time to look, or to end.
+    Look,
+    /// The configuration is to be read again.
+    Reload,
+}
+
+impl Service {
+    /// A service that is not at work yet. `build` reads the configuration and is called again when that is to be read again.
+    ///
+    /// # Errors
+    /// Those of `build`, and [`DaemonError::Cron`].
+    pub fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, build: Box<Build>) -> Result<Self, DaemonError> {
+        let world = build(Arc::clone(&ledger))?;
+        wake_ups(&world.config)?;
+        let shown = Arc::new(RwLock::new(Arc::clone(&world.config)));
+        Ok(Self {
+            ledger,
+            clock,
+            build,
+            world: RwLock::new(Arc::new(world)),
+            pulse: Arc::default(),
+            shown,
+            news: Notify::new(),
+            telling: Mutex::new(()),
+            tick: TICK,
+        })
+    }
+
+    /// The same with another time between two ticks.
+    #[must_use]
+    pub fn with_tick(self, tick: Duration) -> Self {
+        Self { tick, ..self }
+    }
+
+    /// Works until it is told to stop.
+    ///
+    /// # Errors
+    /// [`DaemonError`] where it cannot go on: the ledger cannot be used, or the address not be listened on.
+    pub async fn run(&self, mut signals: Signals) -> Result<(), DaemonError> {
+        self.listen(&signals).await?;
+        self.take_over()?;
+        systemd::ready(&self.state()?);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "nilas is at work");
+        tokio::select! {
+            worked = self.work(&mut signals) => worked?,
+            error = self.tell_forever() => return Err(error),
+            () = self.feed_forever() => {}
+            () = self.give_signs_of_life() => {}
+        }
+        systemd::stopping();
+        tracing::info!("nilas has ended its work");
+        Ok(())
+    }
+
+    async fn work(&self, signals: &mut Signals) -> Result<(), DaemonError> {
+        while !signals.stop.is_cancelled() {
+            let seen = self.ledger.changes_elsewhere()?;
+            let wake = Box::pin(self.look(signals)).await?;
+            self.news.notify_one();
+            if self.rest(wake, seen, signals).await? == Woken::Reload {
+                self.reload()?;
+            }
+        }
+        // A message on its way arrives, or is given up for now by its courier.
+        let _told = time::timeout(LONGEST_FAREWELL, self.telling.lock()).await;
+        Ok(())
+    }
+
+    fn world(&self) -> Arc<World> {
+        Arc::clone(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn listen(&self, signals: &Signals) -> Result<(), DaemonError> {
+        let config = self.world().config.clone();
+        if !config.http.enabled {
+            return Ok(());
+        }
+        let address = config.http.listen;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| DaemonError::Listen { address, source })?;
+        let shown = Shown {
+            ledger: Arc::clone(&self.ledger),
+            clock: Arc::clone(&self.clock),
+            pulse: Arc::clone(&self.pulse),
+            config: Arc::clone(&self.shown),
+            started_at: self.clock.now(),
+        };
+        tokio::spawn(http::serve(listener, Arc::new(shown), signals.stop.clone()));
+        Ok(())
+    }
+
+    /// What an earlier life has left.
+    fn take_over(&self) -> Result<(), DaemonError> {
+        let config = &self.world().config;
+        records::settle_cut_off(&self.ledger, config, self.clock.now())?;
+        if !self.ledger.has_products()? {
+            let adopted = records::adopt_all(&self.ledger, &config.folders.products)?;
+            if adopted > 0 {
+                tracing::info!(
+                    adopted,
+                    "products that the ledger did not know were found in the product folder; it knows them now"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// One look at everything, and the time of the next.
+    async fn look(&self, signals: &Signals) -> Result<DateTime<Utc>, DaemonError> {
+        let world = self.world();
+        let World { config, gatherer, producer, .. } = &*world;
+        let (ledger, clock) = (&*self.ledger, &*self.clock);
+        let round = Round {
+            config,
+            ledger,
+            gatherer,
+            productions: Productions { config, ledger, producer: &**producer, clock },
+            clock,
+            pulse: &self.pulse,
+            stop: &signals.stop,
+        };
+        let looked = round.run().await;
+        self.note(HOUSE, looked.and_then(|()| chores::run(ledger, &world.notifier, config, clock.now())))?;
+        self.news.notify_one();
+        let next = self.next_wake_up(clock.now());
+        let backfill = round.backfill(next, async || self.until_something_is_ready(&round).await);
+        self.note(BACKFILL, Box::pin(backfill).await)?;
+        Ok(next)
+    }
+
+    /// Returns when a day that is looked after could be produced.
+    async fn until_something_is_ready(&self, round: &Round<'_>) {
+        loop {
+            let wake = self.next_wake_up(self.clock.now());
+            while self.clock.now() < wake {
+                time::sleep((wake - self.clock.now()).to_std().unwrap_or_default().min(self.tick)).await;
+            }
+            match round.is_anything_ready().await {
+                Ok(false) => {}
+                // What is wrong is met, and told, by the next look.
+                Ok(true) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Tells people of what went wrong. Without the ledger nothing can be told or remembered: then the service ends, and systemd sees it.
+    fn note(&self, key: &str, result: Result<(), DaemonError>) -> Result<(), DaemonError> {
+        match result {
+            Ok(()) => incidents::settle(&self.ledger, key, "everything works again", self.clock.now()),
+            Err(error @ DaemonError::Ledger(_)) => Err(error),
+            Err(error) => {
+                let text = error.to_string();
+                incidents::raise(&self.ledger, key, Severity::Failure, &text, self.clock.now())
+            }
+        }
+    }
+
+    /// Rests until `wake`, or until something has changed: the ledger by a person since it was `seen`, the configuration, the clock.
+    async fn rest(
+        &self,
+        wake: DateTime<Utc>,
+        seen: i64,
+        signals: &mut Signals,
+    ) -> Result<Woken, DaemonError> {
+        let _resting = self.pulse.begins("resting", self.clock.monotonic(), Duration::MAX);
+        let mut last = self.clock.now();
+        systemd::status(&format!("{}; next look {}", self.state()?, wake.format("%H:%M UTC")));
+        while !signals.stop.is_cancelled() {
+            let now = self.clock.now();
+            let was_set_back = now < last - LARGEST_CORRECTION;
+            if now >= wake || was_set_back || self.ledger.changes_elsewhere()? != seen {
+                break;
+            }
+            last = now;
+            tokio::select! {
+                () = time::sleep((wake - now).to_std().unwrap_or_default().min(self.tick)) => {}
+                () = signals.stop.cancelled() => {}
+                Some(()) = signals.reload.recv() => return Ok(Woken::Reload),
+            }
+        }
+        Ok(Woken::Look)
+    }
+
+    /// Reads the configuration again; where it cannot be used the old one stays.
+    fn reload(&self) -> Result<(), DaemonError> {
+        systemd::reloading();
+        let now = self.clock.now();
+        let built =
+            (self.build)(Arc::clone(&self.ledger)).and_then(|world| wake_ups(&world.config).map(|_| world));
+        match built {
+            Ok(world) => {
+                let (new, old) = (&world.config, &self.world().config);
+                if new.http != old.http || new.folders.state != old.folders.state {
+                    tracing::warn!(
+                        "changes of [http] and of folders.state take effect when nilas is started again"
+                    );
+                }
+                *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&world.config);
+                *self.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+                incidents::settle(&self.ledger, CONFIGURATION, "the configuration can be used again", now)?;
+                tracing::info!("the configuration was read again");
+            }
+            Err(error) => {
+                let text = format!("the new configuration cannot be used, and the old one stays: {error}");
+                // Also where it is open already: a person waits for the answer.
+                tracing::error!("{text}");
+                self.ledger.raise(CONFIGURATION, Severity::Warning, &text, now)?;
+            }
+        }
+        systemd::ready(&self.state()?);
+        Ok(())
+    }
+
+    /// Tells people what there is to tell, whenever there is something new and with every tick. Ends with an error only.
+    async fn tell_forever(&self) -> DaemonError {
+        loop {
+            if let Err(error) = self.tell().await {
+                return error;
+            }
+            tokio::select! {
+                () = time::sleep(self.tick) => {}
+                () = self.news.notified() => {}
+            }
+        }
+    }
+
+    /// Queues what people are to be told, and delivers what can be delivered.
+    async fn tell(&self) -> Result<(), DaemonError> {
+        let _telling = self.telling.lock().await;
+        let _at_work = self.pulse.begins("telling people", self.clock.monotonic(), LONGEST_TELLING);
+        let world = self.world();
+        world.notifier.queue_due()?;
+        let delivered = world.notifier.deliver().await?;
+        if let Some(reason) = delivered.first_failure {
+            tracing::warn!(
+                waiting = delivered.waiting,
+                "messages could not be delivered, and wait: {reason}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Feeds the watchdog while the work goes on; forever.
+    async fn feed_forever(&self) {
+        let Some(interval) = systemd::feeding_interval() else { return std::future::pending().await };
+        loop {
+            if self.pulse.is_good(self.clock.monotonic()) {
+                systemd::feed();
+            } else {
+                tracing::error!(work = self.pulse.work(), "the work does not go on; the watchdog is not fed");
+            }
+            time::sleep(interval).await;
+        }
+    }
+
+    /// Gives the signs of life that a watcher outside waits for; forever.
+    async fn give_signs_of_life(&self) {
+        loop {
+            let world = self.world();
+            if self.pulse.is_good(self.clock.monotonic())
+                && let Err(error) = world.notifier.beat().await
+            {
+                tracing::warn!("{error}");
+            }
+            let minutes = world.config.notify.heartbeat.interval_minutes.max(1);
+            time::sleep(Duration::from_secs(60 * u64::from(minutes))).await;
+        }
+    }
+
+    /// In a few words, for `systemctl status`.
+    fn state(&self) -> Result<String, DaemonError> {
+        let newest = self.ledger.newest_product()?;
+        let newest = newest.map_or("no product yet".to_owned(), |product| {
+            let status = if product.is_final { "final" } else { "provisional" };
+            format!("newest product {} r{:02} {status}", product.day, product.revision)
+        });
+        let open = self.ledger.open_incidents()?.len();
+        Ok(match open {
+            0 => newest,
+            1 => format!("{newest}; 1 incident open"),
+            several => format!("{newest}; {several} incidents open"),
+        })
+    }
+
+    fn next_wake_up(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        // They were parsed when the configuration was read.
+        let wake = wake_ups(&self.world().config).unwrap_or_default();
+        let next = wake.iter().filter_map(|cron| cron.after(&now).next()).min();
+        next.unwrap_or(now + LONGEST_SLEEP)
+    }
+}
+
+fn wake_ups(config: &Config) -> Result<Vec<Cron>, DaemonError> {
+    let parse = |expression: &String| {
+        parse_cron(expression).map_err(|reason| DaemonError::Cron { expression: expression.clone(), reason })
+    };
+    config.schedule.wake.iter().map(parse).collect()
+}
