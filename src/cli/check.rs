@@ -1,35 +1,38 @@
 //! `nilas check`: what would fail at 03:00.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::configuration::ConfigurationFile;
 use super::failure::Failure;
 use super::{print, program};
-use crate::config::{Config, Fetching, Input, Overrides};
+use crate::config::{Config, Fetching, Input, Model, Overrides};
 use crate::fetch::{FetchError, Fetcher};
 use crate::grid::Grid;
 use crate::ledger::Ledger;
 use crate::model::CheckpointInfo;
+use crate::notify;
 use crate::produce::{Answer, inquire};
 use crate::source::{self, KnownName, Role, Season};
+use crate::sys;
 use crate::time::{Clock, ProductDay, SystemClock};
 
-/// Says what would fail at 03:00: configuration, programs, folders, grid, checkpoint, ledger, and every server that inputs come from.
+/// Says what would fail at 03:00: configuration, programs, folders, grid, checkpoint, ledger, the ways to people, and every
+/// server that inputs come from.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Configuration file [default: nilas.toml in ./config, /etc/nilas or share/nilas/config].
-    #[arg(long)]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    configuration: ConfigurationFile,
     /// Asks no server.
     #[arg(long)]
     offline: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let path = arguments.config.clone().map_or_else(|| Config::find("nilas.toml"), Ok)?;
+    let path = arguments.configuration.path()?;
     let config = Config::load(&path, &Overrides::default())?;
     let mut report = Report::default();
     report.check("configuration", Ok::<_, String>(path.display()));
@@ -43,8 +46,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         report.check(name, writable(folder));
     }
     report.check("grid", grid(&config));
-    report.check("checkpoint", checkpoint(&config.model.checkpoint));
+    report.check("checkpoint", checkpoint(&config.model));
     report.check("ledger", ledger(&folders.state.join(Ledger::FILE_NAME)));
+    for (name, found) in notify::look_at(&config.notify) {
+        report.check(name, found);
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     match fetcher(&config, &clock) {
         Ok(_) if arguments.offline => report.check("servers", Ok::<_, String>("not asked")),
@@ -108,9 +114,21 @@ fn grid(config: &Config) -> Result<String, String> {
     Ok(format!("{}, {rows} x {columns}", grid.spec.name))
 }
 
-fn checkpoint(path: &Path) -> Result<String, String> {
+fn checkpoint(model: &Model) -> Result<String, String> {
+    let path = &model.checkpoint;
     let info = CheckpointInfo::read(path).map_err(|error| error.to_string())?;
-    Ok(format!("{}, trained on: {}", info.name, info.training.data))
+    let found = sys::sha256_of_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    match &model.checkpoint_sha256 {
+        Some(expected) if *expected != found => Err(format!(
+            "{} has the SHA-256 {found}, the configuration says {expected}; put the right file back, or change model.checkpoint_sha256",
+            path.display()
+        )),
+        Some(_) => Ok(format!("{}, trained on: {}", info.name, info.training.data)),
+        None => Ok(format!(
+            "{}, trained on: {}; not pinned (model.checkpoint_sha256)",
+            info.name, info.training.data
+        )),
+    }
 }
 
 fn ledger(path: &Path) -> Result<String, String> {

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
-use super::produce::HandedOver;
-use super::{print, report};
+use super::{house, print, report};
 use crate::config::{Config, Overrides};
-use crate::produce::produce;
-use crate::time::SystemClock;
+use crate::produce::Watch;
+
+/// The day of the sample that comes with Nilas.
+const SAMPLE_DAY: &str = "2022-04-15";
 
 /// Produces the sample day, 2022-04-15, on a window with the Laptev Sea, north Greenland and the ice edge of Fram Strait. Needs no network.
 #[derive(Args)]
@@ -23,23 +24,18 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn config(&self) -> Result<Config, Failure> {
+    fn config(&self) -> Result<Config, Failure> {
         let path = self.config.clone().map_or_else(|| Config::find("demo.toml"), Ok)?;
         let out = std::path::absolute(&self.out).map_err(Failure::other)?;
-        let hidden = out.join(".nilas");
-        let overrides = Overrides {
-            cache: Some(hidden.join("cache")),
-            state: Some(hidden),
-            products: Some(out),
-            ..Overrides::default()
-        };
+        let overrides =
+            Overrides { cache: Some(out.join(".nilas/cache")), products: Some(out), ..Overrides::default() };
         Ok(Config::load(&path, &overrides)?)
     }
 }
 
-pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Failure> {
-    let config = arguments.config()?;
-    let produced = produce(&inputs.gathered, &config, &SystemClock::new())?;
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let day = SAMPLE_DAY.parse().map_err(Failure::other)?;
+    let produced = house::produce(arguments.config()?, Watch::Nothing, day)?;
     report::produced(&produced);
 
     let folder = produced.published.folder.display().to_string();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::daemon::DaemonError;
 use crate::model::ModelError;
 use crate::produce::{GatherError, ProduceError};
 use crate::train::TrainError;
@@ -21,17 +22,41 @@ pub(super) enum Failure {
     FailedChecks(String),
     /// 1: anything else.
     Other(String),
+    /// What it was has been said to whoever started this process, with this code.
+    Told(u8),
 }
 
 impl Failure {
-    pub(super) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    /// The failure of another process, by the code that it ended with.
+    pub(super) fn with_code(code: u8, reason: String) -> Self {
+        match code {
+            2 => Self::Usage(reason),
+            3 => Self::NotThereYet(reason),
+            4 => Self::Refused(reason),
+            5 => Self::FailedChecks(reason),
+            _ => Self::Other(reason),
+        }
+    }
+
+    /// The number that says so to a script.
+    pub(super) fn code(&self) -> u8 {
+        match self {
             Self::Other(_) => 1,
             Self::Usage(_) => 2,
             Self::NotThereYet(_) => 3,
             Self::Refused(_) => 4,
             Self::FailedChecks(_) => 5,
-        })
+            Self::Told(code) => *code,
+        }
+    }
+
+    /// Whether the reason has been said already.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self, Self::Told(_))
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
     }
 
     /// Any error that has no exit code of its own.
@@ -48,6 +73,7 @@ impl fmt::Display for Failure {
             | Self::Refused(text)
             | Self::FailedChecks(text)
             | Self::Other(text) => formatter.write_str(text),
+            Self::Told(code) => write!(formatter, "ended with code {code}"),
         }
     }
 }
@@ -55,6 +81,18 @@ impl fmt::Display for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Usage(error.to_string())
+    }
+}
+
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        match error {
+            DaemonError::Config(error) => error.into(),
+            DaemonError::Produce(error) => error.into(),
+            DaemonError::Gather(error) => error.into(),
+            DaemonError::Cron { .. } | DaemonError::Listen { .. } => Self::Usage(error.to_string()),
+            _ => Self::other(error),
+        }
     }
 }
 
@@ -73,7 +111,9 @@ impl From<ProduceError> for Failure {
             ProduceError::Config(error) => error.into(),
             ProduceError::Model(error) => error.into(),
             ProduceError::Source(_) | ProduceError::NoIce { .. } => Self::Refused(error.to_string()),
-            ProduceError::Grid(_) | ProduceError::Output { .. } => Self::Usage(error.to_string()),
+            ProduceError::Grid(_) | ProduceError::Output { .. } | ProduceError::OtherCheckpoint { .. } => {
+                Self::Usage(error.to_string())
+            }
             ProduceError::Quality { .. } => Self::FailedChecks(error.to_string()),
             _ => Self::other(error),
         }
@@ -100,5 +140,18 @@ impl From<TrainError> for Failure {
             TrainError::Model(error) => error.into(),
             _ => Self::other(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_becomes_the_failure_that_has_it() {
+        for code in 1..=5 {
+            assert_eq!(Failure::with_code(code, String::new()).code(), code);
+        }
+        assert_eq!(Failure::with_code(101, String::new()).code(), 1);
     }
 }

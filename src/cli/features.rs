@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
-use super::print;
 use super::produce::{Common, HandedOver};
+use super::{house, print};
 use crate::config::Overrides;
 use crate::prepare::{Prepared, flag};
-use crate::produce::features;
+use crate::produce::{Gathered, features};
+use crate::progress::Stages;
 use crate::time::{ProductDay, SystemClock};
 
 /// Writes the network's inputs of a day on the grid, before standardising, as NetCDF.
@@ -17,17 +18,24 @@ use crate::time::{ProductDay, SystemClock};
 pub(super) struct Arguments {
     /// The day, such as 2022-04-15.
     #[arg(long)]
-    pub(super) date: ProductDay,
+    date: ProductDay,
     /// File to write.
     #[arg(long)]
     out: PathBuf,
     #[command(flatten)]
-    pub(super) common: Common,
+    common: Common,
+}
+
+/// Gathers the inputs, for the engine to go on with.
+pub(super) fn gather(arguments: &Arguments) -> Result<Gathered, Failure> {
+    arguments.common.require_inputs()?;
+    house::gather(arguments.common.load(Overrides::default())?, arguments.common.watch(), arguments.date)
 }
 
 pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Failure> {
     let config = arguments.common.load(Overrides::default())?;
-    let prepared = features(&inputs.gathered, &config, &arguments.out, &SystemClock::new())?;
+    let clock = SystemClock::new();
+    let prepared = features(&inputs.gathered, &config, &arguments.out, &mut Stages::new(&clock))?;
     let (rows, columns) = prepared.mask.dim();
     print(format_args!("{}: {rows} x {columns}", arguments.out.display()));
     print(format_args!("  ice              {:>8} cells", count(&prepared, flag::ICE)));

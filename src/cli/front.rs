@@ -1,4 +1,4 @@
-//! `nilas` itself: does what is light, gathers the inputs of a day for whoever needs them, and becomes the binary that has the verb.
+//! `nilas` itself: does what is light, starts productions, and becomes the binary that has the verb.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -8,17 +8,30 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{check, demo, features, gathering, inspect, produce};
+use super::{
+    backfill, check, demo, explain, features, health, hold, inspect, notify, produce, prune, run, status,
+    withdraw,
+};
 use crate::produce::Gathered;
 
 /// Every verb with the binary that has it and what it does.
-const VERBS: [(&str, &str, &str); 9] = [
-    ("demo", "nilas-engine", "the sample day through the whole chain, no network needed"),
-    ("produce", "nilas-engine", "one day from its input files"),
-    ("features", "nilas-engine", "the network's inputs of a day as NetCDF"),
-    ("verify", "nilas-engine", "checks a published day"),
+const VERBS: [(&str, &str, &str); 19] = [
+    ("demo", "nilas", "the sample day through the whole chain, no network needed"),
+    ("produce", "nilas", "one day, now"),
+    ("run", "nilas", "the daemon: makes every day when its inputs are there"),
+    ("status", "nilas", "how everything stands: incidents, inputs, the last days"),
+    ("explain", "nilas", "the story of a day, and what it waits for"),
+    ("health", "nilas", "asks the daemon whether it is alive"),
+    ("backfill", "nilas", "asks the daemon for days of the past"),
+    ("hold", "nilas", "lets nothing be produced by the daemon"),
+    ("resume", "nilas", "lets it go on"),
+    ("withdraw", "nilas", "takes a published product back"),
+    ("prune", "nilas", "clears away what is not kept any more"),
     ("check", "nilas", "says what would fail at 03:00: configuration, folders, model, servers"),
+    ("notify", "nilas", "tries the ways to people, or tells them that a unit has failed"),
     ("inspect", "nilas", "measures an input file and holds it against its limits"),
+    ("verify", "nilas-engine", "checks a published day"),
+    ("features", "nilas-engine", "the network's inputs of a day as NetCDF"),
     ("synth", "nilas-train", "a synthetic archive to train on"),
     ("train", "nilas-train", "a checkpoint from an archive"),
     ("model", "nilas-train", "looks at a checkpoint or runs it on tensors"),
@@ -36,9 +49,20 @@ struct FrontArguments {
 enum FrontVerb {
     Demo(demo::Arguments),
     Produce(produce::Arguments),
-    Features(features::Arguments),
+    Run(run::Arguments),
+    Status(status::Arguments),
+    Explain(explain::Arguments),
+    Health(health::Arguments),
+    Backfill(backfill::Arguments),
+    Hold(hold::HoldArguments),
+    Resume(hold::ResumeArguments),
+    Withdraw(withdraw::Arguments),
+    Prune(prune::Arguments),
     Check(check::Arguments),
+    #[command(subcommand)]
+    Notify(notify::Arguments),
     Inspect(inspect::Arguments),
+    Features(features::Arguments),
 }
 
 /// Runs `nilas`: does the verb, or replaces this process by the binary that has it, or says what the verbs are.
@@ -70,20 +94,29 @@ impl FrontArguments {
     }
 }
 
-/// Does what the light program can do of the verb; what is left, the engine does with the inputs that were gathered for it.
+/// Does a verb of the light program; of `features` the engine does what is left.
 fn run_here(arguments: Vec<OsString>) -> ExitCode {
     super::start_log();
-    let gathered = match FrontArguments::parse().verb {
-        FrontVerb::Check(arguments) => return super::finish(check::run(&arguments)),
-        FrontVerb::Inspect(arguments) => return super::finish(inspect::run(&arguments)),
-        FrontVerb::Demo(arguments) => arguments.config().and_then(|config| gathering::sample_day(&config)),
-        FrontVerb::Produce(arguments) => gathering::for_arguments(&arguments.common, arguments.date),
-        FrontVerb::Features(arguments) => gathering::for_arguments(&arguments.common, arguments.date),
-    };
-    match gathered {
-        Ok(gathered) => become_engine(arguments, &gathered),
-        Err(failure) => super::finish(Err(failure)),
-    }
+    super::finish(match FrontArguments::parse().verb {
+        FrontVerb::Demo(arguments) => demo::run(&arguments),
+        FrontVerb::Produce(arguments) => produce::run(&arguments),
+        FrontVerb::Run(arguments) => run::run(&arguments),
+        FrontVerb::Status(arguments) => status::run(&arguments),
+        FrontVerb::Explain(arguments) => explain::run(&arguments),
+        FrontVerb::Health(arguments) => health::run(&arguments),
+        FrontVerb::Backfill(arguments) => backfill::run(&arguments),
+        FrontVerb::Hold(arguments) => hold::hold(&arguments),
+        FrontVerb::Resume(arguments) => hold::resume(&arguments),
+        FrontVerb::Withdraw(arguments) => withdraw::run(&arguments),
+        FrontVerb::Prune(arguments) => prune::run(&arguments),
+        FrontVerb::Check(arguments) => check::run(&arguments),
+        FrontVerb::Notify(arguments) => notify::run(arguments),
+        FrontVerb::Inspect(arguments) => inspect::run(&arguments),
+        FrontVerb::Features(wanted) => match features::gather(&wanted) {
+            Ok(gathered) => return become_engine(arguments, &gathered),
+            Err(failure) => Err(failure),
+        },
+    })
 }
 
 fn become_engine(mut arguments: Vec<OsString>, gathered: &Gathered) -> ExitCode {
@@ -137,7 +170,9 @@ mod tests {
         {
             let known: Vec<_> =
                 VERBS.iter().filter(|(_, owner, _)| *owner == binary).map(|(name, ..)| *name).collect();
-            assert_eq!(known, verbs(&command), "{binary}");
+            // What `nilas` starts by itself is no verb for people.
+            let for_people: Vec<_> = verbs(&command).into_iter().filter(|verb| verb != "work").collect();
+            assert_eq!(known, for_people, "{binary}");
         }
         for verb in verbs(&FrontArguments::command()) {
             assert!(VERBS.iter().any(|(name, ..)| *name == verb), "{verb}");

@@ -4,25 +4,24 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::configuration::ConfigurationFile;
 use super::failure::Failure;
 use super::{print, program, runtime};
-use crate::config::{Config, Overrides};
+use crate::config::Config;
 use crate::quality::{Finding, judge};
-use crate::source::{self, Inspected, Measured};
+use crate::source::{Inspected, InspectionProgram, Inspector, Measured};
 
 /// Looks at an input file as it is done before the file is used: in a confined process, against the configured limits.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The file, under its provider's name.
     file: PathBuf,
-    /// Configuration file [default: nilas.toml in ./config, /etc/nilas or share/nilas/config].
-    #[arg(long)]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    configuration: ConfigurationFile,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.config.clone().map_or_else(|| Config::find("nilas.toml"), Ok)?;
-    let config = Config::load(&config, &Overrides::default())?;
+    let config = arguments.configuration.load()?;
     let measured = match look(arguments, &config)? {
         Inspected::Measured(measured) => measured,
         Inspected::Refused(refusal) => return Err(Failure::Refused(refusal.reason)),
@@ -43,8 +42,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn look(arguments: &Arguments, config: &Config) -> Result<Inspected, Failure> {
-    let inspector = program("nilas-inspect")?;
-    let inspected = source::inspect(&inspector, &arguments.file, &config.inspection);
+    let inspector = InspectionProgram::new(program("nilas-inspect")?);
+    let inspected = inspector.inspect(&arguments.file, &config.inspection);
     runtime()?.block_on(inspected).map_err(Failure::other)
 }
 

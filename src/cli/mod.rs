@@ -4,31 +4,42 @@
 //! hands every verb that needs them to `nilas-engine` or `nilas-train` by replacing itself. All verbs are reached as `nilas VERB`.
 //! A fourth, `nilas-inspect`, is no verb but what `nilas` starts to look at a file.
 
+mod backfill;
 mod check;
+mod configuration;
 mod demo;
+mod explain;
 mod failure;
 mod features;
 pub mod front;
-mod gathering;
+mod health;
+mod hold;
+mod house;
 mod inspect;
 mod inspector;
+mod log;
 mod model;
+mod notify;
 mod produce;
+mod prune;
 mod report;
+mod run;
+mod status;
 mod synth;
 mod train;
 mod verify;
+mod withdraw;
+mod work;
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-
 use failure::Failure;
 pub use inspector::inspector;
+use log::start_log;
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
 // The binary is named as people call it: they reach every verb as `nilas VERB`.
@@ -41,10 +52,10 @@ struct EngineArguments {
 
 #[derive(Subcommand)]
 enum EngineVerb {
-    Demo(Handed<demo::Arguments>),
-    Produce(Handed<produce::Arguments>),
-    Features(Handed<features::Arguments>),
+    #[command(hide = true)]
+    Work(work::Arguments),
     Verify(verify::Arguments),
+    Features(Box<Handed<features::Arguments>>),
 }
 
 /// The arguments of a verb with the inputs that the front gathered for it.
@@ -77,10 +88,9 @@ enum TrainVerb {
 pub fn engine() -> ExitCode {
     prepare_process();
     finish(match EngineArguments::parse().verb {
-        EngineVerb::Demo(handed) => demo::run(&handed.arguments, &handed.inputs),
-        EngineVerb::Produce(handed) => produce::run(&handed.arguments, &handed.inputs),
-        EngineVerb::Features(handed) => features::run(&handed.arguments, &handed.inputs),
+        EngineVerb::Work(arguments) => work::run(&arguments),
         EngineVerb::Verify(arguments) => verify::run(&arguments),
+        EngineVerb::Features(handed) => features::run(&handed.arguments, &handed.inputs),
     })
 }
 
@@ -99,18 +109,6 @@ pub fn trainer() -> ExitCode {
 fn prepare_process() {
     crate::sys::keep_freed_memory();
     start_log();
-}
-
-/// A log on standard error.
-fn start_log() {
-    let filter = EnvFilter::try_from_env("NILAS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .with_target(false)
-        .init();
 }
 
 /// What waits for servers and child processes; one thread is enough for that.
@@ -132,7 +130,9 @@ fn finish(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "nilas: {failure}");
+            if !failure.is_told() {
+                let _ = writeln!(std::io::stderr(), "nilas: {failure}");
+            }
             failure.exit_code()
         }
     }

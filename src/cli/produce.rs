@@ -1,14 +1,15 @@
-//! `nilas produce`: one day, now.
+//! `nilas produce`: one day, now; and what it shares with the other verbs that work on a day.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::configuration::ConfigurationFile;
 use super::failure::Failure;
-use super::report;
+use super::{house, report};
 use crate::config::{Config, ConfigError, DeviceChoice, Overrides, Precision, SamplerKind};
-use crate::produce::{Gathered, produce};
-use crate::time::{ProductDay, SystemClock};
+use crate::produce::{Gathered, Watch};
+use crate::time::ProductDay;
 
 /// Produces one day from its input files and publishes it as the day's next revision.
 #[derive(Args)]
@@ -25,13 +26,12 @@ pub(super) struct Arguments {
 /// Options of every verb that works on a day.
 #[derive(Args)]
 pub(super) struct Common {
-    /// Configuration file [default: nilas.toml in ./config, /etc/nilas or share/nilas/config].
-    #[arg(long)]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    configuration: ConfigurationFile,
     /// Folder that holds the day's input files, instead of the configured servers.
     #[arg(long)]
     pub(super) inputs: Option<PathBuf>,
-    /// Product root, instead of the configured one.
+    /// Product root, instead of the configured one; its ledger lies in it, unless --state names another.
     #[arg(long)]
     products: Option<PathBuf>,
     /// Folder for the ledger and for refused files, instead of the configured one.
@@ -82,17 +82,30 @@ pub(super) struct HandedOver {
     pub(super) gathered: Gathered,
 }
 
-pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.common.load(arguments.ensemble.overrides())?;
-    let produced = produce(&inputs.gathered, &config, &SystemClock::new())?;
-    report::produced(&produced);
+    arguments.common.require_inputs()?;
+    report::produced(&house::produce(config, arguments.common.watch(), arguments.date)?);
     Ok(())
 }
 
 impl Common {
+    /// Refuses a folder of input files that is not there.
+    pub(super) fn require_inputs(&self) -> Result<(), Failure> {
+        let Some(folder) = self.inputs.as_ref().filter(|folder| !folder.is_dir()) else { return Ok(()) };
+        let folder = folder.display();
+        Err(Failure::Usage(format!(
+            "the folder of input files {folder} is not there; name an existing folder that Nilas may read"
+        )))
+    }
+
+    /// Files that a person put together are no series.
+    pub(super) fn watch(&self) -> Watch {
+        if self.inputs.is_some() { Watch::Nothing } else { Watch::Series }
+    }
+
     /// The configuration with what the command line says instead.
     pub(super) fn load(&self, overrides: Overrides) -> Result<Config, ConfigError> {
-        let path = self.config.clone().map_or_else(|| Config::find("nilas.toml"), Ok)?;
         let overrides = Overrides {
             inputs: self.inputs.clone(),
             products: self.products.clone(),
@@ -100,7 +113,7 @@ impl Common {
             cache: self.cache.clone(),
             ..overrides
         };
-        Config::load(&path, &overrides)
+        self.configuration.load_with(&overrides)
     }
 }
 

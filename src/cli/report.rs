@@ -3,7 +3,6 @@
 use super::print;
 use crate::produce::Produced;
 use crate::publish::Status;
-use crate::sys;
 
 /// Prints where the files are, the main figures and the seconds of each stage.
 pub(super) fn produced(produced: &Produced) {
@@ -34,7 +33,7 @@ pub(super) fn produced(produced: &Produced) {
         "  lifted to 0 m    {:>10.2} % of the members' cells",
         100.0 * produced.clamped_fraction
     ));
-    if let Some(bytes) = sys::peak_resident_bytes() {
+    if let Some(bytes) = produced.peak_memory_bytes {
         print(format_args!("  peak memory      {:>10.2} GiB", bytes as f64 / f64::from(1 << 30)));
     }
     print("seconds");
