@@ -16,7 +16,7 @@ use common::series::{Series, name_of};
 use nilas::config::{Config, Overrides, Processing, Server};
 use nilas::ledger::{Ledger, Severity, Verdict};
 use nilas::produce::{AcceptedFile, GatherError, Gathered, Gatherer, Watch};
-use nilas::source::{Availability, Role};
+use nilas::source::{Availability, InspectionProgram, Role};
 use nilas::sys;
 use nilas::time::{Clock, ProductDay, SystemClock};
 use tempfile::TempDir;
@@ -87,8 +87,9 @@ impl House {
 
     fn gather(&self, day: &str) -> Result<Gathered, GatherError> {
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let inspector = PathBuf::from(env!("CARGO_BIN_EXE_nilas-inspect"));
-        let gatherer = Gatherer::new(&self.config, inspector, Watch::Series, clock).unwrap();
+        let inspector = InspectionProgram::new(env!("CARGO_BIN_EXE_nilas-inspect").into());
+        let (config, ledger) = (Arc::new(self.config.clone()), Arc::new(self.ledger()));
+        let gatherer = Gatherer::new(config, ledger, Box::new(inspector), Watch::Series, clock).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(gatherer.gather(day.parse().unwrap()))
     }

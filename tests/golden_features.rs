@@ -27,7 +27,11 @@ const FLOOR_PER_DAY: f32 = 1e-8;
 /// The features of the sample day as `nilas features` writes them.
 static FEATURES: LazyLock<PathBuf> = LazyLock::new(|| {
     let path = shared("features.nc");
-    let run = on_the_demo_window("features").option("--date", DAY).option("--out", &path).expect_code(0);
+    let run = on_the_demo_window("features")
+        .option("--state", shared("state"))
+        .option("--date", DAY)
+        .option("--out", &path)
+        .expect_code(0);
     assert!(run.stdout.contains("features.nc: 816 x 384\n"), "{}", run.stdout);
     path
 });

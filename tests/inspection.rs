@@ -12,14 +12,14 @@ use common::demo_window::repository;
 use common::nilas::{Finished, Nilas};
 use common::sample_layouts::{self as layouts, CONCENTRATION, DRIFT, THICKNESS};
 use nilas::config::{Inspection, Measure};
-use nilas::source::{Inspected, Measured, Refusal, SourceError, inspect, measure};
+use nilas::source::{Inspected, InspectionProgram, Inspector, Measured, Refusal, SourceError, measure};
 
 const INSPECTOR: &str = env!("CARGO_BIN_EXE_nilas-inspect");
 const LIMITS: Inspection = Inspection { memory_megabytes: 512, cpu_seconds: 20 };
 
 fn look(program: &str, file: &Path, limits: &Inspection) -> Result<Inspected, SourceError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(inspect(Path::new(program), file, limits))
+    runtime.block_on(InspectionProgram::new(program.into()).inspect(file, limits))
 }
 
 fn measured(file: &Path) -> Measured {

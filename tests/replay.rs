@@ -12,6 +12,8 @@ mod ftp_server;
 mod http_server;
 #[path = "common/replay_tree.rs"]
 mod replay_tree;
+#[path = "common/say.rs"]
+mod say;
 
 use std::fs;
 use std::path::Path;

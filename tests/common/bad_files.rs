@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
 use nilas::config::{Checks, Config, Inspection, Overrides};
 use nilas::quality::judge;
-use nilas::source::{Inspected, Measured, Role, inspect, measure};
+use nilas::source::{Inspected, InspectionProgram, Inspector, Measured, Role, measure};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -201,7 +201,7 @@ impl Case {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(self.sound.name);
         fs::write(&path, (self.spoil)(&self.sound.bytes)).unwrap();
-        match inspect(Path::new(INSPECTOR), &path, &LIMITS).await.unwrap() {
+        match InspectionProgram::new(INSPECTOR.into()).inspect(&path, &LIMITS).await.unwrap() {
             Inspected::Refused(refusal) => {
                 assert!(refusal.reason.starts_with(&format!("{}: ", path.display())), "{}", refusal.reason);
                 assert!(refusal.reason.contains("; "), "no remedy: {}", refusal.reason);

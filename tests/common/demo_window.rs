@@ -23,10 +23,7 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 
 /// A verb on the window of the demonstration. The remap weights are built once for all tests of a program.
 pub(crate) fn on_the_demo_window(verb: &str) -> Nilas {
-    Nilas::new(verb)
-        .option("--config", repository("config/demo.toml"))
-        .option("--cache", shared("cache"))
-        .option("--state", shared("state"))
+    Nilas::new(verb).option("--config", repository("config/demo.toml")).option("--cache", shared("cache"))
 }
 
 /// The quickest production of a day: two members in one step each.

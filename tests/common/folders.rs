@@ -24,7 +24,7 @@ pub(crate) fn shared_folder() -> PathBuf {
 }
 
 /// Everything below a folder by its relative path: the SHA-256 of files, nothing for folders. Left out are the days' lock
-/// files, which are empty and stay.
+/// files, which are empty and stay, and what is remembered of every run: the ledger and refused files.
 pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Option<String>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
@@ -32,6 +32,10 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, Option<String>> {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(root).unwrap().to_owned();
+            let remembered = name.to_str().is_some_and(|name| name.starts_with(".nilas/ledger"));
+            if remembered || name == Path::new(".nilas/quarantine") {
+                continue;
+            }
             if path.is_file() {
                 found.insert(name, Some(sys::sha256_of_file(&path).unwrap()));
             } else if name != Path::new(".nilas/days") {

@@ -9,5 +9,8 @@ pub(crate) mod netcdf_copy;
 pub(crate) mod nilas;
 pub(crate) mod replay_tree;
 pub(crate) mod sample_layouts;
+pub(crate) mod say;
 pub(crate) mod series;
 pub(crate) mod spoiled_files;
+pub(crate) mod stand_in;
+pub(crate) mod tiny_window;

@@ -42,6 +42,12 @@ impl Nilas {
         self.arg(name).arg(value)
     }
 
+    /// Something in its environment.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// A complaint with this text must come, and may.
     pub(crate) fn expecting(mut self, text: impl Into<String>) -> Self {
         self.expected.push(text.into());

@@ -1,0 +1,329 @@
+//! Processes that are killed while they make a day: at every place that is known to matter, and at any other. Whatever happens, the
+//! next start makes the day, once, and no reader ever sees a part of it.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use common::demo_window::repository;
+use common::say::say;
+use common::tiny_window::TinyHouse;
+use nilas::publish::{Latest, read_manifest};
+use nilas::sys::{self, FAIL_POINTS};
+use nilas::time::{Clock, SystemClock};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// No production on the smallest window takes so long, also beside others.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+/// How often a production is killed at a random moment; more are asked for by the environment.
+const RANDOM_KILLS: usize = 12;
+
+/// A daemon of the house.
+fn daemon(house: &TinyHouse, fail_points: &str) -> Child {
+    let log = fs::File::options().create(true).append(true).open(house.root.join("log")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_nilas"))
+        .args(["run", "--config"])
+        .arg(house.configuration())
+        .env("FAILPOINTS", fail_points)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    // It may have died by itself.
+    let _ = kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal);
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn wait_until(what: &str, house: &TinyHouse, mut is_so: impl FnMut() -> bool) {
+    let clock = SystemClock::new();
+    while !is_so() {
+        assert!(clock.monotonic() < DEADLINE, "{what}: not within {DEADLINE:?}; the log:\n{}", log(house));
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn log(house: &TinyHouse) -> String {
+    fs::read_to_string(house.root.join("log")).unwrap_or_default()
+}
+
+/// Lets a daemon work until the day is recorded, and ends it.
+#[track_caller]
+fn finish(house: &TinyHouse) {
+    let starts = || log(house).matches("nilas is at work").count();
+    let before = starts();
+    let mut daemon = daemon(house, "");
+    wait_until("the day is published and recorded", house, || {
+        daemon.try_wait().unwrap().is_some() || (starts() > before && is_recorded(house))
+    });
+    signal(&daemon, Signal::TERM);
+    let status = daemon.wait().unwrap();
+    assert!(status.success(), "{status}: {}", log(house));
+}
+
+fn is_recorded(house: &TinyHouse) -> bool {
+    let ledger = house.ledger();
+    ledger.products_of(house.day).unwrap().len() == 1 && ledger.runs_at_work().unwrap().is_empty()
+}
+
+/// Whoever polls what is published, and remembers what was not whole.
+struct Reader {
+    ends: Arc<AtomicBool>,
+    looks: Arc<AtomicUsize>,
+    thread: JoinHandle<Vec<String>>,
+}
+
+impl Reader {
+    fn of(products: PathBuf) -> Self {
+        let (ends, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (end, look) = (Arc::clone(&ends), Arc::clone(&looks));
+        let thread = thread::spawn(move || {
+            let mut wrong = Vec::new();
+            while !end.load(Ordering::Relaxed) {
+                wrong.extend(partial(&products));
+                look.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(2));
+            }
+            wrong
+        });
+        Self { ends, looks, thread }
+    }
+
+    #[track_caller]
+    fn end(self) {
+        self.ends.store(true, Ordering::Relaxed);
+        let wrong = self.thread.join().unwrap();
+        assert!(self.looks.load(Ordering::Relaxed) > 0);
+        assert!(wrong.is_empty(), "a reader saw {wrong:?}");
+    }
+}
+
+/// What a reader of the product root sees that is not whole.
+fn partial(products: &Path) -> Option<String> {
+    let latest = match fs::read(products.join("latest.json")) {
+        Ok(text) => match serde_json::from_slice::<Latest>(&text) {
+            Ok(latest) => Some(latest),
+            Err(error) => return Some(format!("a latest.json that is none: {error}")),
+        },
+        Err(_) => None,
+    };
+    let named = latest.map(|latest| products.join(latest.newest.path));
+    let year = |name: &str| name.starts_with("20");
+    let listed = |folder: &Path| -> Vec<PathBuf> {
+        fs::read_dir(folder)
+            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default()
+    };
+    let years =
+        listed(products).into_iter().filter(|path| path.file_name().unwrap().to_str().is_some_and(year));
+    let days = years.flat_map(|year| listed(&year)).flat_map(|month| listed(&month));
+    let revisions: Vec<PathBuf> = days.flat_map(|day| listed(&day)).collect();
+    for folder in revisions.iter().chain(&named) {
+        let manifest = match read_manifest(folder) {
+            Ok(manifest) => manifest,
+            Err(error) => return Some(error.to_string()),
+        };
+        for file in &manifest.files {
+            let size = fs::metadata(folder.join(&file.name)).map(|metadata| metadata.len());
+            if size.ok() != Some(file.bytes) {
+                return Some(format!("{} without its {}", folder.display(), file.name));
+            }
+        }
+    }
+    None
+}
+
+/// The day is there once, whole and recorded, and nothing else is.
+#[track_caller]
+fn holds(house: &TinyHouse, what: &str) {
+    let revisions = house.revisions();
+    assert_eq!(revisions.len(), 1, "{what}: {revisions:?}\n{}", log(house));
+    let manifest = read_manifest(&revisions[0]).unwrap();
+    for file in &manifest.files {
+        let sum = sys::sha256_of_file(&revisions[0].join(&file.name)).unwrap();
+        assert_eq!(sum, file.sha256, "{what}: {}", file.name);
+    }
+    let latest: Latest =
+        serde_json::from_slice(&fs::read(house.products().join("latest.json")).unwrap()).unwrap();
+    assert_eq!(house.products().join(latest.newest.path), revisions[0], "{what}");
+    // Opening looks through the whole file.
+    let ledger = house.ledger();
+    let products = ledger.products_of(house.day).unwrap();
+    assert_eq!(products.len(), 1, "{what}");
+    assert_eq!(products[0].folder, revisions[0], "{what}");
+    assert_eq!(products[0].manifest_sha256, manifest.manifest_sha256, "{what}");
+    assert!(ledger.runs_of(house.day).unwrap().iter().all(|run| run.end.is_some()), "{what}");
+    assert!(ledger.runs_at_work().unwrap().is_empty(), "{what}");
+}
+
+/// The places where the process dies that produces; whoever watches over it lives on.
+fn is_of_the_engine(point: &str) -> bool {
+    point.starts_with("produce.") || point.starts_with("publish.")
+}
+
+#[test]
+fn the_list_of_fail_points_is_that_of_the_source() {
+    let mut found = Vec::new();
+    let mut folders = vec![repository("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                let points = text.split("fail_point(\"").skip(1).filter_map(|rest| rest.split('"').next());
+                found.extend(points.map(str::to_owned));
+            }
+        }
+    }
+    found.sort();
+    let mut listed = FAIL_POINTS.map(str::to_owned);
+    listed.sort();
+    assert_eq!(found, listed);
+}
+
+#[test]
+fn a_daemon_that_is_killed_anywhere_goes_on_where_it_was() {
+    let (address, bodies) = webhook();
+    for point in FAIL_POINTS.into_iter().filter(|point| !is_of_the_engine(point)) {
+        let root = tempfile::tempdir().unwrap();
+        let url = format!("template = \"webhook.json\"\nurl = \"{address}\"");
+        let changes = [
+            ("as good as a password).\nenabled = false", "as good as a password).\nenabled = true"),
+            ("template = \"webhook.json\"", &*url),
+        ];
+        let house = TinyHouse::new(root.path(), &changes);
+        house.deliver();
+        let reader = Reader::of(house.products());
+        let mut killed = daemon(&house, &format!("{point}=return"));
+        wait_until(&format!("it dies at {point}"), &house, || killed.try_wait().unwrap().is_some());
+        assert!(!killed.wait().unwrap().success(), "{point}");
+        finish(&house);
+        reader.end();
+        holds(&house, point);
+    }
+    assert!(bodies.load(Ordering::Relaxed) > 0, "somebody was told something");
+}
+
+/// Takes every POST, and counts them.
+fn webhook() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/hook", listener.local_addr().unwrap());
+    let bodies = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&bodies);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = vec![0; 65536];
+            let _ = stream.read(&mut request);
+            counted.fetch_add(1, Ordering::Relaxed);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    (address, bodies)
+}
+
+#[test]
+fn a_production_that_is_killed_anywhere_leaves_all_or_nothing() {
+    for point in FAIL_POINTS.into_iter().filter(|point| is_of_the_engine(point)) {
+        let root = tempfile::tempdir().unwrap();
+        let house = TinyHouse::new(root.path(), &[]);
+        house.deliver();
+        let reader = Reader::of(house.products());
+        let produce = || house.nilas("produce").option("--date", house.day.to_string());
+        produce().environment("FAILPOINTS", &format!("{point}=return")).expecting("nilas: ").expect_code(1);
+        if house.revisions().is_empty() {
+            assert_eq!(house.ledger().products_of(house.day).unwrap(), [], "{point}");
+            produce().expect_code(0);
+        }
+        reader.end();
+        holds(&house, point);
+    }
+}
+
+/// Whom the moment hits.
+#[derive(Debug, Clone, Copy)]
+enum Victim {
+    Daemon,
+    Engine,
+}
+
+#[test]
+fn a_kill_at_any_moment_loses_nothing_and_doubles_nothing() {
+    let kills = std::env::var("NILAS_KILLS").map_or(RANDOM_KILLS, |count| count.parse().unwrap());
+    let mut dice = ChaCha20Rng::seed_from_u64(20_261_124);
+    let root = tempfile::tempdir().unwrap();
+    let first = TinyHouse::new(&root.path().join("first"), &[]);
+    first.deliver();
+    let clock = SystemClock::new();
+    finish(&first);
+    let whole_ms = clock.monotonic().as_millis() as u64;
+    let mut hits = [0, 0];
+    for number in 0..kills {
+        let folder = root.path().join(number.to_string());
+        let house = TinyHouse::new(&folder, &[]);
+        house.deliver();
+        let victim = if number % 3 == 2 { Victim::Engine } else { Victim::Daemon };
+        let moment = Duration::from_millis(dice.next_u64() % whole_ms);
+        let reader = Reader::of(house.products());
+        let mut running = daemon(&house, "");
+        thread::sleep(moment);
+        let what = format!("{victim:?} killed after {moment:?} of {whole_ms} ms");
+        match victim {
+            Victim::Daemon => {
+                signal(&running, Signal::KILL);
+                running.wait().unwrap();
+                hits[0] += 1;
+                finish(&house);
+            }
+            Victim::Engine => {
+                hits[1] += usize::from(kill_children(&running));
+                // The day failed or is published; a failed one is not tried again so soon.
+                wait_until(&what, &house, || {
+                    let ledger = house.ledger();
+                    let runs = ledger.runs_of(house.day).unwrap();
+                    !runs.is_empty() && runs.iter().all(|run| run.end.is_some())
+                });
+                signal(&running, Signal::TERM);
+                assert!(running.wait().unwrap().success(), "{what}: {}", log(&house));
+                if house.revisions().is_empty() {
+                    house.nilas("produce").option("--date", house.day.to_string()).expect_code(0);
+                }
+            }
+        }
+        reader.end();
+        holds(&house, &what);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    say(&format!("{kills} kills: {} of a daemon, {} of a production or a look at a file", hits[0], hits[1]));
+}
+
+/// Kills what a daemon has started; false where nothing was at work.
+fn kill_children(daemon: &Child) -> bool {
+    let children = format!("/proc/{0}/task/{0}/children", daemon.id());
+    let children = fs::read_to_string(children).expect("the kernel lists children");
+    let mut hit = false;
+    for child in children.split_whitespace() {
+        let _ = kill_process(Pid::from_raw(child.parse().unwrap()).unwrap(), Signal::KILL);
+        hit = true;
+    }
+    hit
+}
