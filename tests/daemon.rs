@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use common::demo_window::repository;
 use common::nilas::Nilas;
 use common::tiny_window::TinyHouse;
 use nilas::ledger::{DayState, Ledger};
@@ -36,6 +37,8 @@ impl<'a> Daemon<'a> {
             .args(["run", "--config"])
             .arg(house.configuration())
             .env("NILAS_LOG", "info")
+            // Where clocks are set forward and back in spring and autumn: nothing here may follow them.
+            .env("TZ", "Europe/Oslo")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -168,7 +171,7 @@ fn people_hold_ask_take_back_and_clear_up() {
     let daemon = Daemon::start(&house);
     daemon.wait_for("the hold is said", |daemon| daemon.log().contains("the disk is being changed"));
     let asked = |arguments: &[&str]| {
-        let run = arguments.iter().fold(house.nilas("backfill").arg(&day), |run, argument| run.arg(argument));
+        let run = arguments.iter().fold(house.nilas("backfill").arg(&day), Nilas::arg);
         run.expect_code(0).stdout
     };
     assert!(asked(&["--dry-run"]).contains("would be asked for"));
@@ -222,4 +225,26 @@ fn a_configuration_that_cannot_be_used_is_refused_and_the_old_one_stays() {
     assert!(manifest.contains("\"members\": 3"), "{manifest}");
     let refused = "the new configuration cannot be used, and the old one stays";
     assert!(daemon.end(&[&LATE[..], &[refused]].concat()).success());
+}
+
+#[test]
+fn a_checkpoint_that_was_exchanged_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let shipped = fs::read_to_string(repository("config/nilas.toml")).unwrap();
+    let sum = shipped.split("checkpoint_sha256 = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let other = "0".repeat(sum.len());
+    let house = TinyHouse::new(root.path(), &[(&sum, &other)]);
+    house.deliver();
+    let run = house.nilas("check").arg("--offline").expecting("nilas: 1 check failed").expect_code(1);
+    assert!(
+        run.stdout.contains(&format!("has the SHA-256 {sum}, the configuration says {other}")),
+        "{}",
+        run.stdout
+    );
+    house
+        .nilas("produce")
+        .option("--date", house.day.to_string())
+        .expecting("model.checkpoint_sha256")
+        .expect_code(2);
+    assert_eq!(house.revisions().len(), 0);
 }

@@ -21,8 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 const DAY: &str = "2026-03-01";
 
+/// What becomes of an order.
+type Act = fn(&Order) -> Result<Produced, Mishap>;
+
 /// Does with each order what it was told to, one after the other.
-struct Script(Mutex<Vec<fn(&Order) -> Result<Produced, Mishap>>>);
+struct Script(Mutex<Vec<Act>>);
 
 #[async_trait]
 impl Producer for Script {
@@ -32,6 +35,7 @@ impl Producer for Script {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is an act like the others")]
 fn publishes(order: &Order) -> Result<Produced, Mishap> {
     Ok(publish(order, SystemClock::new().now()))
 }
@@ -78,7 +82,7 @@ impl House {
         Self { root, config, ledger }
     }
 
-    fn run(&self, acts: &[fn(&Order) -> Result<Produced, Mishap>]) -> Result<Conclusion, DaemonError> {
+    fn run(&self, acts: &[Act]) -> Result<Conclusion, DaemonError> {
         let (producer, clock) = (Script(Mutex::new(acts.to_vec())), SystemClock::new());
         let productions =
             Productions { config: &self.config, ledger: &self.ledger, producer: &producer, clock: &clock };

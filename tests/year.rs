@@ -215,6 +215,7 @@ impl Inspector for ByFirstWord {
 struct StandIn {
     clock: Arc<VirtualClock>,
     number: Arc<Mutex<usize>>,
+    takes: Duration,
 }
 
 #[async_trait]
@@ -226,7 +227,7 @@ impl Producer for StandIn {
             *number
         };
         let result = tokio::select! {
-            () = time::sleep(Duration::from_secs(20)) => {
+            () = time::sleep(self.takes) => {
                 if FAILING.contains(&number) {
                     let reason = "the stand-in was told to fail".to_owned();
                     Err(Mishap::Failed(Failed { exit_code: 1, of_device: false, reason }))
@@ -236,7 +237,7 @@ impl Producer for StandIn {
             }
             () = stop.cancelled() => Err(Mishap::Stopped),
         };
-        let stages = vec![("draw".to_owned(), 20.0)];
+        let stages = vec![("draw".to_owned(), self.takes.as_secs_f64())];
         Ended { result, exit_code: Some(0), peak_memory_bytes: Some(1 << 20), stages }
     }
 }
@@ -270,10 +271,12 @@ struct House {
     config: Arc<Mutex<Config>>,
     letters: Arc<Mutex<Vec<Letter>>>,
     number: Arc<Mutex<usize>>,
+    /// What a production takes.
+    takes: Duration,
 }
 
 impl House {
-    fn new() -> Self {
+    fn new(takes: Duration) -> Self {
         let root = tempfile::tempdir().unwrap();
         let overrides = Overrides {
             products: Some(root.path().join("products")),
@@ -318,6 +321,7 @@ impl House {
             config: Arc::new(Mutex::new(config)),
             letters: Arc::default(),
             number: Arc::default(),
+            takes,
             root,
         }
     }
@@ -329,6 +333,7 @@ impl House {
     /// A daemon that works until the time comes.
     async fn work_until(&self, end: DateTime<Utc>, reload_at: Option<DateTime<Utc>>) {
         let clock: Arc<dyn Clock> = self.clock.clone();
+        let takes = self.takes;
         let (own, config, letters, number) =
             (self.clock.clone(), self.config.clone(), self.letters.clone(), self.number.clone());
         let build = move |ledger: Arc<Ledger>| {
@@ -343,7 +348,7 @@ impl House {
                     Watch::Series,
                     clock.clone(),
                 )?,
-                producer: Box::new(StandIn { clock: own.clone(), number: number.clone() }),
+                producer: Box::new(StandIn { clock: own.clone(), number: number.clone(), takes }),
                 notifier: Notifier::with_couriers(
                     &config.notify,
                     ledger,
@@ -394,7 +399,7 @@ fn obtainable(role: Role, centre: ProductDay) -> Option<DateTime<Utc>> {
 
 #[tokio::test(start_paused = true)]
 async fn a_year_passes_and_no_day_is_lost_or_made_twice() {
-    let house = House::new();
+    let house = House::new(Duration::from_secs(20));
     let providers = house.root.path().join("providers");
     for server in ["met", "awi"] {
         fs::create_dir_all(providers.join(server)).unwrap();
@@ -475,4 +480,47 @@ fn threads(letters: &[Letter]) -> BTreeMap<String, Vec<&Letter>> {
         threads.entry(first).or_default().push(letter);
     }
     threads
+}
+
+/// What a backfill's production takes: longer than a day may wait.
+const LONG: Duration = Duration::from_hours(5);
+
+#[tokio::test(start_paused = true)]
+async fn days_that_are_asked_for_are_made_and_never_hold_up_a_new_one() {
+    let house = House::new(LONG);
+    let providers = house.root.path().join("providers");
+    for server in ["met", "awi"] {
+        fs::create_dir_all(providers.join(server)).unwrap();
+    }
+    let (begin, last) = (day(BEGIN), day(BEGIN).plus_days(20));
+    house.config.lock().unwrap().schedule.first_day = Some(begin.plus_days(8));
+    let world = tokio::spawn(happen(providers.clone(), events(&providers), house.clock.clone()));
+    time::sleep(Duration::from_hours(24 * 9)).await;
+    let asked: Vec<ProductDay> = (0..3).map(|number| begin.plus_days(number)).collect();
+    house.ledger().ask_for(&asked, false, house.clock.now()).unwrap();
+    house.work_until(midnight(last), None).await;
+    world.abort();
+
+    let ledger = house.ledger();
+    let made = |day: ProductDay| ledger.products_of(day).unwrap();
+    for day in &asked {
+        assert_eq!(made(*day).iter().filter(|product| product.is_final).count(), 1, "{day}");
+        assert!(ledger.day(*day).unwrap().unwrap().asked.is_none(), "{day} is settled");
+    }
+    // A day that is looked after waits for no production but of another such day: for that, its own, and an hour until the next look.
+    let mut abandoned = 0;
+    for number in 9..13 {
+        let day = begin.plus_days(number);
+        let own = obtainable(Role::Concentration, day).unwrap();
+        let first = own.max(obtainable(Role::Drift, day.plus_days(-1)).unwrap());
+        let waited = made(day)[0].published_at - first;
+        let most = TimeDelta::from_std(2 * LONG + Duration::from_hours(1)).unwrap();
+        assert!(waited <= most, "{day} waited {waited}");
+    }
+    for day in &asked {
+        let runs = ledger.runs_of(*day).unwrap();
+        abandoned +=
+            runs.iter().filter(|run| run.end.as_ref().unwrap().outcome.name() == "abandoned").count();
+    }
+    assert!(abandoned > 0, "a new day was ready while one that was asked for was made");
 }

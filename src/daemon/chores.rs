@@ -222,3 +222,80 @@ fn entry(ledger: &Ledger, product: &ProductRow) -> Result<DigestEntry, DaemonErr
         place: Some(product.folder.display().to_string()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::config::Overrides;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("{text}:00Z").parse().unwrap()
+    }
+
+    /// A refused file that was put away so long ago.
+    fn refuse(state: &Path, name: &str, days_ago: u64, bytes: usize, now: DateTime<Utc>) {
+        let folder = state.join(QUARANTINE).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("file.nc"), vec![0; bytes]).unwrap();
+        let then = SystemTime::from(now) - Duration::from_hours(24 * days_ago);
+        File::open(&folder).unwrap().set_modified(then).unwrap();
+    }
+
+    fn gone(state: &Path, retention: &Retention, now: DateTime<Utc>) -> Vec<(String, &'static str)> {
+        let gone = superfluous_quarantine(state, retention, now).unwrap().into_iter();
+        gone.map(|one| (one.path.file_name().unwrap().to_str().unwrap().to_owned(), one.reason)).collect()
+    }
+
+    #[test]
+    fn refused_files_go_when_they_are_old_or_too_many() {
+        let state = tempfile::tempdir().unwrap();
+        let now = at("2026-03-10T06:00");
+        let keep_all = Retention { quarantine_days: 0, quarantine_megabytes: 0, ..Retention::default() };
+        assert_eq!(gone(state.path(), &keep_all, now), []);
+        for (name, days_ago) in [("a", 40), ("b", 3), ("c", 20)] {
+            refuse(state.path(), name, days_ago, 600_000, now);
+        }
+        assert_eq!(gone(state.path(), &keep_all, now), []);
+        let (old, much) = (publish::Reason::Old.in_words(), publish::Reason::TooMuch.in_words());
+        let by_age = Retention { quarantine_days: 30, ..keep_all.clone() };
+        assert_eq!(gone(state.path(), &by_age, now), [("a".to_owned(), old)]);
+        let by_size = Retention { quarantine_megabytes: 1, ..keep_all };
+        assert_eq!(gone(state.path(), &by_size, now), [("a".to_owned(), much), ("c".to_owned(), much)]);
+    }
+
+    #[test]
+    fn the_ledger_is_copied_daily_and_the_oldest_copies_go() {
+        let root = tempfile::tempdir().unwrap();
+        let overrides = Overrides {
+            products: Some(root.path().join("products")),
+            state: Some(root.path().join("state")),
+            cache: Some(root.path().join("cache")),
+            ..Overrides::default()
+        };
+        let mut config = Config::load(Path::new("config/nilas.toml"), &overrides).unwrap();
+        config.retention.ledger_copies = 2;
+        let ledger = Ledger::open(&config.folders.state.join(Ledger::FILE_NAME)).unwrap();
+        let clock = std::sync::Arc::new(crate::time::SystemClock::new());
+        let (shared, copies) = (
+            std::sync::Arc::new(Ledger::open(&config.folders.state.join(Ledger::FILE_NAME)).unwrap()),
+            config.folders.state.join(COPIES),
+        );
+        let notifier = Notifier::new(&config.notify, shared, clock).unwrap();
+        for day in ["2026-03-08T00:10", "2026-03-08T09:00", "2026-03-09T00:10", "2026-03-10T00:10"] {
+            ledger.hold(day, at(day)).unwrap();
+            run(&ledger, &notifier, &config, at(day)).unwrap();
+            ledger.resume(at(day)).unwrap();
+        }
+        let names = |paths: Vec<PathBuf>| -> Vec<String> {
+            paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(listed(&copies).unwrap()), ["ledger-20260309.sqlite", "ledger-20260310.sqlite"]);
+        // A copy is a ledger by itself, as it was then.
+        let copy = root.path().join("restored.sqlite");
+        fs::copy(copies.join("ledger-20260309.sqlite"), &copy).unwrap();
+        assert_eq!(Ledger::open(&copy).unwrap().current_hold().unwrap().unwrap().reason, "2026-03-09T00:10");
+    }
+}

@@ -161,13 +161,15 @@ impl Productions<'_> {
             Err(Mishap::Killed(reason)) => (Outcome::Killed, Some(reason.clone())),
             Err(Mishap::Stopped) => (Outcome::Abandoned, Some("it was told to stop".to_owned())),
         };
+        // What is seen from outside, four times a second, may have missed it.
+        let said = ended.result.as_ref().ok().and_then(|produced| produced.peak_memory_bytes);
         RunEnd {
             at: self.clock.now(),
             outcome,
             exit_code: ended.exit_code,
             reason,
             device,
-            peak_memory_bytes: ended.peak_memory_bytes,
+            peak_memory_bytes: ended.peak_memory_bytes.max(said),
             stages: ended.stages.clone(),
         }
     }

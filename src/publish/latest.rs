@@ -13,7 +13,7 @@ use crate::time::ProductDay;
 use super::manifest::read_manifest;
 use super::names::{LATEST, private_folder, revision_number};
 use super::withdrawal::is_withdrawn;
-use super::{PublishError, Status, staging};
+use super::{PublishError, Status, read_json, staging};
 
 /// What `latest.json` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,13 +72,7 @@ pub fn repair_latest(root: &Path) -> Result<(), PublishError> {
 /// # Errors
 /// [`PublishError::File`], also where the file is not what it should be.
 pub fn read_latest(root: &Path) -> Result<Option<Latest>, PublishError> {
-    let path = root.join(LATEST);
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|source| PublishError::File { path: path.clone(), source })?,
-    };
-    let latest = serde_json::from_slice(&text);
-    latest.map(Some).map_err(|error| PublishError::File { path, source: error.into() })
+    read_json(&root.join(LATEST))
 }
 
 /// The newest revisions under `root`, found from the newest folder downwards; `None` where nothing is published.

@@ -24,6 +24,8 @@ mod synthetic;
 mod tests;
 mod withdrawal;
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -226,6 +228,16 @@ fn write_maps(folder: &Path, product: &Product<'_>, revision: u32, bar: &Bar) ->
         bar.step();
     }
     Ok(())
+}
+
+/// What a file of JSON says; `None` where it is not there.
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, PublishError> {
+    let failed = |source| PublishError::File { path: path.to_owned(), source };
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(failed)?,
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into()))
 }
 
 /// Noon of a day as the NetCDF files count time.

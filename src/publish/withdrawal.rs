@@ -1,6 +1,5 @@
 //! A revision that was published is taken back: it stays where it is, marked, and `latest.json` does not name it.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::names::{WITHDRAWN, day_folder, revision_name};
-use super::{PublishError, latest, staging};
+use super::{PublishError, latest, read_json, staging};
 
 /// What `withdrawn.json` in a revision's folder says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +55,5 @@ pub(super) fn is_withdrawn(folder: &Path) -> bool {
 /// # Errors
 /// [`PublishError::File`], also where the file is not what it should be.
 pub fn read_withdrawal(folder: &Path) -> Result<Option<WithdrawalNote>, PublishError> {
-    let path = folder.join(WITHDRAWN);
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|source| PublishError::File { path: path.clone(), source })?,
-    };
-    let note = serde_json::from_slice(&text);
-    note.map(Some).map_err(|error| PublishError::File { path, source: error.into() })
+    read_json(&folder.join(WITHDRAWN))
 }
