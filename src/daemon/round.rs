@@ -175,7 +175,7 @@ impl Round<'_> {
                 | GatherError::Unreachable { .. }),
             ) => {
                 let Aftermath { state, note, .. } =
-                    records::after_nothing(self.ledger, day, &error.to_string())?;
+                    records::after_nothing(self.ledger, day, &error.in_short())?;
                 Ok(match &error {
                     GatherError::Unreachable { .. } => Gathering::Unknown(state, note),
                     _ if state != DayState::Waiting => Gathering::Stands(state, note),

@@ -112,6 +112,24 @@ impl Gatherer {
 }
 
 impl GatherError {
+    /// The same in a few words, where many days stand below each other: without the names and places that were looked for.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::NotYet { lacking, .. } => {
+                let one = |lack: &Lack| match &lack.availability {
+                    Some(state) => format!("{} ({})", lack.role, state_in_words(state)),
+                    None => lack.role.to_string(),
+                };
+                format!("waits for {}", lacking.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
+            Self::OffSeason { newest, .. } => {
+                format!("off season: the newest thickness is centred on {newest}")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// True where nothing is wrong but that files have not come yet.
     #[must_use]
     pub fn is_not_there_yet(&self) -> bool {
