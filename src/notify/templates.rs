@@ -276,8 +276,9 @@ fn shell(word: &str) -> String {
     }
 }
 
-/// A text as HTML, with what stands between backticks as code.
-fn commands(text: &str) -> Value {
+/// A text as HTML, for templates of mails and pages: what stands between backticks becomes code, the rest is escaped.
+#[must_use]
+pub fn commands(text: &str) -> Value {
     let parts = text.split('`').enumerate().map(|(index, part)| {
         let escaped =
             part.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");

@@ -103,6 +103,7 @@ struct Cell<'a> {
 /// The page in HTML.
 pub(super) fn html(overview: &Overview, work: &str) -> Result<String, Error> {
     let mut environment = Environment::new();
+    environment.add_filter("commands", notify::commands);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_template("status.html", TEMPLATE)?;
