@@ -198,7 +198,7 @@ fn people_hold_ask_take_back_and_clear_up() {
     assert!(ledger.products_of(house.day).unwrap()[1].withdrawal.is_some());
 
     let pruned = house.nilas("prune").arg("--dry-run").expect_code(0).stdout;
-    assert!(pruned.contains("in 0 folders would be cleared away"), "{pruned}");
+    assert!(pruned.contains("in 0 files and folders would be cleared away"), "{pruned}");
     assert!(daemon.end(&[&LATE[..], &["production is held"]].concat()).success());
 }
 

@@ -32,7 +32,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let megabytes = cleared.iter().map(|one| one.size_bytes).sum::<u64>() as f64 / 1e6;
     let what = if arguments.dry_run { "would be cleared away" } else { "cleared away" };
-    print(format_args!("{megabytes:>10.1} MB  in {} folders {what}", cleared.len()));
-    print("the cache keeps its own limit (fetching.cache_megabytes)");
+    print(format_args!("{megabytes:>10.1} MB  in {} files and folders {what}", cleared.len()));
     Ok(())
 }

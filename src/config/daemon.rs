@@ -64,6 +64,8 @@ pub struct Retention {
     pub product_days: u32,
     /// What all products may take, MB; the oldest go first.
     pub product_megabytes: u64,
+    /// Days that a fetched file is kept in the cache after it was used last; `fetching.cache_megabytes` is its limit of size.
+    pub cache_days: u32,
     /// Days that refused files are kept.
     pub quarantine_days: u32,
     /// What refused files may take, MB; the oldest go first.
@@ -106,6 +108,7 @@ impl Default for Retention {
             superseded_days: 0,
             product_days: 0,
             product_megabytes: 0,
+            cache_days: 90,
             quarantine_days: 90,
             quarantine_megabytes: 2000,
             log_days: 400,

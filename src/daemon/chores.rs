@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::{Config, Retention};
+use crate::fetch;
 use crate::ledger::{Ledger, ProductInput, ProductRow};
 use crate::notify::{Digest, DigestEntry, DigestInput, DigestTiming, Notifier};
 use crate::publish;
@@ -116,8 +117,8 @@ pub struct Cleared {
     pub reason: &'static str,
 }
 
-/// Clears away what is not kept any more: revisions, refused files, old entries of the ledger. A `rehearsal` only says what would go.
-/// The cache keeps its own limit.
+/// Clears away what is not kept any more: revisions, fetched and refused files, old entries of the ledger. A `rehearsal` only says what
+/// would go. Its limit of size the cache keeps by itself.
 ///
 /// # Errors
 /// [`DaemonError`]; what was cleared before is gone.
@@ -136,6 +137,13 @@ pub fn clear_up(
         }
         let (path, size_bytes) = (stored.folder, stored.size_bytes);
         cleared.push(Cleared { path, size_bytes, reason: reason.in_words() });
+    }
+    if config.retention.cache_days > 0 {
+        let before = now - TimeDelta::days(i64::from(config.retention.cache_days));
+        let unused = fetch::give_up_unused(&config.folders.cache, before, rehearsal)
+            .map_err(|error| DaemonError::Gather(error.into()))?;
+        let reason = publish::Reason::Old.in_words();
+        cleared.extend(unused.into_iter().map(|(path, size_bytes)| Cleared { path, size_bytes, reason }));
     }
     for refused in superfluous_quarantine(&config.folders.state, &config.retention, now)? {
         if !rehearsal {
@@ -264,6 +272,29 @@ mod tests {
         assert_eq!(gone(state.path(), &by_age, now), [("a".to_owned(), old)]);
         let by_size = Retention { quarantine_megabytes: 1, ..keep_all };
         assert_eq!(gone(state.path(), &by_size, now), [("a".to_owned(), much), ("c".to_owned(), much)]);
+    }
+
+    #[test]
+    fn fetched_files_that_nobody_uses_go() {
+        let root = tempfile::tempdir().unwrap();
+        let now = at("2026-03-10T06:00");
+        for (name, days_ago) in [("old", 91), ("young", 89)] {
+            let path = root.path().join("inputs/files").join(name).join("file.nc");
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "bytes").unwrap();
+            let then = SystemTime::from(now) - Duration::from_hours(24 * days_ago);
+            File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+        }
+        let before = now - TimeDelta::days(90);
+        let old = root.path().join("inputs/files/old/file.nc");
+        for rehearsal in [true, false] {
+            assert!(old.exists());
+            assert_eq!(fetch::give_up_unused(root.path(), before, rehearsal).unwrap(), [(old.clone(), 5)]);
+        }
+        assert!(
+            !root.path().join("inputs/files/old").exists() && root.path().join("inputs/files/young").exists()
+        );
+        assert_eq!(fetch::give_up_unused(&root.path().join("nothing"), before, false).unwrap(), []);
     }
 
     #[test]

@@ -178,6 +178,30 @@ impl Cache {
         self.evict(&[&path, &entry]).map_err(local(&self.root))
     }
 
+    /// The files that were not used since `before`, with their sizes; unless this is a `rehearsal` they are given up.
+    ///
+    /// # Errors
+    /// [`FetchError::Local`].
+    pub(super) fn give_up_unused(
+        &self,
+        before: DateTime<Utc>,
+        rehearsal: bool,
+    ) -> Result<Vec<(PathBuf, u64)>, FetchError> {
+        if !self.root.is_dir() {
+            return Ok(Vec::new());
+        }
+        let locks = self.root.join("locks");
+        fs::create_dir_all(&locks).map_err(local(&locks))?;
+        let _guard = self.lock_files()?;
+        let mut unused = self.stored().map_err(local(&self.root))?;
+        unused.retain(|file| DateTime::<Utc>::from(file.used) < before);
+        for file in unused.iter().filter(|_| !rehearsal) {
+            none_if_missing(fs::remove_file(&file.path)).map_err(local(&file.path))?;
+            remove_empty_folder_of(&file.path);
+        }
+        Ok(unused.into_iter().map(|file| (file.path, file.size_bytes)).collect())
+    }
+
     fn entry(&self, url: &str) -> PathBuf {
         self.root.join("known").join(format!("{}.json", sys::sha256(url)))
     }
@@ -201,10 +225,7 @@ impl Cache {
 
     /// Removes the longest unused files until the rest is within the limit.
     fn evict(&self, spared: &[&Path]) -> io::Result<()> {
-        let mut stored = Vec::new();
-        for folder in ["files", "known", "partial"] {
-            collect(&self.root.join(folder), &mut stored)?;
-        }
+        let mut stored = self.stored()?;
         let mut total: u64 = stored.iter().map(|file| file.size_bytes).sum();
         stored.sort_by(|one, other| (one.used, &one.path).cmp(&(other.used, &other.path)));
         for file in stored.iter().filter(|file| !spared.contains(&&*file.path)) {
@@ -218,12 +239,24 @@ impl Cache {
             }
             total -= file.size_bytes;
             tracing::debug!(path = %file.path.display(), "given up to keep the cache within its limit");
-            // Only the folder of a sum whose last name this was is empty; the others stay.
-            if let Some(folder) = file.path.parent() {
-                let _ = fs::remove_dir(folder);
-            }
+            remove_empty_folder_of(&file.path);
         }
         Ok(())
+    }
+
+    fn stored(&self) -> io::Result<Vec<Stored>> {
+        let mut stored = Vec::new();
+        for folder in ["files", "known", "partial"] {
+            collect(&self.root.join(folder), &mut stored)?;
+        }
+        Ok(stored)
+    }
+}
+
+/// Only the folder of a sum whose last name this was is empty; the others stay.
+fn remove_empty_folder_of(file: &Path) {
+    if let Some(folder) = file.parent() {
+        let _ = fs::remove_dir(folder);
     }
 }
 

@@ -20,10 +20,11 @@ mod retry;
 mod transfer;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -139,4 +140,17 @@ fn is_plain_path(path: &str) -> bool {
 /// [`FetchError::Local`] when it cannot be read.
 pub fn sha256(path: &Path) -> Result<String, FetchError> {
     sys::sha256_of_file(path).map_err(|source| FetchError::Local { path: path.to_owned(), source })
+}
+
+/// The files of the cache in `folder` that were not used since `before`, with their sizes, bytes; unless this is a `rehearsal` they are
+/// given up, and fetched again should they be needed.
+///
+/// # Errors
+/// [`FetchError::Local`].
+pub fn give_up_unused(
+    folder: &Path,
+    before: DateTime<Utc>,
+    rehearsal: bool,
+) -> Result<Vec<(PathBuf, u64)>, FetchError> {
+    cache::Cache::new(folder, u64::MAX).give_up_unused(before, rehearsal)
 }
