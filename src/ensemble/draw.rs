@@ -156,6 +156,7 @@ impl<'a> Scene<'a> {
         let statistics = &checkpoint.info.statistics;
         let mut standardised = context.clone();
         prepare::standardise(&mut standardised, statistics.mean, statistics.standard_deviation);
+        checkpoint.info.features.hide_unused(&mut standardised);
         let (rows, columns) = low.dim();
         let values: Vec<f32> = standardised.iter().copied().collect();
         let device = checkpoint.network.device();
@@ -187,11 +188,12 @@ impl<'a> Scene<'a> {
 
     /// A member from its anomaly: effective thickness, m, with the number of cells that had to be lifted to 0.
     fn member(&self, anomaly: ArrayView2<'_, f32>) -> (Array2<f32>, usize) {
-        let scale = self.checkpoint.info.target_scale;
+        let info = &self.checkpoint.info;
+        let scale = info.target_scale;
         let mut clamped = 0;
         let field =
             Zip::from(anomaly).and(&self.low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
-                let thickness = low + scale.at(low) * anomaly;
+                let thickness = info.target.base_m(&info.statistics, low) + scale.at(low) * anomaly;
                 clamped += usize::from(inside && thickness < 0.0);
                 if inside { if thickness < 0.0 { 0.0 } else { thickness } } else { f32::NAN }
             });

@@ -4,11 +4,16 @@
 //! of 4, 250 epochs, averaged weights.
 
 mod batch;
+mod holes;
+mod log;
 mod optimiser;
+mod options;
+mod state;
 mod trainer;
 
 pub use batch::{BatchOptions, TrainingSet};
-pub use trainer::{Outcome, TrainOptions, train};
+pub use options::TrainOptions;
+pub use trainer::{End, Limits, Outcome, train};
 
 use std::path::PathBuf;
 
