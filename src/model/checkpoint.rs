@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    CONTEXT_CHANNELS, Constraint, ModelError, Network, NetworkConfiguration, NoisePredictor, Placement,
-    Sampler, Schedule, Unconstrained, WithinMask,
+    CONTEXT_CHANNELS, Calibration, Constraint, ModelError, Network, NetworkConfiguration, NoisePredictor,
+    Placement, Sampler, Schedule, Unconstrained, WithinMask,
 };
 use crate::config::{Precision, SamplerChoice};
 use crate::sys;
@@ -39,6 +39,9 @@ pub struct CheckpointInfo {
     /// The sampler that serves it best; what is left open is usual for the sampler, and without a word it is `ddim` in 40 calls.
     #[serde(default)]
     pub sampler: SamplerChoice,
+    /// How the spread of its samples was fitted to the truth; without a word it was not.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
     /// What thickness means: `effective` (volume per cell area).
     pub thickness_definition: String,
     /// The observation operator that made the low-resolution fields of the training data.
@@ -110,6 +113,7 @@ impl CheckpointInfo {
         if let Some((_, what)) = rules.into_iter().find(|(holds, _)| !holds) {
             return Err(what.to_owned());
         }
+        self.calibration.as_ref().map_or(Ok(()), Calibration::validate)?;
         self.sampler(SamplerChoice::default()).map(|_| ()).map_err(|error| error.to_string())
     }
 }

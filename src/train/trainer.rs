@@ -260,6 +260,7 @@ impl<'a> Training<'a> {
             target_scale: self.scale,
             schedule: self.options.schedule,
             sampler: SamplerChoice::default(),
+            calibration: None,
             thickness_definition: self.set.provenance.thickness_definition.clone(),
             degradation: self.set.provenance.degradation.clone(),
             training: TrainingRecord {
