@@ -111,7 +111,7 @@ fn coarse_means_are_those_of_the_input() {
         members.into_iter().map(|member| coarse.difference(member.view(), low.view())).collect::<Vec<_>>()
     };
     for (free, held) in differences(false).into_iter().zip(differences(true)) {
-        assert!(free.inner_m > INNER_TOLERANCE_M, "there is something to do: {free:?}");
+        assert!(free.edge_m > EDGE_TOLERANCE_M, "there is something to do: {free:?}");
         assert!(held.inner_m < INNER_TOLERANCE_M && held.edge_m < EDGE_TOLERANCE_M, "{held:?}");
     }
 }
