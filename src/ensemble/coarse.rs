@@ -113,7 +113,9 @@ impl CoarseMean {
             Zip::from(&mut *member).and(&difference).and(&self.share).and(&self.mask).for_each(
                 |value, &difference, &share, &inside| {
                     if inside {
-                        *value = (*value + difference * (share / WHOLE_ABOVE_SHARE).min(1.0)).max(0.0);
+                        let moved = *value + difference * (share / WHOLE_ABOVE_SHARE).min(1.0);
+                        // What is not a number has to stay seen.
+                        *value = if moved < 0.0 { 0.0 } else { moved };
                     }
                 },
             );
@@ -295,6 +297,16 @@ mod tests {
         let mut member = day.low.clone();
         CoarseMean::over(&day.mask).hold(&mut member, day.low.view());
         assert_eq!(member, day.low);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_not_made_one() {
+        let mask = Array2::from_elem((60, 60), true);
+        let low = Array2::from_elem((60, 60), 1.0);
+        let mut member = Array2::from_elem((60, 60), 1.4);
+        member[[30, 30]] = f32::NAN;
+        CoarseMean::over(&mask).hold(&mut member, low.view());
+        assert!(member[[30, 30]].is_nan());
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub(super) fn perturbed(
 ) -> Array2<f32> {
     Zip::from(low).and(uncertainty_m).and(mask).and(field).map_collect(
         |&low, &uncertainty, &inside, &field| {
-            if inside { low + (uncertainty * field).clamp(-low, low) } else { low }
+            let most = low.max(0.0);
+        if inside { low + (uncertainty * field).clamp(-most, most) } else { low }
         },
     )
 }
