@@ -39,6 +39,7 @@ pub mod progress;
 pub mod publish;
 pub mod quality;
 pub mod source;
+pub mod synth;
 pub mod sys;
 pub mod time;
 pub mod train;

@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::daemon::DaemonError;
 use crate::model::ModelError;
 use crate::produce::{GatherError, ProduceError};
+use crate::synth::SynthError;
 use crate::train::TrainError;
 
 /// Why a command ended without doing what was asked; the kinds are the exit codes of the command contract.
@@ -140,6 +141,12 @@ impl From<TrainError> for Failure {
             TrainError::Model(error) => error.into(),
             _ => Self::other(error),
         }
+    }
+}
+
+impl From<SynthError> for Failure {
+    fn from(error: SynthError) -> Self {
+        Self::Usage(error.to_string())
     }
 }
 

@@ -60,11 +60,11 @@ impl CoarseMean {
         let kernel = half_kernel(SIGMA_KM / CELL_KM);
         let share = blur(&mask.mapv(|inside| f32::from(u8::from(inside))), &kernel);
         let outside = mask.mapv(|inside| !inside);
-        let to_edge = prepare::distance_to(&outside);
+        let to_edge = prepare::distance_cells(&outside);
         let (rows, columns) = mask.dim();
         let inner = Array2::from_shape_fn(mask.dim(), |(row, column)| {
             let to_border = (row + 1).min(rows - row).min(column + 1).min(columns - column);
-            mask[[row, column]] && CELL_KM * to_edge[[row, column]].min(to_border as f64) > EDGE_KM
+            mask[[row, column]] && CELL_KM * f64::from(to_edge[[row, column]]).min(to_border as f64) > EDGE_KM
         });
         Self { kernel, mask: mask.clone(), share, inner }
     }

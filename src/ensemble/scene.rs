@@ -51,6 +51,7 @@ impl<'a> Scene<'a> {
         let statistics = &checkpoint.info.statistics;
         let mut standardised = context.clone();
         prepare::standardise(&mut standardised, statistics.mean, statistics.standard_deviation);
+        checkpoint.info.features.hide_unused(&mut standardised);
         let (rows, columns) = low.dim();
         let values: Vec<f32> = standardised.iter().copied().collect();
         let device = checkpoint.network.device();
@@ -122,17 +123,23 @@ impl<'a> Scene<'a> {
         Tensor::cat(&[before, self.to_device(&own, lows.len()), after], 1)
     }
 
-    /// The least anomalies that keep these members at 0 m or more, in units of the target's scale.
+    /// The least values of the network's field that keep these members at 0 m or more.
     fn least(&self, lows: &[Array2<f32>]) -> Tensor {
-        let least: Vec<f32> =
-            lows.iter().flat_map(|low| low.iter()).map(|&low| -low / self.scale_at(low)).collect();
+        let least = |&low: &f32| {
+            let (offset, scale) = self.thickness_of(low);
+            -offset / scale
+        };
+        let least: Vec<f32> = lows.iter().flat_map(|low| low.iter().map(least)).collect();
         self.to_device(&least, lows.len())
     }
 
-    /// What an anomaly of 1 means at a low-resolution thickness, m.
-    fn scale_at(&self, low: f32) -> f32 {
-        self.checkpoint.info.target_scale.at(low)
-            * self.calibration.map_or(1.0, |fitted| fitted.spread_factor(low))
+    /// The thickness, m, where the network's field is 0 and by how much it grows with it, at a low-resolution thickness.
+    fn thickness_of(&self, low: f32) -> (f32, f32) {
+        let info = &self.checkpoint.info;
+        let factor = self.calibration.map_or(1.0, |fitted| fitted.spread_factor(low));
+        // The factor is on the anomaly, whatever the network draws.
+        let base = low + factor * (info.target.base_m(&info.statistics, low) - low);
+        (base, factor * info.target_scale.at(low))
     }
 
     fn to_device(&self, values: &[f32], members: usize) -> Tensor {
@@ -145,7 +152,8 @@ impl<'a> Scene<'a> {
     fn member(&self, anomaly: ArrayView2<'_, f32>, low: Array2<f32>) -> Member {
         let mut field =
             Zip::from(anomaly).and(&low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
-                let thickness = low + self.scale_at(low) * anomaly;
+                let (base, scale) = self.thickness_of(low);
+            let thickness = base + scale * anomaly;
                 match inside {
                     false => f32::NAN,
                     true if thickness < ROUNDED_TO_ZERO_M => 0.0,

@@ -167,21 +167,20 @@ fn reached_from_data(
 
 /// Euclidean distance from each cell to the nearest one with a value, in cells; infinite where there is none. Row-major.
 fn distance_to_data(values: &Array2<f32>) -> Vec<f64> {
-    distance_to(&values.mapv(|value| !value.is_nan())).into_iter().collect()
+    distance_to(&values.mapv(|value| !value.is_nan()))
 }
 
-/// Euclidean distance from each cell to the nearest one that is true, in cells; infinite where there is none.
+/// Euclidean distance from each cell to the nearest one that is true, in cells; infinite where there is none. Row-major.
 /// Exact, by lower envelopes of parabolas (Felzenszwalb and Huttenlocher 2012): along the columns, then along the rows.
-#[must_use]
-pub fn distance_to(cells: &Array2<bool>) -> Array2<f64> {
-    let mut squares = cells.mapv(|cell| if cell { 0.0 } else { f64::INFINITY });
+pub(super) fn distance_to(to: &Array2<bool>) -> Vec<f64> {
+    let mut squares = to.mapv(|there| if there { 0.0 } else { f64::INFINITY });
     for axis in [0, 1] {
         squares.lanes_mut(ndarray::Axis(axis)).into_iter().for_each(|mut lane| {
             let transformed = lower_envelope(&lane.to_vec());
             lane.iter_mut().zip(transformed).for_each(|(cell, square)| *cell = square);
         });
     }
-    squares.mapv(f64::sqrt)
+    squares.iter().map(|square| square.sqrt()).collect()
 }
 
 /// For each position the least of `heights[i] + (position - i)^2`.

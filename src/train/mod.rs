@@ -1,16 +1,19 @@
-//! Training: synthetic fields to learn from, the batches drawn from an archive, and the loop.
+//! Training: the batches drawn from an archive, and the loop.
 //!
 //! The recipe is that of D3.1 section 3 unless options say otherwise: noise loss, Adam with a learning-rate schedule, batches
 //! of 4, 250 epochs, averaged weights.
 
 mod batch;
+mod holes;
+mod log;
 mod optimiser;
-mod synth;
+mod options;
+mod state;
 mod trainer;
 
 pub use batch::{BatchOptions, TrainingSet};
-pub use synth::{SynthOptions, synthesise};
-pub use trainer::{Outcome, TrainOptions, train};
+pub use options::TrainOptions;
+pub use trainer::{End, Limits, Outcome, train};
 
 use std::path::PathBuf;
 
