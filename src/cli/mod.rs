@@ -24,6 +24,7 @@ mod produce;
 mod prune;
 mod report;
 mod run;
+mod sampler;
 mod status;
 mod synth;
 mod train;

@@ -7,11 +7,16 @@ use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use tch::{Device, Tensor};
 
 use super::{MemberStore, Statistics, Streaming, member_noise};
-use crate::config::SamplerKind;
-use crate::model::{Checkpoint, ModelError};
+use crate::model::{AtLeast, Checkpoint, ModelError, Sampler};
 use crate::prepare;
 use crate::progress::Bar;
 use crate::time::ProductDay;
+
+/// The sampler's estimate of a member keeps thickness at 0 or more from this noise rate on: in the last calls of every sampler.
+const BOUNDED_BELOW_NOISE_RATE: f64 = 0.5;
+
+/// A cell that the bound holds at 0 m comes back from the units of the network with so much at most, m.
+const ROUNDED_TO_ZERO_M: f32 = 1e-5;
 
 /// What to draw.
 #[derive(Debug, Clone, Copy)]
@@ -21,9 +26,7 @@ pub struct Plan {
     /// Number of members.
     pub members: usize,
     /// The sampler.
-    pub sampler: SamplerKind,
-    /// Network calls per member.
-    pub steps: usize,
+    pub sampler: Sampler,
     /// Seed of the noise.
     pub seed: u64,
     /// Members handled at once on a GPU. On a CPU the network is always called for one member: larger batches gain nothing
@@ -144,6 +147,8 @@ struct Scene<'a> {
     device: Device,
     /// Standardised context on the device, `[1, 4, row, column]`.
     context: Tensor,
+    /// Thickness is at least 0.
+    bound: AtLeast,
     /// Low-resolution effective thickness, m.
     low: Array2<f32>,
     mask: Array2<bool>,
@@ -161,7 +166,11 @@ impl<'a> Scene<'a> {
         let device = checkpoint.network.device();
         let context =
             Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]).to_device(device);
-        Self { checkpoint, device, context, low, mask }
+        let scale = checkpoint.info.target_scale;
+        let least: Vec<f32> = low.iter().map(|&low| -low / scale.at(low)).collect();
+        let least = Tensor::from_slice(&least).reshape([1, 1, rows as i64, columns as i64]).to_device(device);
+        let bound = AtLeast { least, below_noise_rate: BOUNDED_BELOW_NOISE_RATE };
+        Self { checkpoint, device, context, bound, low, mask }
     }
 
     /// The anomalies of some members in units of the target's scale, `[member, row, column]`.
@@ -178,22 +187,22 @@ impl<'a> Scene<'a> {
         let size = [count as i64, 1, rows as i64, columns as i64];
         let noise = Tensor::from_slice(&noise).reshape(size).to_device(self.device);
         let context = self.context.expand([count as i64, -1, -1, -1], false);
-        let SamplerKind::Ddim = plan.sampler;
-        let clean = self.checkpoint.sample(&noise, &context, plan.steps, after_call)?;
+        let clean = self.checkpoint.sample(plan.sampler, &self.bound, &noise, &context, after_call)?;
         let mut values = vec![0.0_f32; clean.numel()];
         clean.to_device(Device::Cpu).contiguous().copy_data(&mut values, clean.numel());
         Ok(Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c]))
     }
 
-    /// A member from its anomaly: effective thickness, m, with the number of cells that had to be lifted to 0.
+    /// A member from its anomaly: effective thickness, m, with the number of cells that the bound holds at 0.
     fn member(&self, anomaly: ArrayView2<'_, f32>) -> (Array2<f32>, usize) {
         let scale = self.checkpoint.info.target_scale;
         let mut clamped = 0;
         let field =
             Zip::from(anomaly).and(&self.low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
                 let thickness = low + scale.at(low) * anomaly;
-                clamped += usize::from(inside && thickness < 0.0);
-                if inside { if thickness < 0.0 { 0.0 } else { thickness } } else { f32::NAN }
+                let at_zero = thickness < ROUNDED_TO_ZERO_M;
+                clamped += usize::from(inside && at_zero);
+                if inside { if at_zero { 0.0 } else { thickness } } else { f32::NAN }
             });
         (field, clamped)
     }

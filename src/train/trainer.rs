@@ -12,6 +12,7 @@ use super::TrainError;
 use super::batch::{Batch, BatchOptions, TrainingSet, dice, share};
 use super::optimiser::Optimiser;
 use crate::archive::Archive;
+use crate::config::SamplerChoice;
 use crate::model::{
     CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, Network, NetworkConfiguration, Placement, Schedule,
     TargetScale, TrainingRecord, channels_last, read_tensors, write_tensors,
@@ -258,6 +259,7 @@ impl<'a> Training<'a> {
             statistics: self.set.statistics,
             target_scale: self.scale,
             schedule: self.options.schedule,
+            sampler: SamplerChoice::default(),
             thickness_definition: self.set.provenance.thickness_definition.clone(),
             degradation: self.set.provenance.degradation.clone(),
             training: TrainingRecord {
