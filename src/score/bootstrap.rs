@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MEASURES, Tally};
+use super::{MEASURES, Measure, Tally};
 
 /// A measure with what other days might have made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -22,12 +22,33 @@ pub struct Estimate {
 pub fn estimates(days: &[Tally], draws: usize, share: &mut dyn FnMut() -> f64) -> Vec<Option<Estimate>> {
     let all = Tally::sum(days);
     let drawn: Vec<Tally> = (0..draws).map(|_| draw(days, share)).collect();
-    let of = |measure: &super::Measure| {
+    let of = |measure: &Measure| {
         let value = (measure.of)(&all)?;
         let values: Vec<f64> = drawn.iter().filter_map(|tally| (measure.of)(tally)).collect();
         Some(estimate(value, values))
     };
     MEASURES.iter().map(of).collect()
+}
+
+/// The ratio of two measures of two rows on the same days; each set of days is drawn for both, as they share what is hard about a day.
+#[must_use]
+pub fn ratio(
+    (days, of): (&[Tally], Measure),
+    (other_days, other_of): (&[Tally], Measure),
+    draws: usize,
+    share: &mut dyn FnMut() -> f64,
+) -> Option<Estimate> {
+    let quotient = |tally: &Tally, other: &Tally| Some((of.of)(tally)? / (other_of.of)(other)?);
+    if days.is_empty() || days.len() != other_days.len() {
+        return None;
+    }
+    let value = quotient(&Tally::sum(days), &Tally::sum(other_days))?;
+    let drawn = (0..draws).filter_map(|_| {
+        let indices = drawn_indices(days.len(), share);
+        let sum = |days: &[Tally]| Tally::sum(indices.iter().map(|&index| &days[index]));
+        quotient(&sum(days), &sum(other_days))
+    });
+    Some(estimate(value, drawn.collect()))
 }
 
 /// For each element of a curve of the pooled days: its fifth percentile, value and ninety-fifth percentile.
@@ -49,10 +70,11 @@ pub fn bands(
 }
 
 fn draw(days: &[Tally], share: &mut dyn FnMut() -> f64) -> Tally {
-    Tally::sum((0..days.len()).map(|_| {
-        let index = (share() * days.len() as f64) as usize;
-        &days[index.min(days.len() - 1)]
-    }))
+    Tally::sum(drawn_indices(days.len(), share).into_iter().map(|index| &days[index]))
+}
+
+fn drawn_indices(count: usize, share: &mut dyn FnMut() -> f64) -> Vec<usize> {
+    (0..count).map(|_| ((share() * count as f64) as usize).min(count - 1)).collect()
 }
 
 fn estimate(value: f64, mut draws: Vec<f64>) -> Estimate {
@@ -102,6 +124,23 @@ mod tests {
             vec![tally.points.mean_error / tally.points.cells]
         });
         assert!(band[0][0] < mean && mean < band[0][2] && (band[0][1] - mean).abs() < 1e-12);
+    }
+
+    /// Two rows of which one is always twice the other: the ratio is sure, however much the days differ.
+    #[test]
+    fn a_ratio_is_drawn_on_the_same_days() {
+        let mut numbers = Numbers::new(15);
+        let day = |crps: f64| Tally {
+            points: PointTally { cells: 1.0, crps, ..PointTally::default() },
+            ..Tally::default()
+        };
+        let scores: Vec<f64> = (0..10).map(|_| 0.1 + numbers.share()).collect();
+        let one: Vec<Tally> = scores.iter().map(|&score| day(2.0 * score)).collect();
+        let other: Vec<Tally> = scores.iter().map(|&score| day(score)).collect();
+        let crps = crate::score::measure("fair_crps_m").unwrap();
+        let found = ratio((&one, crps), (&other, crps), 50, &mut || numbers.share()).unwrap();
+        assert!((found.value - 2.0).abs() < 1e-12 && found.standard_error < 1e-12);
+        assert!(ratio((&one, crps), (&other[1..], crps), 50, &mut || 0.5).is_none());
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod spectra;
 mod tally;
 mod variability;
 
-pub use bootstrap::{Estimate, bands, estimates};
+pub use bootstrap::{Estimate, bands, estimates, ratio};
 pub use coarse::{CoarseTally, distance_from_edge, smooth_over_ice};
 pub use fourier::Fourier;
 pub use measures::{CLASS_MEASURES, MEASURES, Measure, measure};
