@@ -150,8 +150,8 @@ fn tell(found: &Evaluation) {
         ("6-20km", "fine_scale_bias"),
         ("ranks", "rank_deviation"),
     ];
-    let titles: String = COLUMNS.iter().map(|(title, _)| format!("{title:>8}")).collect();
-    print(format_args!("{:<28}{titles}", ""));
+    let titles: Vec<String> = COLUMNS.iter().map(|(title, _)| format!("{title:>8}")).collect();
+    print(format_args!("{:<28}{}", "", titles.concat()));
     for row in &found.rows {
         let cells: String = COLUMNS
             .iter()

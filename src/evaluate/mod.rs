@@ -16,9 +16,9 @@ use crate::config::SamplerChoice;
 use crate::ensemble::EnsembleError;
 use crate::model::{Checkpoint, ModelError};
 use crate::plot::PlotError;
-use crate::progress::Stages;
+use crate::progress::{Bar, Stages};
 use crate::score::{self, AnomalyStatistics, Tally};
-use crate::time::ProductDay;
+use crate::time::{Clock, ProductDay};
 
 use forecast::Forecast;
 use record::Entry;
@@ -162,23 +162,7 @@ impl Work<'_> {
                 let key = store::key(&forecast.identity(), place, self.options);
                 let scored = match self.store.find(&key) {
                     Some(kept) => kept,
-                    None => {
-                        let scene = scenes::read(self.archive, place)?;
-                        let begin = clock.monotonic();
-                        let members = forecast.members(&scene, self.options, bar)?;
-                        let seconds = clock.monotonic().saturating_sub(begin).as_secs_f64();
-                        let mut dice =
-                            scenes::Dice::new(&format!("ranks|{}|{}", self.options.seed, place.day));
-                        let with_similarity = self.options.with_similarity;
-                        let tally =
-                            score::tally(&scene.view(), &members, with_similarity, &mut || dice.share());
-                        let scored = Scored { tally, seconds_per_member: seconds / members.len() as f64 };
-                        if number < SHOWN {
-                            self.store.keep_pictures(&key, &scene, &members)?;
-                        }
-                        self.store.keep(&key, &scored)?;
-                        scored
-                    }
+                    None => self.score_scene(forecast, place, number < SHOWN, &key, (clock, bar))?,
                 };
                 if number < SHOWN {
                     entry.pictures.push(self.store.pictures(&key)?);
@@ -188,5 +172,28 @@ impl Work<'_> {
             }
             Ok(entry)
         })
+    }
+
+    /// Draws members on a scene, scores them, and keeps the score and, where the scene is shown, maps.
+    fn score_scene(
+        &self,
+        forecast: &Forecast<'_>,
+        place: &Place,
+        shown: bool,
+        key: &str,
+        (clock, bar): (&dyn Clock, &Bar),
+    ) -> Result<Scored, EvaluateError> {
+        let scene = scenes::read(self.archive, place)?;
+        let begin = clock.monotonic();
+        let members = forecast.members(&scene, self.options, bar)?;
+        let seconds = clock.monotonic().saturating_sub(begin).as_secs_f64();
+        let mut dice = scenes::Dice::new(&format!("ranks|{}|{}", self.options.seed, place.day));
+        let tally = score::tally(&scene.view(), &members, self.options.with_similarity, &mut || dice.share());
+        let scored = Scored { tally, seconds_per_member: seconds / members.len() as f64 };
+        if shown {
+            self.store.keep_pictures(key, &scene, &members)?;
+        }
+        self.store.keep(key, &scored)?;
+        Ok(scored)
     }
 }

@@ -45,9 +45,6 @@ pub struct Evaluation {
     /// What the rows come from.
     #[serde(skip)]
     pub(super) entries: Vec<Entry>,
-    /// The network of the regression that others are held against.
-    #[serde(skip)]
-    regression: Option<usize>,
     /// The row of random fields.
     #[serde(skip)]
     random: Option<usize>,
@@ -129,6 +126,8 @@ pub struct SpectraRecord {
     pub low_error: Vec<[f64; 3]>,
     /// Mean minus truth.
     pub mean_error: Vec<[f64; 3]>,
+    /// The same for the mean of endlessly many members.
+    pub fair_mean_error: Vec<[f64; 3]>,
     /// Members minus truth.
     pub member_error: Vec<[f64; 3]>,
     /// Members over truth.
@@ -163,7 +162,6 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Random,
-    Regression,
     Other,
 }
 
@@ -223,7 +221,7 @@ impl Entry {
             measures: named.filter_map(|(measure, estimate)| Some((measure.name, estimate?))).collect(),
             comparisons: BTreeMap::new(),
             spectra: self.spectra(&all, seed),
-            regimes: score::regimes(&all.spectra),
+            regimes: score::regimes(&all.spectra, all.members),
             reliability: reliability.collect(),
             ranks: all.ranks.all,
             ranks_thin: all.ranks.thin,
@@ -234,28 +232,31 @@ impl Entry {
         if all.spectra.windows < 1.0 {
             return SpectraRecord::default();
         }
-        let band = |curve: fn(&SpectraTally) -> Vec<f64>| {
+        let members = all.members;
+        let band = |curve: &dyn Fn(&SpectraTally) -> Vec<f64>| {
             let mut dice = dice(seed);
             bands(&self.days, DRAWS, &mut || dice.share(), |tally| curve(&tally.spectra))
         };
-        fn per_window(ring: &[f64], spectra: &SpectraTally) -> Vec<f64> {
-            ring.iter().map(|power| power / spectra.windows).collect()
-        }
         SpectraRecord {
             windows: all.spectra.windows,
             wavelengths_km: all.spectra.wavelengths_km(),
-            truth: band(|spectra| per_window(&spectra.truth, spectra)),
-            low: band(|spectra| per_window(&spectra.low, spectra)),
-            members: band(|spectra| per_window(&spectra.members, spectra)),
-            mean: band(|spectra| per_window(&spectra.mean, spectra)),
-            low_error: band(|spectra| per_window(&spectra.low_error, spectra)),
-            mean_error: band(|spectra| per_window(&spectra.mean_error, spectra)),
-            member_error: band(|spectra| per_window(&spectra.member_error, spectra)),
-            ratio: band(|spectra| {
+            truth: band(&|spectra| per_window(&spectra.truth, spectra)),
+            low: band(&|spectra| per_window(&spectra.low, spectra)),
+            members: band(&|spectra| per_window(&spectra.members, spectra)),
+            mean: band(&|spectra| per_window(&spectra.mean, spectra)),
+            low_error: band(&|spectra| per_window(&spectra.low_error, spectra)),
+            mean_error: band(&|spectra| per_window(&spectra.mean_error, spectra)),
+            fair_mean_error: band(&|spectra| per_window(&spectra.fair_mean_error(members), spectra)),
+            member_error: band(&|spectra| per_window(&spectra.member_error, spectra)),
+            ratio: band(&|spectra| {
                 spectra.members.iter().zip(&spectra.truth).map(|(members, truth)| members / truth).collect()
             }),
         }
     }
+}
+
+fn per_window(ring: &[f64], spectra: &SpectraTally) -> Vec<f64> {
+    ring.iter().map(|power| power / spectra.windows).collect()
 }
 
 /// The same draws of days for every row.
@@ -292,7 +293,6 @@ impl Evaluation {
             rows: Vec::new(),
             shown,
             entries: Vec::new(),
-            regression: None,
             random: None,
         })
     }
@@ -302,14 +302,10 @@ impl Evaluation {
         let place = Some(self.entries.len());
         match entry.role {
             Role::Random => self.random = place,
-            Role::Regression => self.regression = self.regression.or(place),
             Role::Other => {}
         }
         let mut row = entry.row(self.seed);
-        let against = [
-            ("fair_rmse_over_regression", self.regression, "fair_mean_rmse_m", "mean_rmse_m"),
-            ("crps_over_random_field", self.random, "fair_crps_m", "fair_crps_m"),
-        ];
+        let against = [("crps_over_random_field", self.random, "fair_crps_m", "fair_crps_m")];
         for (name, other, of, other_of) in against {
             let other = other.and_then(|place| self.entries.get(place));
             if let (Some(other), Some(of), Some(other_of)) = (other, measure(of), measure(other_of)) {

@@ -218,7 +218,7 @@ fn overview(rows: &[Row]) -> Vec<String> {
         curves: with_members()
             .map(|(number, row)| {
                 let spectra = &row.spectra;
-                let share = over(&spectra.mean_error, &spectra.truth);
+                let share = over(&spectra.fair_mean_error, &spectra.truth);
                 curve(number, row, spectra.wavelengths_km.iter().copied().zip(share).collect())
             })
             .collect(),
@@ -380,10 +380,18 @@ fn spectra_chart(spectra: &SpectraRecord, regimes: Regimes) -> Chart {
             .map(|(km, [low, _, high])| (*km, *low, *high))
             .collect(),
     };
+    // The low-resolution field goes on falling where nobody looks.
+    let ends = |values: &[[f64; 3]]| {
+        values
+            .iter()
+            .fold([f64::INFINITY, 0.0], |ends: [f64; 2], band| [ends[0].min(band[0]), ends[1].max(band[2])])
+    };
+    let [[lowest, highest], [lowest_member, _]] = [ends(&spectra.truth), ends(&spectra.members)];
+    let lowest = lowest.min(lowest_member.max(0.1 * lowest));
     Chart {
         title: format!("Power spectra ({} windows of 384 km; bands: other days)", spectra.windows),
         x: wavelengths(),
-        y: Axis::logarithmic(POWER),
+        y: Axis { range: Some([0.03 * lowest, 3.0 * highest]), ..Axis::logarithmic(POWER) },
         curves: vec![
             curve("low resolution", 5, Stroke::Dashed, &spectra.low),
             curve("mean of the members", 3, Stroke::Line, &spectra.mean),
@@ -409,7 +417,7 @@ fn error_chart(spectra: &SpectraRecord, regimes: Regimes) -> Chart {
         y: Axis { range: Some([0.0, 2.2]), ..Axis::linear("error power / truth") },
         curves: vec![
             curve("low resolution", 5, &spectra.low_error),
-            curve("mean of the members", 3, &spectra.mean_error),
+            curve("mean of the members", 3, &spectra.fair_mean_error),
             curve("a member", 1, &spectra.member_error),
         ],
         marks: marks(regimes),

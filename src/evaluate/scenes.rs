@@ -117,13 +117,12 @@ pub(super) fn choose(
                 shape[0]
             )));
         }
-        match corner(&fields.mask, shape, &format!("window|{}|{day}", options.seed)) {
-            Some(corner) => {
-                let scene = fields.cut(corner, shape);
-                let ice_cells = scene.mask.iter().filter(|&&inside| inside).count();
-                places.push(Place { index, day, corner, shape, ice_cells, sha256: scene.sha256() });
-            }
-            None => tracing::warn!(%day, "no window of the day is half ice; it is left out"),
+        if let Some(corner) = corner(&fields.mask, shape, &format!("window|{}|{day}", options.seed)) {
+            let scene = fields.cut(corner, shape);
+            let ice_cells = scene.mask.iter().filter(|&&inside| inside).count();
+            places.push(Place { index, day, corner, shape, ice_cells, sha256: scene.sha256() });
+        } else {
+            tracing::warn!(%day, "no window of the day is half ice; it is left out");
         }
         bar.step();
     }

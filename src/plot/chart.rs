@@ -257,7 +257,7 @@ impl Chart {
             let dash = if curve.stroke == Stroke::Dashed { r#" stroke-dasharray="6 4""# } else { "" };
             write!(
                 out,
-                r##"<line x1="{0}" y1="{y}" x2="{1}" y2="{y}" stroke="{2}" stroke-width="3"{dash}/><text x="{3}" y="{4}" font-size="12">{5}</text>"##,
+                r#"<line x1="{0}" y1="{y}" x2="{1}" y2="{y}" stroke="{2}" stroke-width="3"{dash}/><text x="{3}" y="{4}" font-size="12">{5}</text>"#,
                 right + 10.0,
                 right + 32.0,
                 colour(curve.colour),
@@ -361,8 +361,8 @@ fn colour(number: usize) -> &'static str {
 }
 
 fn path_of(places: &[(f64, f64)]) -> String {
-    let steps = places.iter().enumerate();
-    steps.map(|(index, (x, y))| format!("{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' })).collect()
+    let steps = places.iter().map(|(x, y)| format!("{x:.1} {y:.1}"));
+    format!("M{}", steps.collect::<Vec<_>>().join("L"))
 }
 
 #[cfg(test)]

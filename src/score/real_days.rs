@@ -1,7 +1,6 @@
 //! Measures for days without a truth: what is wrong of itself, whatever the truth may be.
 
-use ndarray::{Array2, Zip, s};
-use serde::{Deserialize, Serialize};
+use ndarray::{Array2, s};
 
 use super::spectra::Ring;
 
@@ -42,19 +41,18 @@ pub fn bump(spectrum: &Ring, wavelengths_km: &Ring) -> Option<f64> {
 pub fn gradient_magnitude(values: &Array2<f32>) -> Array2<f32> {
     let mut result = Array2::from_elem(values.dim(), f32::NAN);
     let (rows, columns) = values.dim();
-    if rows > 2 && columns > 2 {
-        Zip::from(result.slice_mut(s![1..-1, 1..-1]))
-            .and(values.slice(s![2.., 1..-1]))
-            .and(values.slice(s![..-2, 1..-1]))
-            .and(values.slice(s![1..-1, 2..]))
-            .and(values.slice(s![1..-1, ..-2]))
-            .for_each(|out, down, up, right, left| *out = 0.5 * (down - up).hypot(right - left));
+    for (row, column) in
+        (1..rows.max(1) - 1).flat_map(|row| (1..columns.max(1) - 1).map(move |column| (row, column)))
+    {
+        let down = values[[row + 1, column]] - values[[row - 1, column]];
+        let across = values[[row, column + 1]] - values[[row, column - 1]];
+        result[[row, column]] = 0.5 * down.hypot(across);
     }
     result
 }
 
 /// Means over square blocks of a field, and where there is none: NaN.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BlockMeans {
     /// Blocks along a row.
     pub columns: usize,
