@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at once")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -95,8 +96,19 @@ fn assert_success(output: &Output) {
 
 /// The step of the state in a folder; none while there is no state.
 fn saved_step(folder: &Path) -> Option<u64> {
-    let state = folder.join("state.safetensors");
-    state.exists().then(|| read_tensors(&state).unwrap()["step"].int64_value(&[0]) as u64)
+    let index = fs::read(folder.join("state.json")).ok()?;
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    index["progress"]["step"].as_u64()
+}
+
+/// Everything that a training has written, by name.
+fn written(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let folders = [folder.to_owned(), folder.join("state")];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    files
+        .map(|path| (path.strip_prefix(folder).unwrap().display().to_string(), fs::read(path).unwrap()))
+        .collect()
 }
 
 /// The steps that the log in a folder tells of.
@@ -142,15 +154,59 @@ fn a_killed_training_goes_on_to_the_same_bits() {
     assert_success(&resumed);
     let said = stdout(&resumed);
     assert!(
-        said.contains(&format!("{STEPS} (this run began at {step})")),
+        said.contains(&format!("{STEPS} of {STEPS} (this run began at {step})")),
         "state of step {step}, but: {said}"
     );
-    for file in ["nilas.safetensors", "log.csv", "state.safetensors"] {
-        let read = |out: &str| fs::read(workshop.path(out).join(file)).unwrap();
-        assert!(read("whole") == read(&out), "{file} differs after a kill behind step {step}");
+    let (whole, parts) = (written(&workshop.path("whole")), written(&workshop.path(&out)));
+    assert_eq!(whole.keys().collect::<Vec<_>>(), parts.keys().collect::<Vec<_>>());
+    for file in ["nilas.safetensors", "log.csv", "state.json"] {
+        assert!(whole.contains_key(file), "no {file}");
+    }
+    for (file, bytes) in &whole {
+        assert!(*bytes == parts[file], "{file} differs after a kill behind step {step}");
     }
     let expected: Vec<_> = (1..=STEPS / VALIDATE_EVERY).map(|number| VALIDATE_EVERY * number).collect();
     assert_eq!(logged_steps(&workshop.path("whole")), expected);
+}
+
+#[test]
+fn a_training_that_has_no_more_time_saves_and_goes_on_to_the_same_bits() {
+    let workshop = Workshop::new();
+    assert_success(&run(&mut workshop.train("whole", 5, &[])));
+    for step in 1..=5 {
+        let output = run(&mut workshop.train("pieces", 5, &[("--minutes", "0")]));
+        assert_success(&output);
+        assert_eq!(saved_step(&workshop.path("pieces")), Some(step), "{}", stdout(&output));
+        assert_eq!(workshop.path("pieces/nilas.safetensors").exists(), step == 5);
+    }
+    assert!(written(&workshop.path("whole")) == written(&workshop.path("pieces")));
+}
+
+#[test]
+fn bfloat16_and_a_shortened_gradient_still_learn() {
+    let workshop = Workshop::new();
+    let loss = |out: &str, changed: &[(&str, &str)]| {
+        assert_success(&run(&mut workshop.train(out, 32, changed)));
+        let log = fs::read_to_string(workshop.path(out).join("log.csv")).unwrap();
+        log.lines().last().unwrap().split(',').nth(3).unwrap().parse::<f64>().unwrap()
+    };
+    let exact = loss("exact", &[]);
+    let rounded = loss("rounded", &[("--precision", "bf16")]);
+    let short = loss("short", &[("--clip-gradient", "0.01")]);
+    assert!((exact - rounded).abs() < 0.02, "{rounded} instead of {exact}");
+    assert!(exact < 1.0 && short != exact && short < 1.0, "{short} and {exact}");
+}
+
+#[test]
+fn a_network_for_the_mean_is_trained_and_refused_where_noise_is_wanted() {
+    let workshop = Workshop::new();
+    assert_success(&run(&mut workshop.train("mean", 2, &[("--objective", "mean")])));
+    let path = workshop.path("mean/nilas.safetensors");
+    let checkpoint = Checkpoint::load(&path, Placement::CPU).unwrap();
+    let context = tensors(4, 1.0);
+    assert_eq!(checkpoint.mean(&context).unwrap().size(), [2, 1, 32, 32]);
+    let error = checkpoint.sample(&tensors(1, 0.0), &context, 1, || {}).unwrap_err().to_string();
+    assert!(error.contains("--objective mean") && error.contains("--objective noise"), "{error}");
 }
 
 #[test]
@@ -158,9 +214,7 @@ fn other_options_are_refused_by_name_and_change_nothing() {
     let workshop = Workshop::new();
     let checkpoint = workshop.checkpoint();
     let folder = checkpoint.parent().unwrap();
-    let contents = || {
-        ["nilas.safetensors", "state.safetensors", "log.csv"].map(|file| fs::read(folder.join(file)).unwrap())
-    };
+    let contents = || written(folder);
     let before = contents();
     for (option, value) in [("--learning-rate", "0.01"), ("--seed", "8"), ("--drop-deformation", "0.5")] {
         let refused = run(&mut workshop.train("small", 2, &[(option, value)]));
@@ -170,7 +224,7 @@ fn other_options_are_refused_by_name_and_change_nothing() {
             said.replace('_', "-").contains(option.trim_start_matches('-')),
             "{option} is not named in: {said}"
         );
-        assert!(said.contains("state.safetensors"), "{said}");
+        assert!(said.contains("state.json"), "{said}");
         assert!(contents() == before, "{option}: something was written");
     }
 }
@@ -185,6 +239,9 @@ fn options_that_make_no_sense_end_with_2() {
         ("--network", "huge"),
         ("--max-signal-rate", "1.5"),
         ("--min-signal-rate", "0.99"),
+        ("--holes", "2"),
+        ("--clip-gradient", "0"),
+        ("--time-power", "0"),
     ];
     for (option, value) in wrong {
         let refused = run(&mut workshop.train("wrong", 2, &[(option, value)]));

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::print;
 use crate::archive::Archive;
 use crate::config::{DeviceChoice, Precision, SamplerChoice, SamplerKind, TimeGrid};
-use crate::evaluate::{DayChoice, EvaluateError, EvaluateOptions, Evaluation, evaluate};
+use crate::evaluate::{Candidates, DayChoice, EvaluateError, EvaluateOptions, Evaluation, evaluate};
 use crate::model::{Checkpoint, Placement, select_device};
 use crate::progress::Stages;
 use crate::time::{ProductDay, SystemClock};
@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// A checkpoint; give the option again for more.
     #[arg(long = "checkpoint", required = true)]
     checkpoints: Vec<PathBuf>,
+    /// A checkpoint that was trained for the mean (`train --objective mean`) and is called once; give the option again for more.
+    #[arg(long = "regression")]
+    regressions: Vec<PathBuf>,
     /// Folder for the metrics and the report.
     #[arg(long)]
     out: PathBuf,
@@ -112,11 +115,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let archive = Archive::open(&arguments.archive).map_err(EvaluateError::from)?;
     let device = select_device(arguments.device, arguments.threads)?;
     let placement = Placement { device, precision: arguments.precision };
-    let checkpoints = arguments
-        .checkpoints
-        .iter()
-        .map(|path| Checkpoint::load(path, placement))
-        .collect::<Result<Vec<_>, _>>()?;
+    let load = |paths: &[PathBuf]| {
+        paths.iter().map(|path| Checkpoint::load(path, placement)).collect::<Result<Vec<_>, _>>()
+    };
+    let candidates =
+        Candidates { checkpoints: load(&arguments.checkpoints)?, regressions: load(&arguments.regressions)? };
     let options = EvaluateOptions {
         days: arguments.days.0.clone(),
         window: (arguments.window > 0).then_some(arguments.window),
@@ -129,7 +132,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let clock = SystemClock::new();
     let found = evaluate(
         (&archive, &arguments.archive),
-        &checkpoints,
+        &candidates,
         &options,
         &arguments.out,
         &mut Stages::new(&clock),

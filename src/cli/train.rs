@@ -1,6 +1,7 @@
 //! `nilas train`: a checkpoint from an archive.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -8,9 +9,9 @@ use super::failure::Failure;
 use super::print;
 use crate::archive::Archive;
 use crate::config::{DeviceChoice, Precision};
-use crate::model::{NetworkConfiguration, Placement, Schedule, select_device};
+use crate::model::{Features, NetworkConfiguration, Objective, Placement, Schedule, Target, select_device};
 use crate::time::SystemClock;
-use crate::train::{TrainError, TrainOptions, train};
+use crate::train::{End, Limits, Outcome, TrainError, TrainOptions, train};
 
 /// Trains a network on an archive. Run it again with the same options to go on after an interruption. Defaults are
 /// the recipe of SuperIce deliverable 3.1.
@@ -46,9 +47,30 @@ pub(super) struct Arguments {
     /// Cells along a side of a sample.
     #[arg(long, default_value_t = TrainOptions::default().window)]
     window: usize,
+    /// What the network learns to give: the noise, or the mean (a regression to measure others by).
+    #[arg(long, value_enum, default_value_t = Objective::default())]
+    objective: Objective,
+    /// What is drawn.
+    #[arg(long, value_enum, default_value_t = Target::default())]
+    target: Target,
+    /// Do not show the concentration to the network.
+    #[arg(long)]
+    without_concentration: bool,
+    /// Do not show the deformation to the network.
+    #[arg(long)]
+    without_deformation: bool,
     /// Highest learning rate.
     #[arg(long, default_value_t = TrainOptions::default().learning_rate)]
     learning_rate: f64,
+    /// Steps over which the learning rate rises from 0.
+    #[arg(long, default_value_t = TrainOptions::default().warm_up)]
+    warm_up: u64,
+    /// Share of the highest learning rate that it falls to, along a cosine; 1 keeps it.
+    #[arg(long, default_value_t = TrainOptions::default().last_rate)]
+    last_rate: f64,
+    /// Shorten the gradient of all weights together to this length.
+    #[arg(long)]
+    clip_gradient: Option<f64>,
     /// Decay of the averaged weights, which are what is saved.
     #[arg(long, default_value_t = TrainOptions::default().ema_decay)]
     ema_decay: f64,
@@ -58,13 +80,28 @@ pub(super) struct Arguments {
     /// Signal rate at diffusion time 1.
     #[arg(long, default_value_t = Schedule::default().min_signal_rate)]
     min_signal_rate: f64,
+    /// Power that diffusion times, drawn evenly, are taken to: above 1 there are more samples with little noise.
+    #[arg(long, default_value_t = TrainOptions::default().time_power)]
+    time_power: f64,
     /// Let the anomaly's scale grow with the thickness instead of one standard deviation.
     #[arg(long)]
     scale_grows_with_thickness: bool,
     /// Share of samples whose deformation is taken away.
     #[arg(long, default_value_t = TrainOptions::default().drop_deformation)]
     drop_deformation: f64,
-    /// Seed of weights, windows, diffusion times and noise.
+    /// Share of samples with holes in their inputs: along coasts, around a pole, in the drift, in the concentration.
+    #[arg(long, default_value_t = TrainOptions::default().holes)]
+    holes: f64,
+    /// Share of the samples with holes whose drift and thickness are filled as in production; in the others the ice mask ends at a hole.
+    #[arg(long, default_value_t = TrainOptions::default().fill_holes)]
+    fill_holes: f64,
+    /// Number format of the convolutions; weights, normalisation and loss are f32. Only f32 goes on to the bit after an interruption.
+    #[arg(long, value_enum, default_value_t = TrainOptions::default().precision)]
+    precision: Precision,
+    /// Number format in which the optimiser's moments are saved; bf16 makes the state smaller, and going on no longer exact.
+    #[arg(long, value_enum, default_value_t = TrainOptions::default().moments)]
+    moments: Precision,
+    /// Seed of weights, windows, holes, diffusion times and noise.
     #[arg(long, default_value_t = TrainOptions::default().seed)]
     seed: u64,
     /// Steps between two validations.
@@ -73,6 +110,12 @@ pub(super) struct Arguments {
     /// Steps between two savings of the state.
     #[arg(long, default_value_t = TrainOptions::default().save_every, value_parser = clap::value_parser!(u64).range(1..))]
     save_every: u64,
+    /// Save and end after so many minutes; the same command goes on from there.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// End after so many validations in a row that are not better than the best.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    patience: Option<u64>,
     /// Where to train.
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -85,13 +128,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = arguments.options()?;
     let archive = Archive::open(&arguments.archive).map_err(TrainError::from)?;
     let device = select_device(arguments.device, arguments.threads)?;
-    let placement = Placement { device, precision: Precision::F32 };
-    let outcome = train(&archive, &options, placement, &arguments.out, &SystemClock::new())?;
+    let placement = Placement { device, precision: arguments.precision };
+    let time = arguments.minutes.map(|minutes| Duration::try_from_secs_f64(60.0 * minutes)).transpose();
+    let time = time.map_err(|error| Failure::Usage(format!("--minutes: {error}")))?;
+    let limits = Limits { time, patience: arguments.patience };
+    let outcome = train(&archive, &options, limits, placement, &arguments.out, &SystemClock::new())?;
+    let Outcome { steps, total_steps, began_at, best_step, best_loss, .. } = outcome;
     print(format_args!("checkpoint        {}", outcome.checkpoint.display()));
-    print(format_args!("steps             {} (this run began at {})", outcome.steps, outcome.began_at));
+    print(format_args!("steps             {steps} of {total_steps} (this run began at {began_at})"));
+    print(format_args!("validation loss   {best_loss:.4} at step {best_step}, the best"));
     print(format_args!(
-        "validation loss   noise {:.4}, image {:.4}",
-        outcome.validation.noise, outcome.validation.image
+        "ended             {}",
+        match outcome.end {
+            End::Steps => "with the last step",
+            End::Patience => "because validation got no better (--patience)",
+            End::Time => "after --minutes; the same command goes on",
+        }
     ));
     Ok(())
 }
@@ -107,42 +159,36 @@ impl Arguments {
         };
         let schedule =
             Schedule { max_signal_rate: self.max_signal_rate, min_signal_rate: self.min_signal_rate };
-        let refuse = |text: &str| Err(Failure::Usage(text.to_owned()));
-        if !network.is_buildable() {
-            return refuse(
-                "--widths, --block-depth: give 2 to 8 widths from 1 to 4096 and a depth from 1 to 64",
-            );
-        }
-        if !(0.0 < schedule.min_signal_rate
-            && schedule.min_signal_rate < schedule.max_signal_rate
-            && schedule.max_signal_rate < 1.0)
-        {
-            return refuse("--min-signal-rate, --max-signal-rate: need 0 < min < max < 1");
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return refuse("--learning-rate: need a number above 0");
-        }
-        if !(0.0..1.0).contains(&self.ema_decay) || !(0.0..=1.0).contains(&self.drop_deformation) {
-            return refuse("--ema-decay, --drop-deformation: need 0 <= decay < 1 and a share from 0 to 1");
-        }
-        if self.batch == 0 || self.window < 8 {
-            return refuse("--batch, --window: need at least 1 sample of at least 8 cells");
-        }
-        Ok(TrainOptions {
+        let features =
+            Features { concentration: !self.without_concentration, deformation: !self.without_deformation };
+        let options = TrainOptions {
             name: self.name.clone(),
             network,
+            objective: self.objective,
+            target: self.target,
+            features,
             epochs: self.epochs,
             steps: self.steps,
             batch: self.batch,
             window: self.window,
             learning_rate: self.learning_rate,
+            warm_up: self.warm_up,
+            last_rate: self.last_rate,
+            clip_gradient: self.clip_gradient,
             ema_decay: self.ema_decay,
             schedule,
+            time_power: self.time_power,
             scale_grows_with_thickness: self.scale_grows_with_thickness,
             drop_deformation: self.drop_deformation,
+            holes: self.holes,
+            fill_holes: self.fill_holes,
+            precision: self.precision,
+            moments: self.moments,
             seed: self.seed,
             validate_every: self.validate_every,
             save_every: self.save_every,
-        })
+        };
+        options.validate().map_err(Failure::Usage)?;
+        Ok(options)
     }
 }

@@ -112,6 +112,18 @@ pub fn draw(
     Ok(streaming.finish(&scene.mask))
 }
 
+/// What a network that was trained for the mean says of `context`: effective thickness, m, at least 0, NaN outside the mask.
+///
+/// # Errors
+/// [`EnsembleError::Model`] when the network fails or was trained for noise.
+pub fn regress(checkpoint: &Checkpoint, context: &Array3<f32>) -> Result<Array2<f32>, EnsembleError> {
+    let scene = Scene::new(checkpoint, context);
+    let on_gpu = scene.device != Device::Cpu;
+    let mean = checkpoint.mean(&scene.context);
+    let mean = mean.map_err(|source| EnsembleError::Model { member: 0, on_gpu, source })?;
+    Ok(scene.member(scene.to_arrays(&mean).index_axis(Axis(0), 0)).0)
+}
+
 /// Members that are drawn together. As each has noise of its own, a batch that was too large is drawn again in halves.
 struct Batches {
     members: usize,
@@ -161,13 +173,15 @@ impl<'a> Scene<'a> {
         let statistics = &checkpoint.info.statistics;
         let mut standardised = context.clone();
         prepare::standardise(&mut standardised, statistics.mean, statistics.standard_deviation);
+        checkpoint.info.features.hide_unused(&mut standardised);
         let (rows, columns) = low.dim();
         let values: Vec<f32> = standardised.iter().copied().collect();
         let device = checkpoint.network.device();
         let context =
             Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]).to_device(device);
-        let scale = checkpoint.info.target_scale;
-        let least: Vec<f32> = low.iter().map(|&low| -low / scale.at(low)).collect();
+        let info = &checkpoint.info;
+        let least = |&low: &f32| -info.target.base_m(statistics, low) / info.target_scale.at(low);
+        let least: Vec<f32> = low.iter().map(least).collect();
         let least = Tensor::from_slice(&least).reshape([1, 1, rows as i64, columns as i64]).to_device(device);
         let bound = AtLeast { least, below_noise_rate: BOUNDED_BELOW_NOISE_RATE };
         Self { checkpoint, device, context, bound, low, mask }
@@ -188,18 +202,26 @@ impl<'a> Scene<'a> {
         let noise = Tensor::from_slice(&noise).reshape(size).to_device(self.device);
         let context = self.context.expand([count as i64, -1, -1, -1], false);
         let clean = self.checkpoint.sample(plan.sampler, &self.bound, &noise, &context, after_call)?;
-        let mut values = vec![0.0_f32; clean.numel()];
-        clean.to_device(Device::Cpu).contiguous().copy_data(&mut values, clean.numel());
-        Ok(Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c]))
+        Ok(self.to_arrays(&clean))
+    }
+
+    /// Fields `[n, 1, row, column]` as arrays `[n, row, column]`.
+    fn to_arrays(&self, fields: &Tensor) -> Array3<f32> {
+        let (rows, columns) = self.low.dim();
+        let count = fields.size()[0] as usize;
+        let mut values = vec![0.0_f32; fields.numel()];
+        fields.to_device(Device::Cpu).contiguous().copy_data(&mut values, fields.numel());
+        Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c])
     }
 
     /// A member from its anomaly: effective thickness, m, with the number of cells that the bound holds at 0.
     fn member(&self, anomaly: ArrayView2<'_, f32>) -> (Array2<f32>, usize) {
-        let scale = self.checkpoint.info.target_scale;
+        let info = &self.checkpoint.info;
+        let scale = info.target_scale;
         let mut clamped = 0;
         let field =
             Zip::from(anomaly).and(&self.low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
-                let thickness = low + scale.at(low) * anomaly;
+                let thickness = info.target.base_m(&info.statistics, low) + scale.at(low) * anomaly;
                 let at_zero = thickness < ROUNDED_TO_ZERO_M;
                 clamped += usize::from(inside && at_zero);
                 if inside { if at_zero { 0.0 } else { thickness } } else { f32::NAN }

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use crate::config::SamplerKind;
-use crate::ensemble::{self, InMemory, Plan, standard_normal};
+use crate::ensemble::{self, EnsembleError, InMemory, Plan, standard_normal};
 use crate::model::{Checkpoint, Sampler};
 use crate::progress::Bar;
 use crate::score::{AnomalyStatistics, RandomFields, normals_needed};
@@ -17,6 +17,8 @@ pub(super) enum Forecast<'a> {
     Low,
     /// The low-resolution field and a random field with the truth's spectrum and variances.
     Random(AnomalyStatistics),
+    /// The mean that a network of its own was trained for.
+    Regression(&'a Checkpoint),
     /// Members of a network.
     Members {
         /// The network.
@@ -32,6 +34,7 @@ impl Forecast<'_> {
         match self {
             Self::Low => "low resolution".into(),
             Self::Random(_) => "random field".into(),
+            Self::Regression(checkpoint) => format!("{} regression", checkpoint.info.name),
             Self::Members { checkpoint, sampler } => {
                 format!("{} {}:{}", checkpoint.info.name, sampler.kind.name(), sampler.steps)
             }
@@ -44,6 +47,9 @@ impl Forecast<'_> {
             Self::Low => "the low-resolution field as it is".into(),
             Self::Random(_) => {
                 "the low-resolution field plus a Gaussian random field with the spectrum of the truth's anomaly over all scored days, and its variance in each thickness class".into()
+            }
+            Self::Regression(checkpoint) => {
+                format!("{}, a network of the same kind that was trained for the mean and is called once", checkpoint.info.name)
             }
             Self::Members { checkpoint, sampler } => {
                 let order = match sampler.kind {
@@ -63,9 +69,16 @@ impl Forecast<'_> {
 
     /// The device that its network is on; empty where it has none.
     pub(super) fn device(&self) -> String {
+        self.checkpoint()
+            .map(|checkpoint| format!("{:?}", checkpoint.network.device()).to_lowercase())
+            .unwrap_or_default()
+    }
+
+    /// The checkpoint that it needs.
+    pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
         match self {
-            Self::Low | Self::Random(_) => String::new(),
-            Self::Members { checkpoint, .. } => format!("{:?}", checkpoint.network.device()).to_lowercase(),
+            Self::Low | Self::Random(_) => None,
+            Self::Regression(checkpoint) | Self::Members { checkpoint, .. } => Some(checkpoint),
         }
     }
 
@@ -74,15 +87,20 @@ impl Forecast<'_> {
         match self {
             Self::Low => "low".into(),
             Self::Random(statistics) => format!("random|{statistics:?}"),
+            Self::Regression(checkpoint) => format!("regression|{}|{}", checkpoint.sha256, self.device()),
             Self::Members { checkpoint, sampler } => {
                 format!("members|{}|{sampler:?}|{}", checkpoint.sha256, self.device())
             }
         }
     }
 
-    /// Network calls for a member.
-    pub(super) fn calls_per_member(&self) -> usize {
-        if let Self::Members { sampler, .. } = self { sampler.steps } else { 0 }
+    /// Network calls for all members of a scene.
+    pub(super) fn calls(&self, members: usize) -> usize {
+        match self {
+            Self::Low | Self::Random(_) => 0,
+            Self::Regression(_) => 1,
+            Self::Members { sampler, .. } => sampler.steps * members,
+        }
     }
 
     /// Its members on a scene, m: numbers inside the mask.
@@ -95,6 +113,10 @@ impl Forecast<'_> {
         match self {
             Self::Low => Ok(vec![scene.low_m.clone()]),
             Self::Random(statistics) => Ok(random_members(scene, options, statistics)),
+            Self::Regression(checkpoint) => {
+                let mean = ensemble::regress(checkpoint, &scene.context);
+                Ok(vec![mean.map_err(|source| self.failed(scene, source))?])
+            }
             Self::Members { checkpoint, sampler } => {
                 let plan = Plan {
                     day: scene.day,
@@ -105,10 +127,14 @@ impl Forecast<'_> {
                 };
                 let mut members = InMemory::default();
                 ensemble::draw(checkpoint, &scene.context, plan, &mut members, bar)
-                    .map_err(|source| EvaluateError::Ensemble { row: self.name(), day: scene.day, source })?;
+                    .map_err(|source| self.failed(scene, source))?;
                 Ok(members.into_members())
             }
         }
+    }
+
+    fn failed(&self, scene: &SceneFields, source: EnsembleError) -> EvaluateError {
+        EvaluateError::Ensemble { row: self.name(), day: scene.day, source }
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::archive::{Archive, ArchiveError};
 use crate::config::SamplerChoice;
 use crate::ensemble::EnsembleError;
-use crate::model::{Checkpoint, ModelError};
+use crate::model::{Checkpoint, ModelError, Objective};
 use crate::plot::PlotError;
 use crate::progress::{Bar, Stages};
 use crate::score::{self, AnomalyStatistics, Tally};
@@ -103,6 +103,15 @@ pub struct EvaluateOptions {
     pub with_similarity: bool,
 }
 
+/// The networks that are scored.
+#[derive(Debug)]
+pub struct Candidates {
+    /// Those that draw members.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Those that were trained for the mean; the others' means are held against the first of them.
+    pub regressions: Vec<Checkpoint>,
+}
+
 /// Scores every checkpoint with every sampler on the days of an archive, which lies in a folder. What is scored is kept in `out`, row by row and day by day, so
 /// that the same call goes on after an interruption, and one with more rows takes what is there.
 ///
@@ -110,13 +119,18 @@ pub struct EvaluateOptions {
 /// [`EvaluateError`]; what was scored until then stays in `out`.
 pub fn evaluate(
     (archive, folder): (&Archive, &Path),
-    checkpoints: &[Checkpoint],
+    candidates: &Candidates,
     options: &EvaluateOptions,
     out: &Path,
     stages: &mut Stages<'_>,
 ) -> Result<Evaluation, EvaluateError> {
     let mut rows = Vec::new();
-    for checkpoint in checkpoints {
+    for checkpoint in &candidates.regressions {
+        checkpoint.info.refuse_unless(Objective::Mean)?;
+        rows.push(Forecast::Regression(checkpoint));
+    }
+    for checkpoint in &candidates.checkpoints {
+        checkpoint.info.refuse_unless(Objective::Noise)?;
         for &choice in &options.samplers {
             let sampler = checkpoint.info.sampler(choice)?;
             rows.push(Forecast::Members { checkpoint, sampler });
@@ -153,7 +167,7 @@ impl Work<'_> {
     /// Scores one row on every scene, or takes what was scored before.
     fn score(&self, forecast: &Forecast<'_>, stages: &mut Stages<'_>) -> Result<Entry, EvaluateError> {
         let clock = stages.clock();
-        let calls = forecast.calls_per_member() * self.options.members;
+        let calls = forecast.calls(self.options.members);
         let name = forecast.name();
         tracing::info!(row = name, scenes = self.places.len(), "row begins");
         stages.run(&name, calls * self.places.len(), |bar| {

@@ -45,9 +45,6 @@ pub struct Evaluation {
     /// What the rows come from.
     #[serde(skip)]
     pub(super) entries: Vec<Entry>,
-    /// The row of random fields.
-    #[serde(skip)]
-    random: Option<usize>,
 }
 
 /// Where a scene lies in the archive.
@@ -158,11 +155,13 @@ pub(super) struct Entry {
     pub(super) pictures: Vec<Vec<(&'static str, Vec<u8>)>>,
 }
 
-/// What others are held against.
+/// What a row is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
+    Low,
     Random,
-    Other,
+    Regression,
+    Members,
 }
 
 /// Maps of a scene that do not depend on the row, as PNG.
@@ -177,12 +176,13 @@ pub(super) struct Shown {
 
 impl Entry {
     pub(super) fn of(forecast: &Forecast<'_>) -> Self {
-        let (checkpoint, sampler, role) = match forecast {
-            Forecast::Low => (None, None, Role::Other),
-            Forecast::Random(_) => (None, None, Role::Random),
-            Forecast::Members { checkpoint, sampler } => (Some(*checkpoint), Some(*sampler), Role::Other),
+        let (sampler, role) = match forecast {
+            Forecast::Low => (None, Role::Low),
+            Forecast::Random(_) => (None, Role::Random),
+            Forecast::Regression(_) => (None, Role::Regression),
+            Forecast::Members { sampler, .. } => (Some(*sampler), Role::Members),
         };
-        let checkpoint = checkpoint.map(|checkpoint| CheckpointRecord {
+        let checkpoint = forecast.checkpoint().map(|checkpoint| CheckpointRecord {
             sha256: checkpoint.sha256.clone(),
             parameters: checkpoint.network.parameter_count(),
             device: forecast.device(),
@@ -293,21 +293,19 @@ impl Evaluation {
             rows: Vec::new(),
             shown,
             entries: Vec::new(),
-            random: None,
         })
     }
 
     /// Adds a row and writes everything that is known by now.
     pub(super) fn add(&mut self, entry: Entry, out: &Path) -> Result<(), EvaluateError> {
-        let place = Some(self.entries.len());
-        match entry.role {
-            Role::Random => self.random = place,
-            Role::Other => {}
-        }
         let mut row = entry.row(self.seed);
-        let against = [("crps_over_random_field", self.random, "fair_crps_m", "fair_crps_m")];
-        for (name, other, of, other_of) in against {
-            let other = other.and_then(|place| self.entries.get(place));
+        let against = [
+            ("fair_rmse_over_regression", Role::Regression, "fair_mean_rmse_m", "mean_rmse_m"),
+            ("crps_over_random_field", Role::Random, "fair_crps_m", "fair_crps_m"),
+        ];
+        for (name, role, of, other_of) in against {
+            // Of several regressions the first counts.
+            let other = self.entries.iter().find(|other| other.role == role);
             if let (Some(other), Some(of), Some(other_of)) = (other, measure(of), measure(other_of)) {
                 let mut dice = dice(self.seed);
                 let found = ratio((&entry.days, of), (&other.days, other_of), DRAWS, &mut || dice.share());

@@ -117,7 +117,7 @@ pub(super) fn page(evaluation: &Evaluation) -> Result<String, Error> {
         .iter()
         .filter(|column| evaluation.rows.iter().any(|row| estimate(row, column).is_some()))
         .collect();
-    let first_network = evaluation.rows.iter().position(|row| row.checkpoint.is_some());
+    let first_network = evaluation.rows.iter().position(|row| row.sampler.is_some());
     let page = Page {
         version: evaluation.version,
         archive: &evaluation.archive,
@@ -164,7 +164,7 @@ fn table_row<'a>(row: &'a Row, columns: &[&Column]) -> TableRow<'a> {
         let decimals = column.decimals;
         let verdict = match column.wanted {
             // The baselines are there to be compared with.
-            Some([low, high]) if row.checkpoint.is_some() => {
+            Some([low, high]) if row.sampler.is_some() => {
                 if (low..=high).contains(&found.value) {
                     "held"
                 } else {
@@ -186,7 +186,11 @@ fn table_row<'a>(row: &'a Row, columns: &[&Column]) -> TableRow<'a> {
         } else {
             String::new()
         },
-        calls: row.sampler.map(|sampler| sampler.steps.to_string()).unwrap_or_default(),
+        calls: match (&row.checkpoint, row.sampler) {
+            (Some(_), Some(sampler)) => sampler.steps.to_string(),
+            (Some(_), None) => "1".into(),
+            _ => String::new(),
+        },
         cells: columns.iter().map(cell).collect(),
     }
 }
@@ -234,7 +238,7 @@ fn overview(rows: &[Row]) -> Vec<String> {
         curves: rows
             .iter()
             .enumerate()
-            .filter(|(_, row)| row.checkpoint.is_some())
+            .filter(|(_, row)| row.sampler.is_some())
             .map(|(number, row)| {
                 let points = classes.iter().zip(centres).filter_map(|(class, centre)| {
                     let name = format!("deviation_ratio_{class}");
@@ -289,7 +293,7 @@ fn block(evaluation: &Evaluation, number: usize, open: bool) -> Block<'_> {
         name: &row.name,
         meaning: &row.meaning,
         checkpoint: checkpoint(row),
-        regimes: if row.checkpoint.is_some() { regime_texts(row.regimes) } else { Vec::new() },
+        regimes: if row.sampler.is_some() { regime_texts(row.regimes) } else { Vec::new() },
         charts,
         scenes: maps.collect(),
         open,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
+use ndarray::{Array3, Axis};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -19,6 +20,10 @@ use crate::sys;
 const KEY: &str = "nilas";
 /// The meaning of thickness that features, target and members have inside Nilas.
 const EFFECTIVE: &str = "effective";
+/// The noise variance that a network trained for the mean is told: its noisy field is nothing, as if all of it were noise.
+pub const MEAN_VARIANCE: f64 = 1.0;
+/// The channel of the context that holds the effective thickness.
+const THICKNESS_CHANNEL: usize = 1;
 
 /// What a checkpoint says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +44,15 @@ pub struct CheckpointInfo {
     /// The sampler that serves it best; what is left open is usual for the sampler, and without a word it is `ddim` in 40 calls.
     #[serde(default)]
     pub sampler: SamplerChoice,
+    /// What the network gives.
+    #[serde(default)]
+    pub objective: Objective,
+    /// What is drawn.
+    #[serde(default)]
+    pub target: Target,
+    /// What the network is shown beside thickness and mask.
+    #[serde(default)]
+    pub features: Features,
     /// What thickness means: `effective` (volume per cell area).
     pub thickness_definition: String,
     /// The observation operator that made the low-resolution fields of the training data.
@@ -84,6 +98,17 @@ impl CheckpointInfo {
         Sampler::resolve(wanted, self.sampler, self.schedule)
     }
 
+    /// Refuses a network that gives another thing than what it is asked for.
+    ///
+    /// # Errors
+    /// [`ModelError::Objective`].
+    pub fn refuse_unless(&self, objective: Objective) -> Result<(), ModelError> {
+        if self.objective == objective {
+            return Ok(());
+        }
+        Err(ModelError::Objective { name: self.name.clone(), found: self.objective, wanted: objective })
+    }
+
     /// Says what makes this description unusable.
     fn validate(&self) -> Result<(), String> {
         let FeatureStatistics { mean, standard_deviation } = &self.statistics;
@@ -111,6 +136,76 @@ impl CheckpointInfo {
             return Err(what.to_owned());
         }
         self.sampler(SamplerChoice::default()).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// What a network gives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// The noise in a noisy field; fields are drawn with it.
+    #[default]
+    Noise,
+    /// The mean of the target given the context: a regression, to measure the others by.
+    Mean,
+}
+
+impl std::fmt::Display for Objective {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Noise => "noise",
+            Self::Mean => "mean",
+        })
+    }
+}
+
+/// What is drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// The difference between high- and low-resolution thickness.
+    #[default]
+    Anomaly,
+    /// The high-resolution thickness itself; D3.1 found that it biases the large scales.
+    Full,
+}
+
+impl Target {
+    /// What is added to the network's field times its scale, m, where the low-resolution effective thickness is
+    /// `effective_thickness_m`.
+    #[must_use]
+    pub fn base_m(self, statistics: &FeatureStatistics, effective_thickness_m: f32) -> f32 {
+        match self {
+            Self::Anomaly => effective_thickness_m,
+            Self::Full => statistics.mean[THICKNESS_CHANNEL],
+        }
+    }
+}
+
+/// What a network is shown beside thickness and mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// Concentration.
+    pub concentration: bool,
+    /// Logarithm of the deformation.
+    pub deformation: bool,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self { concentration: true, deformation: true }
+    }
+}
+
+impl Features {
+    /// Sets the channels that the network does not know to 0 in a standardised context, `[4, row, column]`.
+    pub fn hide_unused(self, context: &mut Array3<f32>) {
+        for (used, channel) in [(self.concentration, 0), (self.deformation, 2)] {
+            if !used {
+                context.index_axis_mut(Axis(0), channel).fill(0.0);
+            }
+        }
     }
 }
 
@@ -215,7 +310,7 @@ impl Checkpoint {
     /// Samples: the anomaly in units of the target's scale, `[n, 1, rows, columns]`, 0 outside the mask.
     ///
     /// # Errors
-    /// [`ModelError::Torch`] when the network fails.
+    /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it does not give noise.
     pub fn sample(
         &self,
         sampler: Sampler,
@@ -224,10 +319,24 @@ impl Checkpoint {
         context: &Tensor,
         after_call: impl FnMut(),
     ) -> Result<Tensor, ModelError> {
+        self.info.refuse_unless(Objective::Noise)?;
         let predictor = WithinMask(&self.network);
         tch::no_grad(|| {
             sampler.sample(&predictor, self.info.schedule, constraint, noise, context, after_call)
         })
+    }
+
+    /// What a network trained for the mean says of `context` `[n, 4, rows, columns]`: the target in units of its scale, `[n, 1, rows, columns]`,
+    /// 0 outside the mask.
+    ///
+    /// # Errors
+    /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it was trained for noise.
+    pub fn mean(&self, context: &Tensor) -> Result<Tensor, ModelError> {
+        self.info.refuse_unless(Objective::Mean)?;
+        let mask = context.narrow(1, CONTEXT_CHANNELS - 1, 1);
+        let nothing = mask.zeros_like();
+        let mean = tch::no_grad(|| self.network.predict(&nothing, context, MEAN_VARIANCE))?;
+        Ok(mean * mask)
     }
 
     /// Samples: reads `noise` `[n, 1, h, w]` and `context` `[n, 4, h, w]` from `input`, writes `anomaly`, in units of the

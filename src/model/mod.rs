@@ -13,7 +13,8 @@ mod schedule;
 use std::path::PathBuf;
 
 pub use checkpoint::{
-    Checkpoint, CheckpointInfo, FeatureStatistics, TargetScale, TrainingRecord, read_tensors, write_tensors,
+    Checkpoint, CheckpointInfo, FeatureStatistics, Features, MEAN_VARIANCE, Objective, Target, TargetScale,
+    TrainingRecord, read_tensors, write_tensors,
 };
 pub use device::{Placement, select_device};
 pub use network::{CONTEXT_CHANNELS, Network, NetworkConfiguration, channels_last};
@@ -58,6 +59,18 @@ pub enum ModelError {
         path: PathBuf,
         /// The definition that the checkpoint states.
         found: String,
+    },
+    /// A network is asked for what it was not trained for.
+    #[error(
+        "checkpoint {name} was trained with --objective {found}, but here one with --objective {wanted} is needed; members are drawn with noise, regressions are made with mean"
+    )]
+    Objective {
+        /// Name of the checkpoint.
+        name: String,
+        /// What it gives.
+        found: Objective,
+        /// What it should give.
+        wanted: Objective,
     },
     /// CUDA was asked for and is not to be had.
     #[error(

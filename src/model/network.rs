@@ -71,6 +71,8 @@ impl NetworkConfiguration {
 #[derive(Debug)]
 pub struct Network {
     configuration: NetworkConfiguration,
+    /// What the convolutions compute in.
+    kind: Kind,
     variables: VarStore,
     stem: nn::Conv2D,
     down: Vec<Vec<ResidualBlock>>,
@@ -115,7 +117,16 @@ impl Network {
         }
         let zero = ConvConfig { ws_init: nn::Init::Const(0.0), ..ConvConfig::default() };
         let head = nn::conv2d(&root / "head", first, 1, 1, zero);
-        Self { configuration: configuration.clone(), variables, stem, down, middle, up, head }
+        Self {
+            configuration: configuration.clone(),
+            kind: Kind::Float,
+            variables,
+            stem,
+            down,
+            middle,
+            up,
+            head,
+        }
     }
 
     /// The size of the network.
@@ -183,6 +194,12 @@ impl Network {
         for (_, mut tensor) in self.trainable() {
             tensor.set_data(&tensor.detach().to_kind(Kind::BFloat16));
         }
+        self.compute_in_bfloat16();
+    }
+
+    /// Lets the convolutions compute in bfloat16 while the weights, which training moves by less than that can tell, stay f32.
+    pub fn compute_in_bfloat16(&mut self) {
+        self.kind = Kind::BFloat16;
     }
 
     /// The noise in `noisy` `[n, 1, rows, columns]` given `context` `[n, 4, rows, columns]`, one noise variance a sample.
@@ -208,13 +225,15 @@ impl Network {
         noise_variances: &[f64],
         training: bool,
     ) -> Result<Tensor, tch::TchError> {
-        let kind = self.stem.ws.kind();
+        let kind = self.kind;
         let (rows, columns) = (noisy.size()[2], noisy.size()[3]);
         let input = Tensor::f_cat(&[noisy, context], 1)?.to_kind(kind);
         let input = channels_last(&pad_sides(&input, self.configuration.side_multiple())?);
         let embedding = embed(noise_variances).to_device(noisy.device()).to_kind(kind);
         let size = input.size();
         let embedding = embedding.f_expand([size[0], EMBEDDING_CHANNELS, size[2], size[3]], false)?;
+        // Of one layout with the convolution: else the first block, the widest, would be normalised by libtorch's slow kernels.
+        let embedding = channels_last(&embedding);
         let mut field = Tensor::f_cat(&[convolve(&self.stem, &input)?, embedding], 1)?;
         let mut skips = Vec::new();
         for level in &self.down {
@@ -294,13 +313,14 @@ impl ResidualBlock {
 /// A convolution that reports a failure instead of panicking: a large field may not fit into memory.
 fn convolve(layer: &nn::Conv2D, input: &Tensor) -> Result<Tensor, tch::TchError> {
     let padding = layer.ws.size()[2] / 2;
-    let bias = layer.bs.as_ref();
+    let weight = layer.ws.f_to_kind(input.kind())?;
+    let bias = layer.bs.as_ref().map(|bias| bias.f_to_kind(input.kind())).transpose()?;
     if input.device() == Device::Cpu {
         // oneDNN by name: left to itself, libtorch takes another kernel for 1x1 convolutions when it has a single thread, and
         // the members would depend on the number of threads.
-        input.f_mkldnn_convolution(&layer.ws, bias, [padding, padding], [1, 1], [1, 1], 1)
+        input.f_mkldnn_convolution(&weight, bias, [padding, padding], [1, 1], [1, 1], 1)
     } else {
-        input.f_conv2d(&layer.ws, bias, [1, 1], [padding, padding], [1, 1], 1)
+        input.f_conv2d(&weight, bias, [1, 1], [padding, padding], [1, 1], 1)
     }
 }
 

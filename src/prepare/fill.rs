@@ -166,9 +166,14 @@ fn reached_from_data(
 }
 
 /// Euclidean distance from each cell to the nearest one with a value, in cells; infinite where there is none. Row-major.
-/// Exact, by lower envelopes of parabolas (Felzenszwalb and Huttenlocher 2012): along the columns, then along the rows.
 fn distance_to_data(values: &Array2<f32>) -> Vec<f64> {
-    let mut squares = values.mapv(|value| if value.is_nan() { f64::INFINITY } else { 0.0 });
+    distance_to(&values.mapv(|value| !value.is_nan()))
+}
+
+/// Euclidean distance from each cell to the nearest one that is true, in cells; infinite where there is none. Row-major.
+/// Exact, by lower envelopes of parabolas (Felzenszwalb and Huttenlocher 2012): along the columns, then along the rows.
+pub(super) fn distance_to(to: &Array2<bool>) -> Vec<f64> {
+    let mut squares = to.mapv(|there| if there { 0.0 } else { f64::INFINITY });
     for axis in [0, 1] {
         squares.lanes_mut(ndarray::Axis(axis)).into_iter().for_each(|mut lane| {
             let transformed = lower_envelope(&lane.to_vec());

@@ -166,11 +166,18 @@ pub fn prepare(
     }
 }
 
-/// Fills the holes of fields that have the same valid cells; true where a cell was filled.
-fn fill(fields: &mut [&mut Array2<f32>], ice: &Array2<bool>, reach: f64) -> Array2<bool> {
+/// Fills the holes that lie inside `ice` and at most `reach` cells from data; the fields have the same valid cells. True where a cell was filled.
+pub fn fill(fields: &mut [&mut Array2<f32>], ice: &Array2<bool>, reach: f64) -> Array2<bool> {
     let holes = fill::Holes::find(fields[0], ice, reach);
     fields.par_iter_mut().for_each(|field| holes.fill(field));
     holes.filled()
+}
+
+/// Distance of each cell to the nearest one that is true, in cells; infinite where there is none.
+#[must_use]
+pub fn distance_cells(to: &Array2<bool>) -> Array2<f32> {
+    let distances = fill::distance_to(to);
+    Array2::from_shape_fn(to.dim(), |(row, column)| distances[row * to.ncols() + column] as f32)
 }
 
 #[cfg(test)]

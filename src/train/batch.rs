@@ -1,20 +1,26 @@
-//! Batches: random windows of an archive's days, turned and mirrored, as the network sees them.
+//! Batches: random windows of an archive's days, with holes, turned and mirrored, as the network sees them.
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip, s};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 use super::TrainError;
+use super::holes::Holes;
 use crate::archive::{Archive, Provenance, Sample};
-use crate::model::{FeatureStatistics, TargetScale};
+use crate::ensemble::standard_normal;
+use crate::model::{FeatureStatistics, Features, Target, TargetScale};
 use crate::prepare;
 
 /// A window with less ice than this teaches little.
 const SMALLEST_ICE_SHARE: f32 = 0.1;
 /// Draws until a window with enough ice is found; then the last one is taken.
 const DRAWS: usize = 20;
+/// Side of a cell, km.
+const CELL_KM: f32 = 3.0;
+/// How far from data holes are filled, in cells: the 150 km of a production.
+const REACH_CELLS: f64 = 50.0;
 
 /// How samples are drawn.
 #[derive(Debug, Clone, Copy)]
@@ -25,16 +31,40 @@ pub struct BatchOptions {
     pub window: usize,
     /// Share of samples whose deformation is taken away, so that a day without drift needs no other network.
     pub drop_deformation: f64,
+    /// Share of samples with holes in their inputs.
+    pub holes: f64,
+    /// Share of the samples with holes whose thickness and drift are filled as a production does it; in the others the mask
+    /// is 0 where any input is missing.
+    pub fill_holes: f64,
+    /// What the network draws.
+    pub target: Target,
+    /// What the network is shown beside the thickness and the mask.
+    pub features: Features,
+    /// Power that diffusion times are taken to: above 1 there are more samples with little noise.
+    pub time_power: f64,
     /// Seed.
     pub seed: u64,
 }
 
-/// One day, ready to be cut: context before standardising `[4, row, column]`, truth minus low resolution, m.
+/// One day, ready to be cut: `[field, row, column]`, fields as numbered below. All but the distance to land are NaN outside the ice mask.
 #[derive(Debug)]
 struct Day {
-    context: Array3<f32>,
-    anomaly_m: Array2<f32>,
+    fields: Array3<f32>,
 }
+
+/// Low-resolution concentration, fraction.
+const CONCENTRATION: usize = 0;
+/// Low-resolution effective thickness, m.
+const THICKNESS: usize = 1;
+/// Low-resolution divergence, 1/day.
+const DIVERGENCE: usize = 2;
+/// Low-resolution shear, 1/day.
+const SHEAR: usize = 3;
+/// High-resolution effective thickness, m.
+const TRUTH: usize = 4;
+/// Distance to land, km.
+const COAST: usize = 5;
+const FIELDS: usize = 6;
 
 /// The days of an archive in memory; the last tenth (at least one day) is held out for validation.
 #[derive(Debug)]
@@ -47,15 +77,41 @@ pub struct TrainingSet {
     pub provenance: Provenance,
 }
 
+/// The samples of one step with all that is random in it, in the process's own memory: they can be drawn on another thread.
+#[derive(Debug)]
+pub struct Drawn {
+    size: [i64; 4],
+    context: Vec<f32>,
+    target: Vec<f32>,
+    noise: Vec<f32>,
+    times: Vec<f64>,
+}
+
 /// A batch on a device; `[sample, channel, row, column]`.
 #[derive(Debug)]
 pub struct Batch {
     /// Standardised context, 4 channels.
     pub context: Tensor,
-    /// Anomaly divided by its scale, 1 channel, 0 outside the mask.
+    /// Target divided by its scale, 1 channel, 0 outside the mask.
     pub target: Tensor,
     /// 1 inside the mask.
     pub mask: Tensor,
+    /// Standard normal numbers of the target's shape.
+    pub noise: Tensor,
+    /// Diffusion time of each sample, in 0..1.
+    pub times: Vec<f64>,
+}
+
+impl Drawn {
+    /// The batch on a device.
+    #[must_use]
+    pub fn on(&self, device: Device) -> Batch {
+        let tensor = |values: &[f32]| Tensor::from_slice(values).reshape(self.size).to_device(device);
+        let context = tensor(&self.context);
+        let mask = context.narrow(1, 3, 1);
+        let (target, noise) = (tensor(&self.target), tensor(&self.noise));
+        Batch { context, target, mask, noise, times: self.times.clone() }
+    }
 }
 
 impl TrainingSet {
@@ -71,7 +127,7 @@ impl TrainingSet {
             ));
         }
         let validation = days.split_off(days.len() - (days.len() / 10).max(1));
-        if days.iter().all(|day| day.cells_with_anomaly().next().is_none()) {
+        if !days.iter().any(Day::has_ice) {
             return Err(TrainError::Option(
                 "no training day has a cell of ice with every field; there is nothing to learn".into(),
             ));
@@ -88,11 +144,16 @@ impl TrainingSet {
         self.training.len()
     }
 
-    /// The scale of the anomaly over the training days: one standard deviation, or a standard deviation that grows with the
-    /// low-resolution thickness.
+    /// The scale of the target over the training days: one standard deviation, or for the anomaly a standard deviation that
+    /// grows with the low-resolution thickness.
     #[must_use]
-    pub fn target_scale(&self, grows_with_thickness: bool) -> TargetScale {
-        let cells = || self.training.iter().flat_map(Day::cells_with_anomaly);
+    pub fn target_scale(&self, target: Target, grows_with_thickness: bool) -> TargetScale {
+        let cells = || {
+            self.training
+                .iter()
+                .flat_map(Day::cells)
+                .map(|(low, truth)| (f64::from(low), f64::from(truth - target.base_m(&self.statistics, low))))
+        };
         if !grows_with_thickness {
             let (sum, count) = cells().fold((0.0, 0.0), |(sum, count), (_, a)| (sum + a * a, count + 1.0));
             return TargetScale { constant_m: f64::sqrt(sum / count) as f32, per_metre: 0.0 };
@@ -107,100 +168,161 @@ impl TrainingSet {
         TargetScale { constant_m: (constant * factor) as f32, per_metre: (slope.max(0.0) * factor) as f32 }
     }
 
-    /// The batch of a training step: the same step gives the same batch.
+    /// What is drawn for a training step: the same step gives the same.
     #[must_use]
-    pub fn training_batch(
-        &self,
-        options: BatchOptions,
-        scale: TargetScale,
-        step: u64,
-        device: Device,
-    ) -> Batch {
-        let mut dice = dice(&format!("train|{}|{step}", options.seed));
-        self.draw(&self.training, &mut dice, options, scale, device)
+    pub fn training_batch(&self, options: BatchOptions, scale: TargetScale, step: u64) -> Drawn {
+        self.draw(&self.training, options, scale, &format!("train|{}|{step}", options.seed))
     }
 
-    /// A batch of held-out days, always the same for a number.
+    /// A batch of held-out days, always the same for a number, with or without holes in every sample.
     #[must_use]
     pub fn validation_batch(
         &self,
         options: BatchOptions,
         scale: TargetScale,
         number: u64,
-        device: Device,
-    ) -> Batch {
-        let mut dice = dice(&format!("validate|{number}"));
-        self.draw(
-            &self.validation,
-            &mut dice,
-            BatchOptions { drop_deformation: 0.0, ..options },
-            scale,
-            device,
-        )
+        with_holes: bool,
+    ) -> Drawn {
+        let holes = f64::from(u8::from(with_holes));
+        let options = BatchOptions { drop_deformation: 0.0, holes, time_power: 1.0, ..options };
+        self.draw(&self.validation, options, scale, &format!("validate|{number}"))
     }
 
-    fn draw(
-        &self,
-        days: &[Day],
-        dice: &mut ChaCha20Rng,
-        options: BatchOptions,
-        scale: TargetScale,
-        device: Device,
-    ) -> Batch {
-        let side = options.window;
-        let mut contexts = Array3::zeros((4 * options.batch, side, side));
-        let mut targets = Array3::zeros((options.batch, side, side));
-        for sample in 0..options.batch {
-            let (mut context, anomaly_m) = draw_window(days, dice, side);
-            let target = ndarray::Zip::from(&anomaly_m)
-                .and(&context.index_axis(Axis(0), 1))
-                .and(&context.index_axis(Axis(0), 3))
-                .map_collect(|&anomaly, &low, &inside| inside * anomaly / scale.at(low));
-            prepare::standardise(&mut context, self.statistics.mean, self.statistics.standard_deviation);
-            if share(dice) < options.drop_deformation {
-                context.index_axis_mut(Axis(0), 2).fill(0.0);
+    /// Windows, holes, times and noise have keys of their own: none tells of another.
+    fn draw(&self, days: &[Day], options: BatchOptions, scale: TargetScale, key: &str) -> Drawn {
+        let (count, side) = (options.batch, options.window);
+        let size = [count as i64, -1, side as i64, side as i64];
+        let mut windows = dice(&format!("{key}|windows"));
+        let mut holes = dice(&format!("{key}|holes"));
+        let (mut context, mut target) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let mut window = draw_window(days, &mut windows, side);
+            let dropped = share(&mut windows) < options.drop_deformation;
+            if share(&mut holes) < options.holes {
+                window.cut(
+                    &Holes::draw(&mut holes, window.field(COAST)),
+                    share(&mut holes) < options.fill_holes,
+                );
             }
-            contexts.slice_mut(s![4 * sample..4 * sample + 4, .., ..]).assign(&context);
-            targets.index_axis_mut(Axis(0), sample).assign(&target);
+            let mut shown = window.context();
+            target.extend(window.target(&self.statistics, options.target, scale));
+            prepare::standardise(&mut shown, self.statistics.mean, self.statistics.standard_deviation);
+            options.features.hide_unused(&mut shown);
+            if dropped {
+                Features { deformation: false, ..options.features }.hide_unused(&mut shown);
+            }
+            context.extend(shown);
         }
-        let size = [options.batch as i64, -1, side as i64, side as i64];
-        let tensor = |array: Array3<f32>| {
-            Tensor::from_slice(&array.into_raw_vec_and_offset().0).reshape(size).to_device(device)
-        };
-        let context = tensor(contexts);
-        let mask = context.narrow(1, 3, 1);
-        Batch { context, target: tensor(targets), mask }
+        let mut times = dice(&format!("{key}|times"));
+        // One time in each of as many equal parts as there are samples: evenly drawn, with less noise in the loss.
+        let times = (0..count).map(|index| (index as f64 + share(&mut times)) / count as f64);
+        let times = times.map(|time| time.powf(options.time_power)).collect();
+        let noise = standard_normal(&format!("{key}|noise"), target.len());
+        Drawn { size, context, target, noise, times }
     }
 }
 
 impl Day {
-    fn of(sample: &Sample) -> Self {
-        let anomaly_m = &sample.effective_thickness_m - &sample.low_effective_thickness_m;
-        let deformation = ndarray::Zip::from(&sample.low_divergence_per_day)
-            .and(&sample.low_shear_per_day)
-            .map_collect(|divergence, shear| divergence.hypot(*shear));
-        let mask = ndarray::Zip::from(&sample.low_concentration)
-            .and(&anomaly_m)
-            .and(&deformation)
-            .map_collect(|&c, a, d| c >= prepare::ICE_EDGE && !a.is_nan() && !d.is_nan());
-        let context = prepare::context(
-            &sample.low_concentration,
-            &sample.low_effective_thickness_m,
-            &deformation,
-            &mask,
-        );
-        let anomaly_m =
-            ndarray::Zip::from(&anomaly_m).and(&mask).map_collect(|&a, &inside| if inside { a } else { 0.0 });
-        Self { context, anomaly_m }
+    fn of(sample: &Sample, coast_km: &Array2<f32>) -> Self {
+        let mut fields = Array3::zeros((FIELDS, coast_km.nrows(), coast_km.ncols()));
+        let parts = [
+            (CONCENTRATION, &sample.low_concentration),
+            (THICKNESS, &sample.low_effective_thickness_m),
+            (DIVERGENCE, &sample.low_divergence_per_day),
+            (SHEAR, &sample.low_shear_per_day),
+            (TRUTH, &sample.effective_thickness_m),
+            (COAST, coast_km),
+        ];
+        for (index, values) in parts {
+            fields.index_axis_mut(Axis(0), index).assign(values);
+        }
+        let mut day = Self { fields };
+        day.hide_outside_mask();
+        day
     }
 
-    /// Low-resolution thickness and anomaly of the cells inside the mask, m.
-    fn cells_with_anomaly(&self) -> impl Iterator<Item = (f64, f64)> {
-        let (low, mask) = (self.context.index_axis(Axis(0), 1), self.context.index_axis(Axis(0), 3));
-        let cells = self.anomaly_m.iter().zip(low).zip(mask);
-        cells
-            .filter(|(_, inside)| **inside > 0.5)
-            .map(|((&anomaly, &low), _)| (f64::from(low), f64::from(anomaly)))
+    fn field(&self, index: usize) -> ArrayView2<'_, f32> {
+        self.fields.index_axis(Axis(0), index)
+    }
+
+    /// Makes every field but the distance to land NaN where there is no ice or any of them is missing.
+    fn hide_outside_mask(&mut self) {
+        for mut cell in self.fields.lanes_mut(Axis(0)) {
+            let known = (0..COAST).all(|index| !cell[index].is_nan());
+            if !(known && cell[CONCENTRATION] >= prepare::ICE_EDGE) {
+                cell.slice_mut(s![..COAST]).fill(f32::NAN);
+            }
+        }
+    }
+
+    fn mask(&self) -> Array2<bool> {
+        self.field(TRUTH).mapv(|value| !value.is_nan())
+    }
+
+    fn has_ice(&self) -> bool {
+        self.field(TRUTH).iter().any(|value| !value.is_nan())
+    }
+
+    /// The context of the network before standardising.
+    fn context(&self) -> Array3<f32> {
+        let deformation = Zip::from(self.field(DIVERGENCE))
+            .and(self.field(SHEAR))
+            .map_collect(|divergence, shear| divergence.hypot(*shear));
+        prepare::context(
+            &self.field(CONCENTRATION).to_owned(),
+            &self.field(THICKNESS).to_owned(),
+            &deformation,
+            &self.mask(),
+        )
+    }
+
+    /// The target, 0 outside the mask, row-major.
+    fn target(
+        &self,
+        statistics: &FeatureStatistics,
+        target: Target,
+        scale: TargetScale,
+    ) -> impl Iterator<Item = f32> {
+        self.field(THICKNESS).into_iter().zip(self.field(TRUTH)).map(move |(&low, &truth)| {
+            if truth.is_nan() { 0.0 } else { (truth - target.base_m(statistics, low)) / scale.at(low) }
+        })
+    }
+
+    /// Low- and high-resolution thickness of the cells inside the mask, m.
+    fn cells(&self) -> impl Iterator<Item = (f32, f32)> {
+        let cells = self.field(THICKNESS).into_iter().copied().zip(self.field(TRUTH).into_iter().copied());
+        cells.filter(|(_, truth)| !truth.is_nan())
+    }
+
+    /// Takes the inputs in holes away. With `fill`, thickness over the ice and drift are filled from around as a production does
+    /// it, and the mask stays where that was possible.
+    fn cut(&mut self, holes: &Holes, fill: bool) {
+        let ice = Zip::from(self.field(CONCENTRATION))
+            .and(&holes.concentration)
+            .map_collect(|concentration, hole| !concentration.is_nan() && !hole);
+        let with_hole = |values: ArrayView2<'_, f32>, hole: &Array2<bool>| {
+            Zip::from(values).and(hole).map_collect(|&value, &hole| if hole { f32::NAN } else { value })
+        };
+        let concentration = with_hole(self.field(CONCENTRATION), &holes.concentration);
+        let over_ice = &self.field(THICKNESS) / &self.field(CONCENTRATION);
+        let mut thickness = with_hole(over_ice.view(), &holes.thickness);
+        let mut divergence = with_hole(self.field(DIVERGENCE), &holes.drift);
+        let mut shear = with_hole(self.field(SHEAR), &holes.drift);
+        if fill {
+            prepare::fill(&mut [&mut thickness], &ice, REACH_CELLS);
+            prepare::fill(&mut [&mut divergence, &mut shear], &ice, REACH_CELLS);
+        }
+        // Where nothing is missing the thickness is left to the bit.
+        let low = Zip::from(self.field(THICKNESS)).and(&holes.thickness).and(&thickness).and(&concentration);
+        let low = low.map_collect(
+            |&low, &hole, filled, concentration| if hole { filled * concentration } else { low },
+        );
+        let parts =
+            [(CONCENTRATION, concentration), (THICKNESS, low), (DIVERGENCE, divergence), (SHEAR, shear)];
+        for (index, values) in parts {
+            self.fields.index_axis_mut(Axis(0), index).assign(&values);
+        }
+        self.hide_outside_mask();
     }
 }
 
@@ -208,6 +330,7 @@ impl Day {
 fn read_days(archive: &Archive, window: usize) -> Result<(Vec<Day>, Provenance), TrainError> {
     let mut days = Vec::new();
     let mut all: Option<Provenance> = None;
+    let mut coast = Coast::default();
     for (index, day) in archive.days().enumerate() {
         let (sample, stated) = archive.read(index)?;
         let (rows, columns) = sample.effective_thickness_m.dim();
@@ -227,73 +350,83 @@ fn read_days(archive: &Archive, window: usize) -> Result<(Vec<Day>, Provenance),
         if !so_far.origin.contains(&stated.origin) {
             so_far.origin = format!("{}; {}", so_far.origin, stated.origin);
         }
-        days.push(Day::of(&sample));
+        days.push(Day::of(&sample, coast.distance_km(&sample)));
     }
     let empty = || TrainError::Option("the archive has no day; make one with `nilas synth`".into());
     Ok((days, all.ok_or_else(empty)?))
 }
 
+/// The distance to land. Days of one archive mostly share their land, so it is found once for all of them.
+#[derive(Default)]
+struct Coast {
+    land: Array2<bool>,
+    distance_km: Array2<f32>,
+}
+
+impl Coast {
+    fn distance_km(&mut self, sample: &Sample) -> &Array2<f32> {
+        let land = sample.concentration.mapv(f32::is_nan);
+        if land != self.land {
+            self.distance_km = prepare::distance_cells(&land).mapv(|cells| CELL_KM * cells);
+            self.land = land;
+        }
+        &self.distance_km
+    }
+}
+
 fn statistics(days: &[Day]) -> FeatureStatistics {
-    let (mut mean, mut standard_deviation) = ([0.0; 3], [1.0; 3]);
-    for channel in 0..3 {
-        let (mut count, mut sum, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
-        for day in days {
-            let values = day.context.index_axis(Axis(0), channel);
-            for (&value, _) in
-                values.iter().zip(day.context.index_axis(Axis(0), 3)).filter(|(_, inside)| **inside > 0.5)
-            {
-                count += 1.0;
-                sum += f64::from(value);
-                squares += f64::from(value).powi(2);
+    let mut sums = [[0.0_f64; 3]; 3];
+    for context in days.iter().map(Day::context) {
+        for cell in context.lanes(Axis(0)).into_iter().filter(|cell| cell[3] > 0.5) {
+            for (channel, [count, sum, squares]) in sums.iter_mut().enumerate() {
+                let value = f64::from(cell[channel]);
+                *count += 1.0;
+                *sum += value;
+                *squares += value * value;
             }
         }
-        let average = sum / count;
-        mean[channel] = average as f32;
-        standard_deviation[channel] = (squares / count - average * average).max(1e-12).sqrt() as f32;
     }
-    FeatureStatistics { mean, standard_deviation }
+    let mean = sums.map(|[count, sum, _]| sum / count);
+    let deviation =
+        sums.map(|[count, sum, squares]| (squares / count - (sum / count).powi(2)).max(1e-12).sqrt());
+    FeatureStatistics {
+        mean: mean.map(|value| value as f32),
+        standard_deviation: deviation.map(|value| value as f32),
+    }
 }
 
 /// A window with ice in it, turned by a random number of quarters and mirrored half of the time.
-fn draw_window(days: &[Day], dice: &mut ChaCha20Rng, side: usize) -> (Array3<f32>, Array2<f32>) {
+fn draw_window(days: &[Day], dice: &mut ChaCha20Rng, side: usize) -> Day {
     let mut drawn = None;
     for _ in 0..DRAWS {
         let day = &days[below(dice, days.len())];
-        let (rows, columns) = day.anomaly_m.dim();
+        let (_, rows, columns) = day.fields.dim();
         let (row, column) = (below(dice, rows - side + 1), below(dice, columns - side + 1));
-        let context = day.context.slice(s![.., row..row + side, column..column + side]);
-        let enough = context.index_axis(Axis(0), 3).mean().unwrap_or(0.0) >= SMALLEST_ICE_SHARE;
-        drawn = Some((context, day.anomaly_m.slice(s![row..row + side, column..column + side])));
-        if enough {
+        let fields = day.fields.slice(s![.., row..row + side, column..column + side]);
+        let ice = fields.index_axis(Axis(0), TRUTH).iter().filter(|value| !value.is_nan()).count();
+        drawn = Some(fields);
+        if ice as f32 >= SMALLEST_ICE_SHARE * (side * side) as f32 {
             break;
         }
     }
     let (quarters, mirror) = (below(dice, 4), below(dice, 2) == 1);
-    drawn.map_or_else(Default::default, |(context, anomaly)| {
-        let turned = (
-            turn(context.insert_axis(Axis(0)), quarters, mirror),
-            turn(anomaly.insert_axis(Axis(0)).insert_axis(Axis(0)), quarters, mirror),
-        );
-        (
-            turned.0.index_axis_move(Axis(0), 0),
-            turned.1.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0),
-        )
-    })
+    let fields = drawn.map_or_else(Default::default, |fields| turn(fields, quarters, mirror));
+    Day { fields }
 }
 
-/// Turns square fields `[_, _, row, column]`.
-fn turn(fields: ndarray::ArrayView4<'_, f32>, quarters: usize, mirror: bool) -> ndarray::Array4<f32> {
+/// Turns square fields `[_, row, column]`.
+fn turn(fields: ArrayView3<'_, f32>, quarters: usize, mirror: bool) -> Array3<f32> {
     let mut view = fields;
     if quarters % 2 == 1 {
-        view = view.permuted_axes([0, 1, 3, 2]);
-        view.invert_axis(Axis(2));
+        view = view.permuted_axes([0, 2, 1]);
+        view.invert_axis(Axis(1));
     }
     if quarters >= 2 {
+        view.invert_axis(Axis(1));
         view.invert_axis(Axis(2));
-        view.invert_axis(Axis(3));
     }
     if mirror {
-        view.invert_axis(Axis(3));
+        view.invert_axis(Axis(2));
     }
     view.as_standard_layout().into_owned()
 }
@@ -308,6 +441,159 @@ pub(super) fn share(dice: &mut ChaCha20Rng) -> f64 {
     (dice.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-fn below(dice: &mut ChaCha20Rng, limit: usize) -> usize {
+/// A whole number from 0 to `limit` - 1.
+pub(super) fn below(dice: &mut ChaCha20Rng, limit: usize) -> usize {
     ((share(dice) * limit as f64) as usize).min(limit - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIDE: usize = 48;
+
+    fn options() -> BatchOptions {
+        BatchOptions {
+            batch: 4,
+            window: 32,
+            drop_deformation: 0.0,
+            holes: 0.0,
+            fill_holes: 0.0,
+            target: Target::Anomaly,
+            features: Features::default(),
+            time_power: 1.0,
+            seed: 1,
+        }
+    }
+
+    const SCALE: TargetScale = TargetScale { constant_m: 0.5, per_metre: 0.0 };
+
+    /// A day of ice with land along its first rows; the anomaly is 0.1 m everywhere.
+    fn day() -> Day {
+        let field = |base: f32| {
+            Array2::from_shape_fn((SIDE, SIDE), |(row, column)| {
+                if row < 8 {
+                    f32::NAN
+                } else {
+                    base + 0.01 * (row as f32 * 0.7).sin() + 0.01 * (column as f32 * 0.3).cos()
+                }
+            })
+        };
+        let sample = Sample {
+            concentration: field(0.9),
+            effective_thickness_m: field(1.6),
+            divergence_per_day: field(0.01),
+            shear_per_day: field(0.02),
+            low_concentration: field(0.9),
+            low_effective_thickness_m: field(1.5),
+            low_divergence_per_day: field(0.01),
+            low_shear_per_day: field(0.02),
+        };
+        Day::of(&sample, Coast::default().distance_km(&sample))
+    }
+
+    fn set() -> TrainingSet {
+        let training = vec![day()];
+        let statistics = statistics(&training);
+        let text = String::new;
+        let provenance = Provenance { origin: text(), thickness_definition: text(), degradation: text() };
+        TrainingSet { training, validation: vec![day()], statistics, provenance }
+    }
+
+    #[test]
+    fn a_step_is_drawn_again_and_another_step_is_not_the_same() {
+        let set = set();
+        let draw = |step| set.training_batch(options(), SCALE, step);
+        let (once, again, other) = (draw(3), draw(3), draw(4));
+        assert_eq!((&once.context, &once.target, &once.noise), (&again.context, &again.target, &again.noise));
+        assert_eq!(once.times, again.times);
+        assert!(once.noise != other.noise && once.times != other.times && once.context != other.context);
+    }
+
+    #[test]
+    fn each_part_of_the_diffusion_times_has_a_sample() {
+        let set = set();
+        for step in 0..20 {
+            let times = set.training_batch(options(), SCALE, step).times;
+            assert!(
+                times.iter().enumerate().all(|(part, &time)| (4.0 * time).floor() == part as f64),
+                "{times:?}"
+            );
+        }
+        let powered = set.training_batch(BatchOptions { time_power: 2.0, ..options() }, SCALE, 1).times;
+        let even = set.training_batch(options(), SCALE, 1).times;
+        assert!(powered.iter().zip(even).all(|(powered, even)| (powered - even * even).abs() < 1e-12));
+    }
+
+    #[test]
+    fn in_a_ragged_hole_the_network_sees_nothing_and_nothing_is_asked() {
+        let set = set();
+        let with = BatchOptions { holes: 1.0, ..options() };
+        let (mut whole_cells, mut cells) = (0.0, 0.0);
+        for step in 0..20 {
+            let (whole, drawn) =
+                (set.training_batch(options(), SCALE, step), set.training_batch(with, SCALE, step));
+            let (batch, whole) = (drawn.on(Device::Cpu), whole.on(Device::Cpu));
+            cells += batch.mask.sum(tch::Kind::Float).double_value(&[]);
+            whole_cells += whole.mask.sum(tch::Kind::Float).double_value(&[]);
+            let outside = 1.0 - &batch.mask;
+            let shown = (&batch.context * &outside).abs().sum(tch::Kind::Float)
+                + (&batch.target * &outside).abs().sum(tch::Kind::Float);
+            assert_eq!(shown.double_value(&[]), 0.0);
+            // Where there is no hole the sample is the same.
+            let difference = ((&batch.context - &whole.context) * &batch.mask).abs().max().double_value(&[]);
+            assert!(difference < 1e-6, "{difference}");
+        }
+        assert!((0.2..0.95).contains(&(cells / whole_cells)), "{}", cells / whole_cells);
+    }
+
+    #[test]
+    fn a_filled_hole_stays_inside_the_mask_and_the_target_is_what_the_filling_missed() {
+        let plain = day();
+        let mut cut = day();
+        let hole = Array2::from_shape_fn((SIDE, SIDE), |(row, column)| {
+            row > 20 && row < 30 && column > 10 && column < 30
+        });
+        let none = Array2::from_elem((SIDE, SIDE), false);
+        cut.cut(&Holes { drift: hole.clone(), thickness: hole.clone(), concentration: none }, true);
+        assert_eq!(cut.mask(), plain.mask());
+        let statistics = set().statistics;
+        let target = |day: &Day| day.target(&statistics, Target::Anomaly, SCALE).collect::<Vec<_>>();
+        for ((cell, after), before) in hole.indexed_iter().zip(target(&cut)).zip(target(&plain)) {
+            let low = cut.field(THICKNESS)[cell.0];
+            if *cell.1 {
+                assert!((low - 1.5).abs() < 0.05, "{low}");
+                let truth = plain.field(TRUTH)[cell.0];
+                assert!((after - (truth - low) / 0.5).abs() < 1e-6);
+            } else {
+                assert_eq!(after, before);
+            }
+        }
+    }
+
+    #[test]
+    fn the_full_field_comes_back_from_its_base_and_scale() {
+        let set = set();
+        let scale = set.target_scale(Target::Full, false);
+        let day = day();
+        let values = day.target(&set.statistics, Target::Full, scale);
+        for ((value, &low), &truth) in values.zip(day.field(THICKNESS)).zip(day.field(TRUTH)) {
+            if truth.is_nan() {
+                assert_eq!(value, 0.0);
+            } else {
+                let back = Target::Full.base_m(&set.statistics, low) + scale.at(low) * value;
+                assert!((back - truth).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_used_is_not_shown() {
+        let set = set();
+        let features = Features { concentration: false, deformation: true };
+        let drawn = set.training_batch(BatchOptions { features, ..options() }, SCALE, 1).on(Device::Cpu);
+        let shown =
+            |channel: i64| drawn.context.narrow(1, channel, 1).abs().sum(tch::Kind::Float).double_value(&[]);
+        assert!(shown(0) == 0.0 && shown(1) > 0.0 && shown(2) > 0.0);
+    }
 }

@@ -4,13 +4,18 @@
 //! of 4, 250 epochs, averaged weights.
 
 mod batch;
+mod holes;
+mod log;
 mod optimiser;
+mod options;
+mod state;
 mod synth;
 mod trainer;
 
 pub use batch::{BatchOptions, TrainingSet};
+pub use options::TrainOptions;
 pub use synth::{SynthOptions, synthesise};
-pub use trainer::{Outcome, TrainOptions, train};
+pub use trainer::{End, Limits, Outcome, train};
 
 use std::path::PathBuf;
 

@@ -1,130 +1,90 @@
 //! The training loop: steps, validation, and a state on disk from which a killed training goes on as if nothing had happened.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
-use super::TrainError;
-use super::batch::{Batch, BatchOptions, TrainingSet, dice, share};
+use super::batch::{Batch, Drawn, TrainingSet};
+use super::log::Log;
 use super::optimiser::Optimiser;
+use super::state::{Best, Progress, Store};
+use super::{TrainError, TrainOptions};
 use crate::archive::Archive;
-use crate::config::SamplerChoice;
+use crate::config::{Precision, SamplerChoice};
 use crate::model::{
-    CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, Network, NetworkConfiguration, Placement, Schedule,
-    TargetScale, TrainingRecord, channels_last, read_tensors, write_tensors,
+    CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, MEAN_VARIANCE, Network, Objective, Placement, TargetScale,
+    TrainingRecord, channels_last,
 };
 use crate::progress::Bar;
-use crate::sys;
 use crate::time::Clock;
 
-/// Steps over which the learning rate rises from 0.
-const WARM_UP: u64 = 100;
-/// The learning rate falls along a cosine to this share of its highest value.
-const LAST_RATE: f64 = 0.02;
-/// The entry of a state's metadata that says which training it belongs to.
-const IDENTITY: &str = "training";
 /// Batches of a validation.
 const VALIDATION_BATCHES: u64 = 8;
+/// Batches drawn ahead of the step that needs them.
+const AHEAD: usize = 2;
+/// The best checkpoint so far of a training that has not ended.
+const BEST: &str = "best.safetensors";
 
-/// How to train. The default is D3.1's recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainOptions {
-    /// Name of the checkpoint.
-    pub name: String,
-    /// Size of the network.
-    pub network: NetworkConfiguration,
-    /// Passes over the training days; as many windows as days make one pass.
-    pub epochs: u64,
-    /// Optimiser steps instead of epochs.
-    pub steps: Option<u64>,
-    /// Samples in a step.
-    pub batch: usize,
-    /// Cells along a side of a sample.
-    pub window: usize,
-    /// Highest learning rate.
-    pub learning_rate: f64,
-    /// Decay of the averaged weights.
-    pub ema_decay: f64,
-    /// The noise.
-    pub schedule: Schedule,
-    /// Whether the anomaly's scale grows with the thickness.
-    pub scale_grows_with_thickness: bool,
-    /// Share of samples whose deformation is taken away.
-    pub drop_deformation: f64,
-    /// Seed of weights, windows, times and noise.
-    pub seed: u64,
-    /// Steps between two validations.
-    pub validate_every: u64,
-    /// Steps between two savings of the state.
-    pub save_every: u64,
+/// When to end before the last step.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Limits {
+    /// Saves and ends after this time; the same training can go on from there.
+    pub time: Option<Duration>,
+    /// Ends for good after so many validations in a row that are not better than the best one.
+    pub patience: Option<u64>,
 }
 
-impl Default for TrainOptions {
-    fn default() -> Self {
-        Self {
-            name: "nilas".into(),
-            network: NetworkConfiguration::reference(),
-            epochs: 250,
-            steps: None,
-            batch: 4,
-            window: 128,
-            learning_rate: 1e-3,
-            ema_decay: 0.999,
-            schedule: Schedule::default(),
-            scale_grows_with_thickness: false,
-            drop_deformation: 0.1,
-            seed: 1,
-            validate_every: 500,
-            save_every: 100,
-        }
-    }
-}
-
-impl TrainOptions {
-    fn total_steps(&self, training_days: usize) -> u64 {
-        self.steps.unwrap_or_else(|| (self.epochs * training_days as u64).div_ceil(self.batch as u64)).max(1)
-    }
-
-    fn learning_rate_at(&self, step: u64, total: u64) -> f64 {
-        let warm = (step as f64 / WARM_UP as f64).min(1.0);
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos());
-        self.learning_rate * warm * (LAST_RATE + (1.0 - LAST_RATE) * cosine)
-    }
-
-    fn batches(&self) -> BatchOptions {
-        BatchOptions {
-            batch: self.batch,
-            window: self.window,
-            drop_deformation: self.drop_deformation,
-            seed: self.seed,
-        }
-    }
+/// Why a training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All steps are done.
+    Steps,
+    /// Validation got no better for long.
+    Patience,
+    /// The time was over; there is more to do.
+    Time,
 }
 
 /// What a training has come to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// The checkpoint.
+    /// The checkpoint with the best validation.
     pub checkpoint: PathBuf,
     /// Steps done in all.
     pub steps: u64,
+    /// Steps that there are to do.
+    pub total_steps: u64,
     /// Step that this run began at; above 0 when it went on where an earlier one had ended.
     pub began_at: u64,
-    /// The last validation.
-    pub validation: Losses,
+    /// Step of the best validation.
+    pub best_step: u64,
+    /// Its loss.
+    pub best_loss: f64,
+    /// Why it ended.
+    pub end: End,
 }
 
 /// Losses over mask cells, of averaged weights.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Losses {
-    /// Mean squared error of the noise.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Losses {
+    /// Mean squared error of the noise; of the field itself where that is what the network gives.
     pub noise: f64,
     /// Mean squared error of the field that the estimate implies, in units of the target's scale.
     pub image: f64,
+}
+
+/// Losses on held-out days.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Validation {
+    /// With the inputs as they are.
+    pub plain: Losses,
+    /// With holes in every sample.
+    pub holes: Losses,
 }
 
 /// Trains on an archive and writes `<name>.safetensors`, `log.csv` and the state into `out`. If a state lies there, goes on from it.
@@ -134,55 +94,67 @@ pub struct Losses {
 pub fn train(
     archive: &Archive,
     options: &TrainOptions,
+    limits: Limits,
     placement: Placement,
     out: &Path,
     clock: &dyn Clock,
 ) -> Result<Outcome, TrainError> {
+    let begin = clock.monotonic();
+    options.validate().map_err(TrainError::Option)?;
     let _lock = lock(out)?;
     let set = TrainingSet::read(archive, options.window)?;
-    let scale = set.target_scale(options.scale_grows_with_thickness);
+    let scale = set.target_scale(options.target, options.scale_grows_with_thickness);
     let total = options.total_steps(set.training_days());
-    let mut training = Training::new(options, placement, &set, scale);
-    let state = out.join("state.safetensors");
-    let began_at = training.restore(&state, options)?;
+    let mut training = Training::new(options, placement, &set, scale, out);
+    training.restore()?;
+    let began_at = training.progress.step;
     let log = Log::open(out, began_at)?;
     let bar = Bar::new("train", total as usize);
     bar.jump_to(began_at as usize);
-    let begin = clock.monotonic();
-    let mut validation = None;
-    for step in began_at + 1..=total {
-        let loss = training.step(step, options.learning_rate_at(step, total))?;
-        let last = step == total;
-        if last || step % options.validate_every == 0 {
-            let losses = training.validate()?;
-            log.write(step, loss, losses)?;
-            tracing::info!(
-                step,
-                loss,
-                validation_noise = losses.noise,
-                validation_image = losses.image,
-                "validated"
-            );
-            validation = Some(losses);
+    let elapsed = || clock.monotonic().saturating_sub(begin);
+    let first_step = elapsed();
+    let end = thread::scope(|scope| {
+        let (sender, drawn) = mpsc::sync_channel(AHEAD);
+        let (set, batches) = (&set, options.batches());
+        // Ends when it has drawn everything or the receiver is gone.
+        scope.spawn(move || {
+            (began_at + 1..=total).all(|step| sender.send(set.training_batch(batches, scale, step)).is_ok())
+        });
+        let mut end = training.end_of_patience(limits);
+        if end.is_some() {
+            return Ok(end);
         }
-        if last || step % options.save_every == 0 {
-            training.save(&state, options, step)?;
+        for (step, drawn) in (began_at + 1..=total).zip(drawn) {
+            let learning_rate = options.learning_rate_at(step, total);
+            let loss = training.step(&drawn, step, learning_rate)?;
+            let last = step == total;
+            if last || step.is_multiple_of(options.validate_every) {
+                training.validated(&log, learning_rate)?;
+                end = training.end_of_patience(limits);
+            }
+            if !last && end.is_none() && limits.time.is_some_and(|limit| elapsed() >= limit) {
+                end = Some(End::Time);
+            }
+            if last || end.is_some() || step.is_multiple_of(options.save_every) {
+                training.save()?;
+            }
+            bar.step();
+            let seconds = (elapsed() - first_step).as_secs_f64();
+            bar.say(format!("loss {loss:.4}, {:.2} steps/s", (step - began_at) as f64 / seconds));
+            if end.is_some() {
+                break;
+            }
         }
-        let seconds = clock.monotonic().saturating_sub(begin).as_secs_f64();
-        bar.step();
-        bar.say(format!("loss {loss:.4}, {:.2} steps/s", (step - began_at) as f64 / seconds));
-    }
-    let validation = validation.map_or_else(|| training.validate(), Ok)?;
-    let checkpoint = out.join(format!("{}.safetensors", options.name));
-    Checkpoint::save(&checkpoint, &training.describe(total, validation), &training.optimiser.averages())?;
-    Ok(Outcome { checkpoint, steps: total, began_at, validation })
+        Ok::<_, TrainError>(end)
+    })?;
+    training.outcome(end.unwrap_or(End::Steps), total, began_at)
 }
 
 /// Keeps a second training out of the folder until dropped.
 fn lock(out: &Path) -> Result<File, TrainError> {
     let path = out.join(".lock");
     let refuse = |source| TrainError::File { path: path.clone(), source };
-    std::fs::create_dir_all(out).map_err(refuse)?;
+    fs::create_dir_all(out).map_err(refuse)?;
     let file = File::create(&path).map_err(refuse)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -199,6 +171,9 @@ struct Training<'a> {
     scale: TargetScale,
     network: Network,
     optimiser: Optimiser,
+    progress: Progress,
+    store: Store,
+    out: &'a Path,
 }
 
 impl<'a> Training<'a> {
@@ -207,48 +182,83 @@ impl<'a> Training<'a> {
         placement: Placement,
         set: &'a TrainingSet,
         scale: TargetScale,
+        out: &'a Path,
     ) -> Self {
         tch::manual_seed(options.seed as i64);
-        let mut network = Network::new(&options.network, placement.device);
-        network.use_channels_last();
-        let optimiser = Optimiser::new(&network, options.ema_decay);
-        Self { options, placement, set, scale, network, optimiser }
+        let network = network(options, placement);
+        let optimiser = Optimiser::new(&network, options.ema_decay, options.clip_gradient);
+        let (progress, store) = (Progress::default(), Store::new(out));
+        Self { options, placement, set, scale, network, optimiser, progress, store, out }
     }
 
-    /// One optimiser step; gives its noise loss.
-    fn step(&mut self, step: u64, learning_rate: f64) -> Result<f64, TrainError> {
-        let batch = self.set.training_batch(self.options.batches(), self.scale, step, self.placement.device);
-        let noisy = Noisy::make(&batch, self.options, &format!("noise|{}|{step}", self.options.seed));
-        let estimate = self.network.forward(&noisy.field, &batch.context, &noisy.variances, true)?;
-        let loss = mean_over(&(estimate - &noisy.noise).square(), &batch.mask);
+    /// One optimiser step; gives its loss.
+    fn step(&mut self, drawn: &Drawn, step: u64, learning_rate: f64) -> Result<f64, TrainError> {
+        let question = Question::put(drawn.on(self.placement.device), self.options);
+        let estimate = question.ask(&self.network, true)?;
+        let loss = question.noise_loss(&estimate);
         loss.backward();
         self.optimiser.step(learning_rate, step);
         let loss = loss.double_value(&[]);
-        if loss.is_finite() { Ok(loss) } else { Err(TrainError::Diverged { step, loss }) }
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step, loss });
+        }
+        self.progress.step = step;
+        self.progress.loss_sum += loss;
+        self.progress.loss_count += 1;
+        Ok(loss)
+    }
+
+    /// Validates, writes the line of the log, and keeps the checkpoint if it is the best so far.
+    fn validated(&mut self, log: &Log, learning_rate: f64) -> Result<(), TrainError> {
+        let validation = self.validate()?;
+        let step = self.progress.step;
+        let loss = self.progress.loss_sum / self.progress.loss_count as f64;
+        (self.progress.loss_sum, self.progress.loss_count) = (0.0, 0);
+        log.write(step, learning_rate, loss, &validation)?;
+        tracing::info!(
+            step,
+            loss,
+            validation_noise = validation.plain.noise,
+            validation_image = validation.plain.image,
+            "validated"
+        );
+        let found = Best { step, loss: self.options.score(&validation) };
+        if self.progress.best.is_none_or(|best| found.loss < best.loss) {
+            self.progress.best = Some(found);
+            let info = self.describe(step, validation.plain);
+            Checkpoint::save(&self.out.join(BEST), &info, &self.optimiser.averages())?;
+        }
+        Ok(())
     }
 
     /// The losses of the averaged weights on held-out samples.
-    fn validate(&self) -> Result<Losses, TrainError> {
+    fn validate(&self) -> Result<Validation, TrainError> {
         let averages = self.optimiser.averages();
-        let mut network = Network::new(&self.options.network, self.placement.device);
+        let mut network = network(self.options, self.placement);
         let find = |name: &str| {
             averages.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor.shallow_clone())
         };
         network.assign(find).map_err(TrainError::Option)?;
-        network.use_channels_last();
-        let mut sum = Losses { noise: 0.0, image: 0.0 };
-        for number in 0..VALIDATION_BATCHES {
-            let batch =
-                self.set.validation_batch(self.options.batches(), self.scale, number, self.placement.device);
-            let noisy = Noisy::make(&batch, self.options, &format!("validation noise|{number}"));
-            let estimate =
-                tch::no_grad(|| network.forward(&noisy.field, &batch.context, &noisy.variances, false))?;
-            let image = (&noisy.field - &estimate * &noisy.noise_rates) / &noisy.signal_rates;
-            sum.noise += mean_over(&(estimate - &noisy.noise).square(), &batch.mask).double_value(&[]);
-            sum.image += mean_over(&(image - &batch.target).square(), &batch.mask).double_value(&[]);
-        }
-        let count = VALIDATION_BATCHES as f64;
-        Ok(Losses { noise: sum.noise / count, image: sum.image / count })
+        let losses = |with_holes: bool| {
+            let mut sum = Losses::default();
+            for number in 0..VALIDATION_BATCHES {
+                let options = self.options.batches();
+                let drawn = self.set.validation_batch(options, self.scale, number, with_holes);
+                let question = Question::put(drawn.on(self.placement.device), self.options);
+                let estimate = tch::no_grad(|| question.ask(&network, false))?;
+                sum.noise += question.noise_loss(&estimate).double_value(&[]);
+                sum.image += question.image_loss(&estimate).double_value(&[]);
+            }
+            let count = VALIDATION_BATCHES as f64;
+            Ok::<_, TrainError>(Losses { noise: sum.noise / count, image: sum.image / count })
+        };
+        Ok(Validation { plain: losses(false)?, holes: losses(true)? })
+    }
+
+    fn end_of_patience(&self, limits: Limits) -> Option<End> {
+        let (patience, best) = (limits.patience?, self.progress.best?);
+        let since = (self.progress.step - best.step) / self.options.validate_every;
+        (since >= patience.max(1)).then_some(End::Patience)
     }
 
     fn describe(&self, steps: u64, validation: Losses) -> CheckpointInfo {
@@ -260,6 +270,9 @@ impl<'a> Training<'a> {
             target_scale: self.scale,
             schedule: self.options.schedule,
             sampler: SamplerChoice::default(),
+            objective: self.options.objective,
+            target: self.options.target,
+            features: self.options.features,
             thickness_definition: self.set.provenance.thickness_definition.clone(),
             degradation: self.set.provenance.degradation.clone(),
             training: TrainingRecord {
@@ -277,115 +290,119 @@ impl<'a> Training<'a> {
         }
     }
 
-    fn save(&self, path: &Path, options: &TrainOptions, step: u64) -> Result<(), TrainError> {
-        let mut state = self.optimiser.state();
-        state.push(("step".into(), Tensor::from_slice(&[step as i64])));
-        let identity = self.identity(options)?.to_string();
-        Ok(write_tensors(path, &state, Some((IDENTITY, identity)))?)
+    fn save(&self) -> Result<(), TrainError> {
+        self.store.save(&self.optimiser.state(self.options.moments), &self.progress, self.identity()?)
     }
 
     /// What must be the same when a training goes on: its options, and what the archive makes of them.
-    fn identity(&self, options: &TrainOptions) -> Result<Value, TrainError> {
-        let mut identity =
-            serde_json::to_value(options).map_err(|error| TrainError::Option(error.to_string()))?;
+    fn identity(&self) -> Result<Value, TrainError> {
+        let refuse = |error: serde_json::Error| TrainError::Option(error.to_string());
+        let mut identity = serde_json::to_value(self.options).map_err(refuse)?;
         let archive = (&self.set.provenance, self.set.statistics, self.scale);
-        identity["archive"] =
-            serde_json::to_value(archive).map_err(|error| TrainError::Option(error.to_string()))?;
+        identity["archive"] = serde_json::to_value(archive).map_err(refuse)?;
         Ok(identity)
     }
 
-    /// Takes over the state in `path`, if there is one; gives the number of steps already done.
-    fn restore(&mut self, path: &Path, options: &TrainOptions) -> Result<u64, TrainError> {
-        if !path.exists() {
-            return Ok(0);
+    /// Takes over the state in the folder, if there is one.
+    fn restore(&mut self) -> Result<(), TrainError> {
+        if let Some((progress, tensors)) = self.store.load(&self.identity()?)? {
+            self.optimiser
+                .restore(&tensors)
+                .map_err(|reason| TrainError::Option(format!("{}: {reason}", self.out.display())))?;
+            self.progress = progress;
         }
-        let differing = differing_entries(path, &self.identity(options)?)?;
-        if !differing.is_empty() {
-            return Err(TrainError::OtherTraining { path: path.to_owned(), differing: differing.join(", ") });
+        Ok(())
+    }
+
+    /// Says what has come out; of a training that has ended, the best checkpoint gets its name.
+    fn outcome(self, end: End, total_steps: u64, began_at: u64) -> Result<Outcome, TrainError> {
+        let best = self.out.join(BEST);
+        let named = self.out.join(format!("{}.safetensors", self.options.name));
+        let checkpoint = if end == End::Time { best } else { named.clone() };
+        if end != End::Time {
+            let bytes = fs::read(self.out.join(BEST));
+            let copied = bytes.and_then(|bytes| crate::sys::replace_file(&named, &bytes));
+            copied.map_err(|source| TrainError::File { path: named, source })?;
         }
-        let state = read_tensors(path)?;
-        self.optimiser
-            .restore(&state)
-            .map_err(|reason| TrainError::Option(format!("{}: {reason}", path.display())))?;
-        Ok(state.get("step").map_or(0, |step| step.int64_value(&[0]) as u64))
+        let found = self.progress.best;
+        Ok(Outcome {
+            checkpoint,
+            steps: self.progress.step,
+            total_steps,
+            began_at,
+            best_step: found.map_or(0, |best| best.step),
+            best_loss: found.map_or(f64::NAN, |best| best.loss),
+            end,
+        })
     }
 }
 
-/// Samples with noise in them.
-struct Noisy {
-    field: Tensor,
-    noise: Tensor,
-    variances: Vec<f64>,
-    signal_rates: Tensor,
-    noise_rates: Tensor,
+/// A fresh network that computes as the options say.
+fn network(options: &TrainOptions, placement: Placement) -> Network {
+    let mut network = Network::new(&options.network, placement.device);
+    network.use_channels_last();
+    if options.precision == Precision::Bf16 {
+        network.compute_in_bfloat16();
+    }
+    network
 }
 
-impl Noisy {
-    /// Draws a diffusion time and noise for each sample; the same key gives the same.
-    fn make(batch: &Batch, options: &TrainOptions, key: &str) -> Self {
-        let size = batch.target.size();
-        let mut dice = dice(key);
-        let rates: Vec<_> = (0..size[0]).map(|_| options.schedule.rates(share(&mut dice))).collect();
-        let normals = crate::ensemble::standard_normal(key, batch.target.numel());
-        let device = batch.target.device();
-        let noise = Tensor::from_slice(&normals).reshape(&size).to_device(device);
-        let column = |values: Vec<f32>| Tensor::from_slice(&values).reshape([-1, 1, 1, 1]).to_device(device);
-        let signal_rates = column(rates.iter().map(|rate| rate.signal as f32).collect());
-        let noise_rates = column(rates.iter().map(|rate| rate.noise as f32).collect());
-        Self {
-            field: channels_last(&(&batch.target * &signal_rates + &noise * &noise_rates)),
-            noise,
-            variances: rates.iter().map(|rate| rate.noise * rate.noise).collect(),
-            signal_rates,
-            noise_rates,
+impl TrainOptions {
+    /// The number that the best checkpoint has the least of.
+    fn score(&self, validation: &Validation) -> f64 {
+        let Validation { plain, holes } = validation;
+        if self.holes > 0.0 { 0.5 * (plain.noise + holes.noise) } else { plain.noise }
+    }
+}
+
+/// What the network is asked, and what it should answer.
+struct Question {
+    batch: Batch,
+    field: Tensor,
+    variances: Vec<f64>,
+    answer: Tensor,
+    /// Signal and noise rate of each sample; none where the field itself is asked for.
+    rates: Option<[Tensor; 2]>,
+}
+
+impl Question {
+    fn put(batch: Batch, options: &TrainOptions) -> Self {
+        if options.objective == Objective::Mean {
+            let variances = vec![MEAN_VARIANCE; batch.times.len()];
+            let (field, answer) = (batch.target.zeros_like(), batch.target.shallow_clone());
+            return Self { batch, field, variances, answer, rates: None };
         }
+        let rates: Vec<_> = batch.times.iter().map(|&time| options.schedule.rates(time)).collect();
+        let device = batch.target.device();
+        let column = |values: Vec<f32>| Tensor::from_slice(&values).reshape([-1, 1, 1, 1]).to_device(device);
+        let signal = column(rates.iter().map(|rate| rate.signal as f32).collect());
+        let noise = column(rates.iter().map(|rate| rate.noise as f32).collect());
+        Self {
+            field: channels_last(&(&batch.target * &signal + &batch.noise * &noise)),
+            variances: rates.iter().map(|rate| rate.noise * rate.noise).collect(),
+            answer: batch.noise.shallow_clone(),
+            rates: Some([signal, noise]),
+            batch,
+        }
+    }
+
+    fn ask(&self, network: &Network, training: bool) -> Result<Tensor, TrainError> {
+        Ok(network.forward(&self.field, &self.batch.context, &self.variances, training)?)
+    }
+
+    fn noise_loss(&self, estimate: &Tensor) -> Tensor {
+        mean_over(&(estimate - &self.answer).square(), &self.batch.mask)
+    }
+
+    fn image_loss(&self, estimate: &Tensor) -> Tensor {
+        let image = match &self.rates {
+            Some([signal, noise]) => (&self.field - estimate * noise) / signal,
+            None => estimate.shallow_clone(),
+        };
+        mean_over(&(image - &self.batch.target).square(), &self.batch.mask)
     }
 }
 
 fn mean_over(values: &Tensor, mask: &Tensor) -> Tensor {
     (values * mask).sum(Kind::Float) / mask.sum(Kind::Float).clamp_min(1.0)
-}
-
-/// Names of the entries in which a stored training differs from `wanted`.
-fn differing_entries(path: &Path, wanted: &Value) -> Result<Vec<String>, TrainError> {
-    let refuse = |reason: String| TrainError::Option(format!("{}: {reason}", path.display()));
-    let bytes = std::fs::read(path).map_err(|source| TrainError::File { path: path.to_owned(), source })?;
-    let (_, metadata) =
-        safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| refuse(error.to_string()))?;
-    let text =
-        metadata.metadata().as_ref().and_then(|entries| entries.get(IDENTITY)).cloned().unwrap_or_default();
-    let stored: Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
-    let names = wanted.as_object().into_iter().flatten();
-    Ok(names.filter(|(name, value)| stored.get(name) != Some(value)).map(|(name, _)| name.clone()).collect())
-}
-
-/// The losses as a table that anything can read.
-struct Log {
-    path: PathBuf,
-}
-
-impl Log {
-    /// Opens the log; lines beyond the step that a resumed training begins at are dropped, since they will come again.
-    fn open(out: &Path, began_at: u64) -> Result<Self, TrainError> {
-        let path = out.join("log.csv");
-        let refuse = |source| TrainError::File { path: path.clone(), source };
-        let before = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            found => found.map_err(refuse)?,
-        };
-        let step_of = |line: &str| line.split(',').next().and_then(|step| step.parse::<u64>().ok());
-        let mut text = "step,training_noise_loss,validation_noise_loss,validation_image_loss\n".to_owned();
-        for line in before.lines().filter(|line| step_of(line).is_some_and(|step| step <= began_at)) {
-            text.push_str(line);
-            text.push('\n');
-        }
-        sys::replace_file(&path, text.as_bytes()).map_err(refuse)?;
-        Ok(Self { path })
-    }
-
-    fn write(&self, step: u64, loss: f64, validation: Losses) -> Result<(), TrainError> {
-        let refuse = |source| TrainError::File { path: self.path.clone(), source };
-        let mut file = OpenOptions::new().append(true).open(&self.path).map_err(refuse)?;
-        writeln!(file, "{step},{loss:.6},{:.6},{:.6}", validation.noise, validation.image).map_err(refuse)
-    }
 }
