@@ -8,6 +8,7 @@ mod backfill;
 mod check;
 mod configuration;
 mod demo;
+mod evaluate;
 mod explain;
 mod failure;
 mod features;
@@ -80,6 +81,7 @@ struct TrainArguments {
 enum TrainVerb {
     Synth(synth::Arguments),
     Train(train::Arguments),
+    Evaluate(evaluate::Arguments),
     #[command(subcommand)]
     Model(model::Arguments),
 }
@@ -102,6 +104,7 @@ pub fn trainer() -> ExitCode {
     finish(match TrainArguments::parse().verb {
         TrainVerb::Synth(arguments) => synth::run(&arguments),
         TrainVerb::Train(arguments) => train::run(&arguments),
+        TrainVerb::Evaluate(arguments) => evaluate::run(&arguments),
         TrainVerb::Model(arguments) => model::run(&arguments),
     })
 }

@@ -98,12 +98,12 @@ pub fn draw(
     store: &mut dyn MemberStore,
     bar: &Bar,
 ) -> Result<Statistics, EnsembleError> {
-    let scene = Scene::new(checkpoint, context, plan);
+    let scene = Scene::new(checkpoint, context).for_members(plan);
     let on_gpu = scene.is_on_gpu();
     let mut batches = Batches::new(plan.members, if on_gpu { plan.batch } else { 1 });
     let mut streaming = Streaming::new(scene.shape(), plan.input_uncertainty_m.is_some());
     while let Some(batch) = batches.current() {
-        let members = match scene.draw(batch.clone(), || batch.clone().for_each(|_| bar.step())) {
+        let members = match scene.draw(plan, batch.clone(), || batch.clone().for_each(|_| bar.step())) {
             Ok(members) => members,
             Err(error) if error.is_out_of_memory() && batches.halve() => {
                 tracing::warn!(at_once = batches.at_once, "{error}; fewer members are drawn at once");
@@ -126,6 +126,15 @@ pub fn draw(
         batches.advance();
     }
     Ok(streaming.finish(&scene.mask))
+}
+
+/// What a network that was trained for the mean says of `context`: effective thickness, m, at least 0, NaN outside the mask.
+///
+/// # Errors
+/// [`EnsembleError::Model`] when the network fails or was trained for noise.
+pub fn regress(checkpoint: &Checkpoint, context: &Array3<f32>) -> Result<Array2<f32>, EnsembleError> {
+    let scene = Scene::new(checkpoint, context);
+    scene.mean().map_err(|source| EnsembleError::Model { member: 0, on_gpu: scene.is_on_gpu(), source })
 }
 
 /// Members that are drawn together. As each has noise of its own, a batch that was too large is drawn again in halves.

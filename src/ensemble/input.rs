@@ -27,7 +27,7 @@ pub(super) fn perturbed(
     Zip::from(low).and(uncertainty_m).and(mask).and(field).map_collect(
         |&low, &uncertainty, &inside, &field| {
             let most = low.max(0.0);
-        if inside { low + (uncertainty * field).clamp(-most, most) } else { low }
+            if inside { low + (uncertainty * field).clamp(-most, most) } else { low }
         },
     )
 }

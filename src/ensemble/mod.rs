@@ -13,7 +13,7 @@ use ndarray::Array2;
 use statistics::Streaming;
 
 pub use coarse::{CoarseDifference, CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M};
-pub use draw::{EnsembleError, Plan, draw};
+pub use draw::{EnsembleError, Plan, draw, regress};
 pub use noise::{member_noise, standard_normal};
 pub use statistics::quantiles;
 #[cfg(test)]

@@ -33,7 +33,6 @@ pub(super) struct Member {
 /// What all members of a day share.
 pub(super) struct Scene<'a> {
     checkpoint: &'a Checkpoint,
-    plan: Plan<'a>,
     calibration: Option<&'a Calibration>,
     device: Device,
     /// Standardised context on the device, `[1, 4, row, column]`.
@@ -45,7 +44,7 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(checkpoint: &'a Checkpoint, context: &Array3<f32>, plan: Plan<'a>) -> Self {
+    pub(super) fn new(checkpoint: &'a Checkpoint, context: &Array3<f32>) -> Self {
         let low = context.index_axis(Axis(0), THICKNESS_CHANNEL).to_owned();
         let mask = context.index_axis(Axis(0), 3).mapv(|inside| inside > 0.5);
         let statistics = &checkpoint.info.statistics;
@@ -57,9 +56,14 @@ impl<'a> Scene<'a> {
         let device = checkpoint.network.device();
         let context =
             Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]).to_device(device);
-        let coarse = plan.consistent.then(|| CoarseMean::over(&mask));
-        let calibration = checkpoint.info.calibration.as_ref().filter(|_| plan.calibrated);
-        Self { checkpoint, plan, calibration, device, context, low, mask, coarse }
+        Self { checkpoint, calibration: None, device, context, low, mask, coarse: None }
+    }
+
+    /// Ready for members, whose spread may be calibrated and which may be held to the coarse input.
+    pub(super) fn for_members(mut self, plan: Plan<'_>) -> Self {
+        self.coarse = plan.consistent.then(|| CoarseMean::over(&self.mask));
+        self.calibration = self.checkpoint.info.calibration.as_ref().filter(|_| plan.calibrated);
+        self
     }
 
     pub(super) fn is_on_gpu(&self) -> bool {
@@ -73,42 +77,58 @@ impl<'a> Scene<'a> {
     /// Draws some members.
     pub(super) fn draw(
         &self,
+        plan: Plan<'_>,
         members: Range<usize>,
         after_call: impl FnMut(),
     ) -> Result<Vec<Member>, ModelError> {
-        let lows: Vec<_> = members.clone().map(|member| self.low_of(member)).collect();
+        let lows: Vec<_> = members.clone().map(|member| self.low_of(plan, member)).collect();
         let (rows, columns) = self.shape();
         let cells = rows * columns;
         let temperature = self.calibration.map_or(1.0, |fitted| fitted.noise_temperature);
         let noise: Vec<f32> =
-            members.flat_map(|member| member_noise(self.plan.seed, self.plan.day, member, cells)).collect();
+            members.flat_map(|member| member_noise(plan.seed, plan.day, member, cells)).collect();
         let noise = self.to_device(&noise, lows.len()) * temperature;
         let bound = AtLeast { least: self.least(&lows), below_noise_rate: BOUNDED_BELOW_NOISE_RATE };
-        let context = self.context_of(&lows);
-        let clean = self.checkpoint.sample(self.plan.sampler, &bound, &noise, &context, after_call)?;
-        let mut values = vec![0.0_f32; clean.numel()];
-        clean.to_device(Device::Cpu).contiguous().copy_data(&mut values, clean.numel());
-        let anomaly = |k: usize| {
-            Array2::from_shape_fn((rows, columns), |(row, column)| values[k * cells + row * columns + column])
-        };
-        Ok(lows.into_iter().enumerate().map(|(k, low)| self.member(anomaly(k).view(), low)).collect())
+        let context = self.context_of(plan, &lows);
+        let clean = self.checkpoint.sample(plan.sampler, &bound, &noise, &context, after_call)?;
+        let fields = self.to_arrays(&clean);
+        Ok(lows
+            .into_iter()
+            .zip(fields.axis_iter(Axis(0)))
+            .map(|(low, field)| self.member(field, low))
+            .collect())
+    }
+
+    /// What a network that was trained for the mean says: effective thickness, m, NaN outside the mask.
+    pub(super) fn mean(&self) -> Result<Array2<f32>, ModelError> {
+        let mean = self.to_arrays(&self.checkpoint.mean(&self.context)?);
+        Ok(self.member(mean.index_axis(Axis(0), 0), self.low.clone()).field)
+    }
+
+    /// Fields `[n, 1, row, column]` as arrays `[n, row, column]`.
+    fn to_arrays(&self, fields: &Tensor) -> Array3<f32> {
+        let (rows, columns) = self.shape();
+        let count = fields.size()[0] as usize;
+        let mut values = vec![0.0_f32; fields.numel()];
+        fields.to_device(Device::Cpu).contiguous().copy_data(&mut values, fields.numel());
+        Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c])
     }
 
     /// The low-resolution thickness that a member starts from.
-    fn low_of(&self, member: usize) -> Array2<f32> {
-        match self.plan.input_uncertainty_m {
+    fn low_of(&self, plan: Plan<'_>, member: usize) -> Array2<f32> {
+        match plan.input_uncertainty_m {
             None => self.low.clone(),
             Some(uncertainty_m) => {
-                let field = input_field(self.plan.seed, self.plan.day, member, self.shape());
+                let field = input_field(plan.seed, plan.day, member, self.shape());
                 perturbed(&self.low, uncertainty_m, &self.mask, &field)
             }
         }
     }
 
     /// What the network sees of these members: thickness of their own, all else is the same.
-    fn context_of(&self, lows: &[Array2<f32>]) -> Tensor {
+    fn context_of(&self, plan: Plan<'_>, lows: &[Array2<f32>]) -> Tensor {
         let shared = self.context.expand([lows.len() as i64, -1, -1, -1], false);
-        if self.plan.input_uncertainty_m.is_none() {
+        if plan.input_uncertainty_m.is_none() {
             return shared;
         }
         let statistics = &self.checkpoint.info.statistics;
@@ -153,7 +173,7 @@ impl<'a> Scene<'a> {
         let mut field =
             Zip::from(anomaly).and(&low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
                 let (base, scale) = self.thickness_of(low);
-            let thickness = base + scale * anomaly;
+                let thickness = base + scale * anomaly;
                 match inside {
                     false => f32::NAN,
                     true if thickness < ROUNDED_TO_ZERO_M => 0.0,
