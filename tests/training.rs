@@ -11,7 +11,8 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use nilas::model::{Checkpoint, NoisePredictor, Placement, read_tensors, write_tensors};
+use nilas::config::{SamplerChoice, SamplerKind};
+use nilas::model::{Checkpoint, NoisePredictor, Placement, Unconstrained, read_tensors, write_tensors};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
@@ -204,7 +205,9 @@ fn a_network_for_the_mean_is_trained_and_refused_where_noise_is_wanted() {
     let checkpoint = Checkpoint::load(&path, Placement::CPU).unwrap();
     let context = tensors(4, 1.0);
     assert_eq!(checkpoint.mean(&context).unwrap().size(), [2, 1, 32, 32]);
-    let error = checkpoint.sample(&tensors(1, 0.0), &context, 1, || {}).unwrap_err().to_string();
+    let sampler = checkpoint.info.sampler(SamplerChoice::default()).unwrap();
+    let sampled = checkpoint.sample(sampler, &Unconstrained, &tensors(1, 0.0), &context, || {});
+    let error = sampled.unwrap_err().to_string();
     assert!(error.contains("--objective mean") && error.contains("--objective noise"), "{error}");
 }
 
@@ -320,10 +323,16 @@ fn apply_and_sample_give_what_the_library_gives() {
     tch::set_num_threads(1);
     let checkpoint = Checkpoint::load(&path, Placement::CPU).unwrap();
     let apply = |variance| tch::no_grad(|| checkpoint.network.predict(&field, &context, variance).unwrap());
-    let sample = |steps| checkpoint.sample(&field, &context, steps, || {}).unwrap();
+    let sample = |kind, steps| {
+        let wanted = SamplerChoice { kind: Some(kind), steps: Some(steps), ..SamplerChoice::default() };
+        let sampler = checkpoint.info.sampler(wanted).unwrap();
+        checkpoint.sample(sampler, &Unconstrained, &field, &context, || {}).unwrap()
+    };
+    let (ddim, dpm_solver) = (SamplerKind::Ddim, SamplerKind::DpmSolverPlusPlus);
     // Results that do not depend on what is varied would agree whatever the program did with it.
     assert!(!apply(0.3).equal(&apply(0.6)));
-    assert!(!sample(3).equal(&sample(4)));
+    assert!(!sample(ddim, 3).equal(&sample(ddim, 4)));
+    assert!(!sample(ddim, 3).equal(&sample(dpm_solver, 3)));
 
     let (input, out) = (workshop.path("in.safetensors"), workshop.path("out.safetensors"));
     let variance = Tensor::from_slice(&[0.3_f64]);
@@ -333,7 +342,13 @@ fn apply_and_sample_give_what_the_library_gives() {
     assert_success(&run(&mut model("apply", &path, &input, &out)));
     assert_same_bits(&out, "noise", &apply(0.3));
     assert_success(&run(model("sample", &path, &input, &out).args(["--steps", "3"])));
-    assert_same_bits(&out, "anomaly", &sample(3));
+    assert_same_bits(&out, "anomaly", &sample(ddim, 3));
+    let mut other = model("sample", &path, &input, &out);
+    assert_success(&run(other.args(["--sampler", "dpm-solver++", "--steps", "3"])));
+    assert_same_bits(&out, "anomaly", &sample(dpm_solver, 3));
+    let too_far = run(model("sample", &path, &input, &out).args(["--lowest-noise-rate", "0.02"]));
+    assert_eq!(too_far.status.code(), Some(2));
+    assert!(stderr(&too_far).contains("0.3122"), "{}", stderr(&too_far));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
+use crate::evaluate::EvaluateError;
 use crate::model::ModelError;
 use crate::produce::{GatherError, ProduceError};
 use crate::synth::SynthError;
@@ -147,6 +148,16 @@ impl From<TrainError> for Failure {
 impl From<SynthError> for Failure {
     fn from(error: SynthError) -> Self {
         Self::Usage(error.to_string())
+    }
+}
+
+impl From<EvaluateError> for Failure {
+    fn from(error: EvaluateError) -> Self {
+        match error {
+            EvaluateError::Option(_) | EvaluateError::Archive(_) => Self::Usage(error.to_string()),
+            EvaluateError::Model(error) => error.into(),
+            _ => Self::other(error),
+        }
     }
 }
 

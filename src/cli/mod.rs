@@ -8,6 +8,7 @@ mod backfill;
 mod check;
 mod configuration;
 mod demo;
+mod evaluate;
 mod explain;
 mod failure;
 mod features;
@@ -24,6 +25,7 @@ mod produce;
 mod prune;
 mod report;
 mod run;
+mod sampler;
 mod status;
 mod synth;
 mod train;
@@ -79,6 +81,7 @@ struct TrainArguments {
 enum TrainVerb {
     Synth(synth::Arguments),
     Train(train::Arguments),
+    Evaluate(evaluate::Arguments),
     #[command(subcommand)]
     Model(model::Arguments),
 }
@@ -101,6 +104,7 @@ pub fn trainer() -> ExitCode {
     finish(match TrainArguments::parse().verb {
         TrainVerb::Synth(arguments) => synth::run(&arguments),
         TrainVerb::Train(arguments) => train::run(&arguments),
+        TrainVerb::Evaluate(arguments) => evaluate::run(&arguments),
         TrainVerb::Model(arguments) => model::run(&arguments),
     })
 }

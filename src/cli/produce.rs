@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
+use super::sampler::SamplerOptions;
 use super::{house, report};
-use crate::config::{Config, ConfigError, DeviceChoice, Overrides, Precision, SamplerKind};
+use crate::config::{Config, ConfigError, DeviceChoice, Overrides, Precision};
 use crate::produce::{Gathered, Watch};
 use crate::time::ProductDay;
 
@@ -48,12 +49,8 @@ pub(super) struct EnsembleOptions {
     /// Number of members.
     #[arg(long)]
     members: Option<usize>,
-    /// Network calls per member.
-    #[arg(long)]
-    steps: Option<usize>,
-    /// The sampler.
-    #[arg(long)]
-    sampler: Option<SamplerKind>,
+    #[command(flatten)]
+    sampler: SamplerOptions,
     /// Seed of the members' noise.
     #[arg(long)]
     seed: Option<u64>,
@@ -72,6 +69,12 @@ pub(super) struct EnsembleOptions {
     /// The checkpoint.
     #[arg(long)]
     checkpoint: Option<PathBuf>,
+    /// Leave the spread as the network draws it, though the checkpoint has a calibration.
+    #[arg(long)]
+    no_calibration: bool,
+    /// Let all members start from the same thickness, though its uncertainty is known.
+    #[arg(long)]
+    no_input_uncertainty: bool,
 }
 
 /// What the front hands to the engine: the inputs, gathered and accepted.
@@ -121,14 +124,15 @@ impl EnsembleOptions {
     pub(super) fn overrides(&self) -> Overrides {
         Overrides {
             members: self.members,
-            steps: self.steps,
-            sampler: self.sampler,
+            sampler: self.sampler.choice(),
             seed: self.seed,
             batch: self.batch,
             device: self.device,
             precision: self.precision,
             threads: self.threads,
             checkpoint: self.checkpoint.clone(),
+            calibrate: self.no_calibration.then_some(false),
+            perturb_input: self.no_input_uncertainty.then_some(false),
             ..Overrides::default()
         }
     }

@@ -4,6 +4,7 @@
 //! The method is that of SuperIce (ESA/NERSC deliverable 3.1, 2025): a conditional, continuous-time DDIM over the thickness
 //! anomaly. Tensors are `[sample, channel, row, column]`, f32 outside the network.
 
+mod calibration;
 mod checkpoint;
 mod device;
 mod network;
@@ -12,14 +13,15 @@ mod schedule;
 
 use std::path::PathBuf;
 
+pub use calibration::{Calibration, SpreadFactor};
 pub use checkpoint::{
     Checkpoint, CheckpointInfo, FeatureStatistics, Features, MEAN_VARIANCE, Objective, Target, TargetScale,
     TrainingRecord, read_tensors, write_tensors,
 };
 pub use device::{Placement, select_device};
 pub use network::{CONTEXT_CHANNELS, Network, NetworkConfiguration, channels_last};
-pub use sampler::{NoisePredictor, WithinMask, ddim};
-pub use schedule::Schedule;
+pub use sampler::{AtLeast, Constraint, NoisePredictor, Sampler, Unconstrained, WithinMask};
+pub use schedule::{Rates, Schedule};
 
 /// What can go wrong with a model.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,16 @@ pub enum ModelError {
     )]
     NoCuda {
         /// Why not.
+        reason: String,
+    },
+    /// The sampler cannot be used, or not with this network.
+    #[error(
+        "sampler {name}: {reason} (ensemble.sampler, steps, lowest_noise_rate; the options of the same names)"
+    )]
+    Sampler {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
         reason: String,
     },
     /// libtorch failed.

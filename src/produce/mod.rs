@@ -18,7 +18,7 @@ use crate::config::{Config, ConfigError};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, RemapCache};
-use crate::model::{Checkpoint, ModelError, Placement, select_device};
+use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_device};
 use crate::prepare::Prepared;
 use crate::progress::{StageTiming, Stages};
 use crate::publish::{
@@ -40,6 +40,9 @@ pub use verify::{Verdict, verify};
 
 /// Probabilities of the published quantiles.
 const PROBABILITIES: [f64; 3] = [0.1, 0.5, 0.9];
+
+/// What a product was made without where its thickness file says nothing of its error that can be used.
+const NO_UNCERTAINTY: &str = "made without the uncertainty of the thickness, which its file does not state in metres: the spread is that of the fine scales only";
 
 /// Why a day could not be produced. Nothing was published then (but see [`PublishError::NotLatest`]), and what was published
 /// before stays.
@@ -167,7 +170,7 @@ pub struct Produced {
     pub status: Status,
     /// Number of members.
     pub members: usize,
-    /// Share of the members' cells that were lifted to 0 m.
+    /// Share of the members' cells that would be below 0 m and are held there.
     pub clamped_fraction: f64,
     /// The input files.
     pub inputs: Vec<InputRecord>,
@@ -196,10 +199,11 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     sys::fail_point("produce.read");
     let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
+    let sampler = checkpoint.info.sampler(config.ensemble.sampler_choice())?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
-    let plan = plan(day, config);
-    let statistics = stages.run("draw", plan.members * plan.steps, |bar| {
+    let plan = plan(day, config, sampler, &prepared);
+    let statistics = stages.run("draw", plan.members * plan.sampler.steps, |bar| {
         ensemble::draw(&checkpoint, &prepared.context(), plan, &mut store, bar)
     })?;
     sys::fail_point("produce.drawn");
@@ -217,7 +221,7 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
             quantiles: &quantiles,
         },
     )?;
-    let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint);
+    let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint, &plan);
     let timings = stages.timings().to_vec();
     let product = Product {
         day,
@@ -311,15 +315,14 @@ fn prepare(day: ProductDay, inputs: &Inputs, config: &Config, grid: &Grid) -> Re
     }
 }
 
-fn plan(day: ProductDay, config: &Config) -> Plan {
+fn plan<'a>(day: ProductDay, config: &Config, sampler: Sampler, prepared: &'a Prepared) -> Plan<'a> {
     let ensemble = &config.ensemble;
+    let uncertainty_m = prepared.effective_thickness_uncertainty_m.as_ref();
     Plan {
-        day,
-        members: ensemble.members,
-        sampler: ensemble.sampler,
-        steps: ensemble.steps,
-        seed: ensemble.seed,
         batch: ensemble.batch,
+        calibrated: config.model.calibrate,
+        input_uncertainty_m: uncertainty_m.filter(|_| ensemble.perturb_input),
+        ..Plan::new(day, ensemble.members, sampler, ensemble.seed)
     }
 }
 
@@ -333,7 +336,13 @@ fn require_quality(day: ProductDay, product: &Checked<'_>) -> Result<(), Produce
     if failed.is_empty() { Ok(()) } else { Err(ProduceError::Quality { day, failed }) }
 }
 
-fn lineage(order: &Order, config_hash: String, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
+fn lineage(
+    order: &Order,
+    config_hash: String,
+    inputs: &Inputs,
+    checkpoint: &Checkpoint,
+    plan: &Plan<'_>,
+) -> Lineage {
     let Order { config, gathered, .. } = order;
     let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
     Lineage {
@@ -342,13 +351,25 @@ fn lineage(order: &Order, config_hash: String, inputs: &Inputs, checkpoint: &Che
         checkpoint: checkpoint.info.name.clone(),
         checkpoint_sha256: checkpoint.sha256.clone(),
         training_data: checkpoint.info.training.data.clone(),
-        sampler: config.ensemble.sampler.name().into(),
-        steps: config.ensemble.steps,
-        seed: config.ensemble.seed,
+        sampler: plan.sampler.kind,
+        steps: plan.sampler.steps,
+        time_grid: Some(plan.sampler.time_grid),
+        lowest_noise_rate: Some(plan.sampler.lowest_noise_rate),
+        calibration: checkpoint.info.calibration.clone().filter(|_| plan.calibrated),
+        input_perturbed: plan.input_uncertainty_m.is_some(),
+        seed: plan.seed,
         device: placement.device_name(),
         precision: config.model.precision.name().into(),
         config_hash,
         code_version: env!("CARGO_PKG_VERSION").into(),
-        degradation: order.degradation.clone(),
+        degradation: degradation(order, plan),
     }
+}
+
+/// What is worse than it should be: what was known before, and that the uncertainty of the thickness is not known.
+fn degradation(order: &Order, plan: &Plan<'_>) -> Option<String> {
+    let lacks_uncertainty = order.config.ensemble.perturb_input && plan.input_uncertainty_m.is_none();
+    let known = order.degradation.clone().into_iter();
+    let reasons: Vec<_> = known.chain(lacks_uncertainty.then(|| NO_UNCERTAINTY.to_owned())).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; and "))
 }

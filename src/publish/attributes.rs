@@ -5,6 +5,7 @@ use ndarray::Array2;
 
 use crate::config::Publisher;
 use crate::grid::LonLat;
+use crate::model::Calibration;
 use crate::time::ProductDay;
 
 use super::cf::Attributes;
@@ -243,12 +244,26 @@ fn inputs(records: &[InputRecord]) -> Attributes {
     vec![("input_files", records.iter().map(line).collect::<Vec<_>>().join("; ").into())]
 }
 
+/// How the uncertainty of the input is in the members.
+const INPUT_PERTURBED: &str = "each member starts from a thickness perturbed within sea_ice_thickness_low_resolution_uncertainty, correlated over 120 km";
+
 fn lineage(lineage: &Lineage) -> Attributes {
+    let mut attributes = model(lineage);
+    attributes.extend(lineage.time_grid.map(|grid| ("sampler_time_grid", grid.name().into())));
+    let calibration = lineage.calibration.as_ref().map_or("none".to_owned(), Calibration::in_words);
+    attributes.push(("spread_calibration", calibration.into()));
+    let input = if lineage.input_perturbed { INPUT_PERTURBED } else { "not included" };
+    attributes.push(("input_uncertainty", input.into()));
+    attributes.extend(lineage.lowest_noise_rate.map(|rate| ("sampler_lowest_noise_rate", rate.into())));
+    attributes
+}
+
+fn model(lineage: &Lineage) -> Attributes {
     vec![
         ("model_checkpoint", lineage.checkpoint.as_str().into()),
         ("model_checkpoint_sha256", lineage.checkpoint_sha256.as_str().into()),
         ("model_training_data", lineage.training_data.as_str().into()),
-        ("sampler", lineage.sampler.as_str().into()),
+        ("sampler", lineage.sampler.name().into()),
         ("sampler_steps", (lineage.steps as i32).into()),
         ("noise_seed", lineage.seed.to_string().into()),
         ("device", lineage.device.as_str().into()),

@@ -15,7 +15,7 @@ use super::optimiser::Optimiser;
 use super::state::{Best, Progress, Store};
 use super::{TrainError, TrainOptions};
 use crate::archive::Archive;
-use crate::config::Precision;
+use crate::config::{Precision, SamplerChoice};
 use crate::model::{
     CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, MEAN_VARIANCE, Network, Objective, Placement, TargetScale,
     TrainingRecord, channels_last,
@@ -269,6 +269,8 @@ impl<'a> Training<'a> {
             statistics: self.set.statistics,
             target_scale: self.scale,
             schedule: self.options.schedule,
+            sampler: SamplerChoice::default(),
+            calibration: None,
             objective: self.options.objective,
             target: self.options.target,
             features: self.options.features,
