@@ -15,7 +15,7 @@ use super::{
 use crate::produce::Gathered;
 
 /// Every verb with the binary that has it and what it does.
-const VERBS: [(&str, &str, &str); 19] = [
+const VERBS: [(&str, &str, &str); 20] = [
     ("demo", "nilas", "the sample day through the whole chain, no network needed"),
     ("produce", "nilas", "one day, now"),
     ("run", "nilas", "the daemon: makes every day when its inputs are there"),
@@ -32,6 +32,7 @@ const VERBS: [(&str, &str, &str); 19] = [
     ("inspect", "nilas", "measures an input file and holds it against its limits"),
     ("verify", "nilas-engine", "checks a published day"),
     ("features", "nilas-engine", "the network's inputs of a day as NetCDF"),
+    ("archive", "nilas-engine", "turns training archives from NetCDF into safetensors and back"),
     ("synth", "nilas-train", "a synthetic archive to train on"),
     ("train", "nilas-train", "a checkpoint from an archive"),
     ("model", "nilas-train", "looks at a checkpoint or runs it on tensors"),
