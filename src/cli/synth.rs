@@ -87,7 +87,9 @@ fn report(arguments: &Arguments, budgets: &[Budget]) {
         of_initial(|budget| budget.molten_volume),
         of_initial(|budget| budget.exported_volume),
         100.0 * budgets.iter().map(Budget::imbalance).fold(0.0, f64::max),
-        of_initial(|b|1.7*b.opened_area), of_initial(|b|1.7*b.closed_area), of_initial(|b|b.volume)
+        of_initial(|b| 1.7 * b.opened_area),
+        of_initial(|b| 1.7 * b.closed_area),
+        of_initial(|b| b.volume)
     ));
 }
 

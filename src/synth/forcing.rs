@@ -72,7 +72,8 @@ impl Forcing {
         Ok(Some(Motion {
             velocity: nodes_km_per_day
                 .mapv(|km| if km.is_nan() { 0.0 } else { km * (1000.0 / (scale * grid.cell_size_m)) as f32 }),
-            first_row: ((self.nodes.first_cell_centre_y_m - scale * grid.first_cell_centre_y_m) / node_m) as f32,
+            first_row: ((self.nodes.first_cell_centre_y_m - scale * grid.first_cell_centre_y_m) / node_m)
+                as f32,
             first_column: ((scale * grid.first_cell_centre_x_m - self.nodes.first_cell_centre_x_m) / node_m)
                 as f32,
             nodes_per_cell: (scale * grid.cell_size_m / node_m) as f32,
@@ -217,10 +218,8 @@ fn spread(mut values: Array2<f32>) -> Array2<f32> {
         let before = values.clone();
         let mut waiting = false;
         for ((r, c), value) in values.indexed_iter_mut().filter(|(_, value)| value.is_nan()) {
-            let around = before.slice(s![
-                r.saturating_sub(1)..(r + 2).min(rows),
-                c.saturating_sub(1)..(c + 2).min(columns)
-            ]);
+            let around = before
+                .slice(s![r.saturating_sub(1)..(r + 2).min(rows), c.saturating_sub(1)..(c + 2).min(columns)]);
             let (sum, count) = around
                 .iter()
                 .filter(|v| !v.is_nan())

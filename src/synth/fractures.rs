@@ -100,7 +100,11 @@ impl Network {
             let Some((normal, offset, parts)) = divide(&polygon, motion, dice) else { continue };
             let size = self.nodes[node as usize].size;
             for (side, part) in parts.into_iter().enumerate() {
-                let deviation = if size < LARGEST_TEXTURE { texture.amplitude * (size / ALWAYS_ACTIVE).powf(texture.roughness) } else { 0.0 };
+                let deviation = if size < LARGEST_TEXTURE {
+                    texture.amplitude * (size / ALWAYS_ACTIVE).powf(texture.roughness)
+                } else {
+                    0.0
+                };
                 let textured = deviation * normal_number(dice);
                 let child = self.add(node, &part, textured, dice);
                 let whole = &mut self.nodes[node as usize];
@@ -202,7 +206,8 @@ impl Network {
         let Node { size, rhythm_days, phase, .. } = self.nodes[node as usize];
         let phase_number = (day as f32 / rhythm_days + phase).floor() as i64 as u64;
         size > ALWAYS_ACTIVE
-            || hash(self.seed ^ (u64::from(node) << 32) ^ phase_number) as f64 / u64::MAX as f64 <= ACTIVE_SHARE
+            || hash(self.seed ^ (u64::from(node) << 32) ^ phase_number) as f64 / u64::MAX as f64
+                <= ACTIVE_SHARE
     }
 
     /// Straight cuts become curved ones.
@@ -311,7 +316,12 @@ mod tests {
         let mut dice = dice("fractures");
         let mut network = Network::new(3, &mut dice);
         let motion = Motion::of(8, 60.0, |x, y| (0.01 * x, -0.01 * y));
-        let root = network.cut([0.0, 0.0, 200.0, 200.0], &motion, Texture { amplitude: 0.1, roughness: 0.25 }, &mut dice);
+        let root = network.cut(
+            [0.0, 0.0, 200.0, 200.0],
+            &motion,
+            Texture { amplitude: 0.1, roughness: 0.25 },
+            &mut dice,
+        );
         (network, root)
     }
 

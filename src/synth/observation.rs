@@ -60,9 +60,8 @@ impl Observer {
     /// # Errors
     /// [`SynthError`] when the grid cannot be used.
     pub fn new(config: &Config, grid: Grid) -> Result<Self, SynthError> {
-        let stereographic = Projection::parse(
-            "+proj=stere +a=6378273 +b=6356889.44891 +lat_0=90 +lat_ts=70 +lon_0=-45",
-        )?;
+        let stereographic =
+            Projection::parse("+proj=stere +a=6378273 +b=6356889.44891 +lat_0=90 +lat_ts=70 +lon_0=-45")?;
         let polar = |rows, columns, cell_size_m, first_x_m, first_y_m| GridSpec {
             name: format!("polstere-{}", cell_size_m / 100.0),
             projection: stereographic.clone(),
@@ -110,7 +109,8 @@ impl Observer {
         let middle = window.len() / 2;
         let (truth, next) = (window[middle], window[middle + 1]);
         let satellites = Satellites {
-            concentration: self.see_concentration(truth, uniform(dice, CONCENTRATION_KM.0, CONCENTRATION_KM.1))?,
+            concentration: self
+                .see_concentration(truth, uniform(dice, CONCENTRATION_KM.0, CONCENTRATION_KM.1))?,
             thickness_m: self.see_thickness(window, uniform(dice, THICKNESS_KM.0, THICKNESS_KM.1))?,
             displacement_km: self.see_drift([truth, next], dice)?,
         };
@@ -149,7 +149,8 @@ impl Observer {
 
     fn see_concentration(&self, view: &View, sigma_km: f64) -> Result<Field, SynthError> {
         let sigma = self.cells(sigma_km);
-        let seen = &gaussian(&view.concentration, sigma) / &gaussian(&self.sea(), sigma).mapv(|v| v.max(1e-6));
+        let seen =
+            &gaussian(&view.concentration, sigma) / &gaussian(&self.sea(), sigma).mapv(|v| v.max(1e-6));
         self.concentration.field(|row, column| {
             if self.grid.land[[row.round() as usize, column.round() as usize]] {
                 f32::NAN
@@ -194,7 +195,8 @@ impl Observer {
         };
         let moved = [moved(|view| &view.u), moved(|view| &view.v)];
         let known = |row: f64, column: f64| {
-            ice.over(row, column, DRIFT_SQUARE * cell) >= DRIFT_ICE_SHARE * (DRIFT_SQUARE * cell).powi(2) as f32
+            ice.over(row, column, DRIFT_SQUARE * cell)
+                >= DRIFT_ICE_SHARE * (DRIFT_SQUARE * cell).powi(2) as f32
         };
         let mut component = |totals: &Totals, sign: f64| {
             self.drift.field(|row, column| {

@@ -83,8 +83,7 @@ impl Budget {
     /// Share of the volume that the entries do not explain.
     #[must_use]
     pub fn imbalance(&self) -> f64 {
-        let expected =
-            self.initial_volume + self.grown_volume - self.molten_volume - self.exported_volume;
+        let expected = self.initial_volume + self.grown_volume - self.molten_volume - self.exported_volume;
         (self.volume - expected).abs() / self.initial_volume
     }
 }
@@ -163,9 +162,12 @@ impl Pack {
         let belonging = network.belonging(&wholes);
         let mut corners = BTreeMap::new();
         for p in self.parcels.iter().filter(|p| belonging[p.block as usize] != NONE) {
-            let [left, top, right, bottom] = corners
-                .entry(belonging[p.block as usize])
-                .or_insert([f32::MAX, f32::MAX, f32::MIN, f32::MIN]);
+            let [left, top, right, bottom] = corners.entry(belonging[p.block as usize]).or_insert([
+                f32::MAX,
+                f32::MAX,
+                f32::MIN,
+                f32::MIN,
+            ]);
             (*left, *right) = (left.min(p.column), right.max(p.column));
             (*top, *bottom) = (top.min(p.row), bottom.max(p.row));
         }
@@ -210,7 +212,9 @@ impl Pack {
 
     /// Gives every parcel the motion of the body that it belongs to.
     fn set_in_motion(&mut self, sea: &Sea, motion: &Motion, network: &Network, day: i64) {
-        self.parcels.par_iter_mut().for_each(|p| (p.u, p.v) = sea.along_coast(p.column, p.row, motion.at(p.column, p.row)));
+        self.parcels
+            .par_iter_mut()
+            .for_each(|p| (p.u, p.v) = sea.along_coast(p.column, p.row, motion.at(p.column, p.row)));
         let mut sums = vec![Moments::default(); network.len()];
         for p in &self.parcels {
             sums[p.block as usize] += Moments::of(p, sea);
@@ -291,10 +295,8 @@ impl Pack {
             let (row, column) = ((p.row + 0.5).floor() as i64, (p.column + 0.5).floor() as i64);
             let here = pressure((row, column)).unwrap_or(0.0);
             let slope = |ahead, behind| pressure(ahead).unwrap_or(here) - pressure(behind).unwrap_or(here);
-            let (down, right) = (
-                slope((row + 1, column), (row - 1, column)),
-                slope((row, column + 1), (row, column - 1)),
-            );
+            let (down, right) =
+                (slope((row + 1, column), (row - 1, column)), slope((row, column + 1), (row, column - 1)));
             let (to_row, to_column) = (p.row - PUSH * down, p.column - PUSH * right);
             if cell_at(to_column, to_row, sea.land.dim()).is_some_and(|cell| !sea.land[cell]) {
                 (p.row, p.column) = (to_row, to_column);
@@ -450,13 +452,17 @@ impl Sea {
             return (u, v);
         }
         let (rows, columns) = self.land.dim();
-        let across = self.land_around[[r, (c + 1).min(columns - 1)]] - self.land_around[[r, c.saturating_sub(1)]];
+        let across =
+            self.land_around[[r, (c + 1).min(columns - 1)]] - self.land_around[[r, c.saturating_sub(1)]];
         let down = self.land_around[[(r + 1).min(rows - 1), c]] - self.land_around[[r.saturating_sub(1), c]];
         let length = across.hypot(down).max(1e-9);
         let (nx, ny) = (across / length, down / length);
         let towards = u * nx + v * ny;
         let along = 1.0 - HELD_ALONG * held;
-        (along * (u - towards * nx) + (1.0 - held) * towards * nx, along * (v - towards * ny) + (1.0 - held) * towards * ny)
+        (
+            along * (u - towards * nx) + (1.0 - held) * towards * nx,
+            along * (v - towards * ny) + (1.0 - held) * towards * ny,
+        )
     }
 
     /// Weights of the three by three cells around a parcel (quadratic B-splines), those of land given to the sea beside it.
@@ -479,10 +485,7 @@ impl Sea {
 }
 
 /// Gives each cell its weight, made so that they add up to 1.
-fn share_out(
-    cells: impl Iterator<Item = ([usize; 2], f32)> + Clone,
-    each: &mut impl FnMut([usize; 2], f32),
-) {
+fn share_out(cells: impl Iterator<Item = ([usize; 2], f32)> + Clone, each: &mut impl FnMut([usize; 2], f32)) {
     let total: f32 = cells.clone().map(|(_, weight)| weight).sum();
     if total > 0.0 {
         cells.for_each(|(cell, weight)| each(cell, weight / total));

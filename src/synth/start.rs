@@ -45,8 +45,9 @@ impl Start {
         dice: &mut ChaCha20Rng,
     ) -> Result<Self, SynthError> {
         let places = grid.spec.lonlat()?;
-        let covered = Field::new(std::sync::Arc::clone(forcing.thickness_m().grid()), forcing.covered().clone())
-            .map_err(|error| SynthError::Option(error.to_string()))?;
+        let covered =
+            Field::new(std::sync::Arc::clone(forcing.thickness_m().grid()), forcing.covered().clone())
+                .map_err(|error| SynthError::Option(error.to_string()))?;
         let edge_cells = uniform(dice, EDGE_CELLS.0, EDGE_CELLS.1) as f32;
         let cover = gaussian(&sample(&covered, &places, &|at| at)?, edge_cells);
         let mut turned = || {
