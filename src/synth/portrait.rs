@@ -87,8 +87,8 @@ impl Portrait {
             ("anomaly, skewness".into(), Some(self.skewness)),
             ("anomaly, kurtosis".into(), Some(self.kurtosis)),
         ];
-        let classes = score::CLASSES_M.iter().zip(&self.anomaly_by_class_m);
-        entries.extend(classes.map(|((low, high), &m)| (format!("anomaly where {low}..{high} m thick, m"), m)));
+        let classes = score::CLASSES_M.windows(2).zip(&self.anomaly_by_class_m);
+        entries.extend(classes.map(|(c, &m)| (format!("anomaly where {}..{} m thick, m", c[0], c[1]), m)));
         let lags = LAGS.iter().zip(&self.increments_m);
         entries.extend(lags.map(|(lag, &m)| (format!("increment over {lag} cells, m"), Some(m))));
         let orders = (1..).zip(&self.structure_exponents);
@@ -139,7 +139,7 @@ fn moments(values: &[f64]) -> [f64; 4] {
 }
 
 fn by_class(anomaly: &Array2<f32>, around: &Array2<f32>) -> Vec<Option<f64>> {
-    let mut sums = vec![(0.0_f64, 0_usize); score::CLASSES_M.len()];
+    let mut sums = vec![(0.0_f64, 0_usize); score::CLASSES_M.len() - 1];
     for (&anomaly, &around) in anomaly.iter().zip(around) {
         if let Some(class) = score::class_of(around) {
             sums[class].0 += f64::from(anomaly).powi(2);
