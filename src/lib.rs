@@ -17,8 +17,8 @@
 //! * [`notify`] tells people, when they can help.
 //! * [`produce`] is the story of one day, from top to bottom.
 //!
-//! Beside the way: [`archive`] (training archives), [`train`], [`plot`], [`ledger`] (what is remembered). Below it: [`field`],
-//! [`grid`], [`config`], [`time`], [`progress`], [`sys`]. Above it: [`cli`]. `docs/architecture.md` has the invariants,
+//! Beside the way: [`archive`] (training archives), [`train`], [`evaluate`] (how good a checkpoint is), [`plot`], [`ledger`] (what is
+//! remembered). Below it: [`score`] (metrics), [`field`], [`grid`], [`config`], [`time`], [`progress`], [`sys`]. Above it: [`cli`]. `docs/architecture.md` has the invariants,
 //! `tests/invariants.rs` holds them.
 
 pub mod archive;
@@ -26,6 +26,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod ensemble;
+pub mod evaluate;
 pub mod fetch;
 pub mod field;
 pub mod grid;
@@ -38,6 +39,7 @@ pub mod produce;
 pub mod progress;
 pub mod publish;
 pub mod quality;
+pub mod score;
 pub mod source;
 pub mod sys;
 pub mod time;

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use ndarray::{Array2, Array3};
-use nilas::config::{Precision, SamplerKind};
+use nilas::config::{Precision, SamplerChoice};
 use nilas::ensemble::{InMemory, MemberStore, Plan, draw};
 use nilas::model::{Checkpoint, Placement};
 use nilas::progress::Bar;
@@ -33,7 +33,9 @@ fn context() -> Array3<f32> {
 }
 
 fn plan(members: usize, batch: usize) -> Plan {
-    Plan { day: "2022-04-15".parse().unwrap(), members, sampler: SamplerKind::Ddim, steps: 6, seed: 7, batch }
+    let wanted = SamplerChoice { steps: Some(6), ..SamplerChoice::default() };
+    let sampler = checkpoint(Placement::CPU).info.sampler(wanted).unwrap();
+    Plan { day: "2022-04-15".parse().unwrap(), members, sampler, seed: 7, batch }
 }
 
 fn draw_members(checkpoint: &Checkpoint, plan: Plan) -> Vec<Array2<f32>> {

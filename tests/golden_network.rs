@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nilas::model::{Network, NetworkConfiguration, NoisePredictor, Schedule, ddim, read_tensors};
+use nilas::config::SamplerChoice;
+use nilas::model::{
+    Network, NetworkConfiguration, NoisePredictor, Sampler, Schedule, Unconstrained, read_tensors,
+};
 use tch::{Device, Kind, Tensor};
 
 fn golden() -> BTreeMap<String, Tensor> {
@@ -110,7 +113,11 @@ fn the_sampler_is_that_of_the_reference() {
     let golden = golden();
     let network = network(&NetworkConfiguration::small());
     let (z, context) = (&golden["golden.z"], &golden["golden.context"]);
-    let sample = tch::no_grad(|| ddim(&network, Schedule::default(), z, context, 8, || {})).unwrap();
+    let schedule = Schedule::default();
+    let wanted = SamplerChoice { steps: Some(8), ..SamplerChoice::default() };
+    let sampler = Sampler::resolve(wanted, SamplerChoice::default(), schedule).unwrap();
+    let sample =
+        tch::no_grad(|| sampler.sample(&network, schedule, &Unconstrained, z, context, || {})).unwrap();
     let expected = &golden["small.sample_8_steps"];
     let difference = largest_difference(&sample, expected);
     assert!(difference < 1e-4 * expected.std(true).double_value(&[]), "{difference}");

@@ -131,12 +131,16 @@ fn change_configuration(machine: &Machine, change: impl FnOnce(&mut Table)) {
     fs::write(&path, configuration.to_string()).unwrap();
 }
 
-/// Sets a key that has to be there.
+/// Sets a key of a table that has to be there.
 fn set(configuration: &mut Table, key: &str, value: impl Into<Value>) {
-    let mut parts = key.split('.');
-    let top = configuration.get_mut(parts.next().unwrap_or_default());
-    let place = parts.fold(top, |table, part| table?.get_mut(part));
-    *place.unwrap_or_else(|| panic!("{CONFIGURATION} has no {key}")) = value.into();
+    let (tables, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let table = tables
+        .split('.')
+        .filter(|table| !table.is_empty())
+        .try_fold(configuration, |table, part| table.get_mut(part)?.as_table_mut());
+    table
+        .unwrap_or_else(|| panic!("{CONFIGURATION} has no table for {key}"))
+        .insert(name.into(), value.into());
 }
 
 /// A mail server in two units and a few lines of shell: each mail becomes a file in `/srv/mail`.

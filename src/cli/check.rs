@@ -9,7 +9,7 @@ use clap::Args;
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
 use super::{print, program};
-use crate::config::{Config, Fetching, Input, Model, Overrides};
+use crate::config::{Config, Ensemble, Fetching, Input, Model, Overrides};
 use crate::fetch::{FetchError, Fetcher};
 use crate::grid::Grid;
 use crate::ledger::Ledger;
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         report.check(name, writable(folder));
     }
     report.check("grid", grid(&config));
-    report.check("checkpoint", checkpoint(&config.model));
+    report.check("checkpoint", checkpoint(&config.model, &config.ensemble));
     report.check("ledger", ledger(&folders.state.join(Ledger::FILE_NAME)));
     for (name, found) in notify::look_at(&config.notify) {
         report.check(name, found);
@@ -114,9 +114,10 @@ fn grid(config: &Config) -> Result<String, String> {
     Ok(format!("{}, {rows} x {columns}", grid.spec.name))
 }
 
-fn checkpoint(model: &Model) -> Result<String, String> {
+fn checkpoint(model: &Model, ensemble: &Ensemble) -> Result<String, String> {
     let path = &model.checkpoint;
     let info = CheckpointInfo::read(path).map_err(|error| error.to_string())?;
+    info.sampler(ensemble.sampler_choice()).map_err(|error| error.to_string())?;
     let found = sys::sha256_of_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
     match &model.checkpoint_sha256 {
         Some(expected) if *expected != found => Err(format!(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
+use crate::evaluate::EvaluateError;
 use crate::model::ModelError;
 use crate::produce::{GatherError, ProduceError};
 use crate::train::TrainError;
@@ -138,6 +139,16 @@ impl From<TrainError> for Failure {
                 Self::Usage(error.to_string())
             }
             TrainError::Model(error) => error.into(),
+            _ => Self::other(error),
+        }
+    }
+}
+
+impl From<EvaluateError> for Failure {
+    fn from(error: EvaluateError) -> Self {
+        match error {
+            EvaluateError::Option(_) | EvaluateError::Archive(_) => Self::Usage(error.to_string()),
+            EvaluateError::Model(error) => error.into(),
             _ => Self::other(error),
         }
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::produce::Gathered;
 
 /// Every verb with the binary that has it and what it does.
-const VERBS: [(&str, &str, &str); 20] = [
+const VERBS: [(&str, &str, &str); 21] = [
     ("demo", "nilas", "the sample day through the whole chain, no network needed"),
     ("produce", "nilas", "one day, now"),
     ("run", "nilas", "the daemon: makes every day when its inputs are there"),
@@ -35,6 +35,7 @@ const VERBS: [(&str, &str, &str); 20] = [
     ("archive", "nilas-engine", "turns training archives from NetCDF into safetensors and back"),
     ("synth", "nilas-train", "a synthetic archive to train on"),
     ("train", "nilas-train", "a checkpoint from an archive"),
+    ("evaluate", "nilas-train", "how good a checkpoint is, in numbers and as a report"),
     ("model", "nilas-train", "looks at a checkpoint or runs it on tensors"),
 ];
 

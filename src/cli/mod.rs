@@ -9,6 +9,7 @@ mod backfill;
 mod check;
 mod configuration;
 mod demo;
+mod evaluate;
 mod explain;
 mod failure;
 mod features;
@@ -25,7 +26,9 @@ mod produce;
 mod prune;
 mod report;
 mod run;
+mod sampler;
 mod status;
+mod sweep;
 mod synth;
 mod train;
 mod verify;
@@ -82,6 +85,7 @@ struct TrainArguments {
 enum TrainVerb {
     Synth(synth::Arguments),
     Train(Box<train::Arguments>),
+    Evaluate(evaluate::Arguments),
     #[command(subcommand)]
     Model(model::Arguments),
 }
@@ -105,6 +109,7 @@ pub fn trainer() -> ExitCode {
     finish(match TrainArguments::parse().verb {
         TrainVerb::Synth(arguments) => synth::run(&arguments),
         TrainVerb::Train(arguments) => train::run(&arguments),
+        TrainVerb::Evaluate(arguments) => evaluate::run(&arguments),
         TrainVerb::Model(arguments) => model::run(&arguments),
     })
 }

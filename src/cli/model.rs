@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 use super::print;
-use crate::config::{DeviceChoice, Precision};
+use super::sampler::SamplerOptions;
+use crate::config::{DeviceChoice, Precision, SamplerChoice};
 use crate::model::{
-    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, select_device,
+    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, Target, select_device,
 };
 
 /// Looks at a checkpoint, or runs it on tensors in safetensors files.
@@ -25,9 +26,8 @@ pub(super) enum Arguments {
     Sample {
         #[command(flatten)]
         tensors: Tensors,
-        /// Network calls.
-        #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..))]
-        steps: u16,
+        #[command(flatten)]
+        sampler: SamplerOptions,
     },
 }
 
@@ -57,8 +57,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments {
         Arguments::Info { checkpoint } => info(checkpoint),
         Arguments::Apply(tensors) => tensors.run(Checkpoint::apply_file),
-        Arguments::Sample { tensors, steps } => {
-            tensors.run(|checkpoint, input, out| checkpoint.sample_file(input, out, usize::from(*steps)))
+        Arguments::Sample { tensors, sampler } => {
+            tensors.run(|checkpoint, input, out| checkpoint.sample_file(input, out, sampler.choice()))
         }
     }
 }
@@ -75,12 +75,13 @@ fn info(name: &str) -> Result<(), Failure> {
     print(format_args!("widths        {:?}", configuration.widths));
     print(format_args!("block depth   {}", configuration.block_depth));
     if let Some((info, sha256)) = info {
-        describe(&info, &sha256);
+        describe(&info, &sha256)?;
     }
     Ok(())
 }
 
-fn describe(info: &CheckpointInfo, sha256: &str) {
+fn describe(info: &CheckpointInfo, sha256: &str) -> Result<(), Failure> {
+    let sampler = info.sampler(SamplerChoice::default())?;
     let (training, scale) = (&info.training, &info.target_scale);
     print(format_args!("name          {}", info.name));
     print(format_args!("sha256        {sha256}"));
@@ -88,6 +89,25 @@ fn describe(info: &CheckpointInfo, sha256: &str) {
     print(format_args!(
         "signal rates  {} to {}",
         info.schedule.max_signal_rate, info.schedule.min_signal_rate
+    ));
+    print(format_args!(
+        "sampler       {}, {} calls ({}) down to a noise rate of {:.4}",
+        sampler.kind.name(),
+        sampler.steps,
+        sampler.time_grid.name(),
+        sampler.lowest_noise_rate
+    ));
+    let target = match info.target {
+        Target::Anomaly => "anomaly",
+        Target::Full => "full field",
+    };
+    print(format_args!("gives         {} of the {target}", info.objective));
+    let features =
+        [("concentration", info.features.concentration), ("deformation", info.features.deformation)];
+    let shown: Vec<_> = features.into_iter().filter(|(_, shown)| *shown).map(|(name, _)| name).collect();
+    print(format_args!(
+        "sees          {}",
+        ["thickness, mask"].into_iter().chain(shown).collect::<Vec<_>>().join(", ")
     ));
     print(format_args!("scale         {:.4} m + {:.4} x thickness", scale.constant_m, scale.per_metre));
     print(format_args!("mean          {:?}", info.statistics.mean));
@@ -99,6 +119,7 @@ fn describe(info: &CheckpointInfo, sha256: &str) {
         training.steps, training.batch, training.window, training.device
     ));
     print(format_args!("validation    noise loss {:.4}", training.validation_noise_loss));
+    Ok(())
 }
 
 impl Tensors {

@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
+use super::sampler::SamplerOptions;
 use super::{house, report};
-use crate::config::{Config, ConfigError, DeviceChoice, Overrides, Precision, SamplerKind};
+use crate::config::{Config, ConfigError, DeviceChoice, Overrides, Precision};
 use crate::produce::{Gathered, Watch};
 use crate::time::ProductDay;
 
@@ -48,12 +49,8 @@ pub(super) struct EnsembleOptions {
     /// Number of members.
     #[arg(long)]
     members: Option<usize>,
-    /// Network calls per member.
-    #[arg(long)]
-    steps: Option<usize>,
-    /// The sampler.
-    #[arg(long)]
-    sampler: Option<SamplerKind>,
+    #[command(flatten)]
+    sampler: SamplerOptions,
     /// Seed of the members' noise.
     #[arg(long)]
     seed: Option<u64>,
@@ -121,8 +118,7 @@ impl EnsembleOptions {
     pub(super) fn overrides(&self) -> Overrides {
         Overrides {
             members: self.members,
-            steps: self.steps,
-            sampler: self.sampler,
+            sampler: self.sampler.choice(),
             seed: self.seed,
             batch: self.batch,
             device: self.device,

@@ -5,6 +5,7 @@
 mod daemon;
 mod inputs;
 mod notify;
+mod sampler;
 mod validation;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use notify::{
     DigestSettings, HeartbeatSettings, MailSecurity, MailSettings, Notify, Recipients, SmallestSeverity,
     WebhookSettings,
 };
+pub use sampler::{SamplerChoice, SamplerKind, TimeGrid};
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -230,38 +232,37 @@ impl Precision {
     }
 }
 
-/// How noise becomes a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum SamplerKind {
-    /// The sampler of SuperIce deliverable 3.1 section 4.
-    Ddim,
-}
-
-impl SamplerKind {
-    /// The name in products and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ddim => "ddim",
-        }
-    }
-}
-
 /// The ensemble.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ensemble {
     /// Number of members.
     pub members: usize,
-    /// The sampler.
-    pub sampler: SamplerKind,
-    /// Network calls per member.
-    pub steps: usize,
+    /// The sampler; None takes the one that the checkpoint names.
+    pub sampler: Option<SamplerKind>,
+    /// Network calls per member; None takes as many as the checkpoint says.
+    pub steps: Option<usize>,
+    /// How the calls are spread between much and little noise; None takes what the checkpoint says.
+    pub time_grid: Option<TimeGrid>,
+    /// The noise rate that the sampler goes down to; None takes what the checkpoint says.
+    pub lowest_noise_rate: Option<f64>,
     /// Seed of the members' noise; it stands in the product.
     pub seed: u64,
     /// Members that the network handles at once.
     pub batch: usize,
+}
+
+impl Ensemble {
+    /// What is said about the sampler.
+    #[must_use]
+    pub fn sampler_choice(&self) -> SamplerChoice {
+        SamplerChoice {
+            kind: self.sampler,
+            steps: self.steps,
+            time_grid: self.time_grid,
+            lowest_noise_rate: self.lowest_noise_rate,
+        }
+    }
 }
 
 /// Who publishes; goes into the files as it stands.
@@ -313,10 +314,8 @@ pub struct Overrides {
     pub cache: Option<PathBuf>,
     /// Number of members.
     pub members: Option<usize>,
-    /// Network calls per member.
-    pub steps: Option<usize>,
-    /// The sampler.
-    pub sampler: Option<SamplerKind>,
+    /// The sampler, part by part.
+    pub sampler: SamplerChoice,
     /// Seed of the noise.
     pub seed: Option<u64>,
     /// Members at once.
@@ -411,9 +410,9 @@ impl Config {
             .map_err(|source| ConfigError::File { path: grid.land_mask.clone(), source })?;
         let cells = (&grid.name, &grid.projection, grid.rows, grid.columns, grid.cell_size_m);
         let place = (grid.first_cell_centre_x_m, grid.first_cell_centre_y_m);
-        let Ensemble { members, sampler, steps, seed, batch: _ } = self.ensemble;
+        let Ensemble { members, seed, .. } = self.ensemble;
         let oldest_days = (self.inputs.thickness.oldest_days, self.inputs.drift.oldest_days);
-        let drawing = (members, sampler, steps, seed, self.model.precision);
+        let drawing = (members, self.ensemble.sampler_choice(), seed, self.model.precision);
         let text = serde_json::to_string(&(
             cells,
             place,
@@ -464,8 +463,11 @@ impl Config {
         set(&mut self.folders.state, overrides.state.as_ref());
         set(&mut self.folders.cache, overrides.cache.as_ref());
         set(&mut self.ensemble.members, overrides.members.as_ref());
-        set(&mut self.ensemble.steps, overrides.steps.as_ref());
-        set(&mut self.ensemble.sampler, overrides.sampler.as_ref());
+        let Ensemble { sampler, steps, time_grid, lowest_noise_rate, .. } = &mut self.ensemble;
+        *sampler = overrides.sampler.kind.or(*sampler);
+        *steps = overrides.sampler.steps.or(*steps);
+        *time_grid = overrides.sampler.time_grid.or(*time_grid);
+        *lowest_noise_rate = overrides.sampler.lowest_noise_rate.or(*lowest_noise_rate);
         set(&mut self.ensemble.seed, overrides.seed.as_ref());
         set(&mut self.ensemble.batch, overrides.batch.as_ref());
         set(&mut self.model.device, overrides.device.as_ref());
@@ -511,8 +513,18 @@ impl Config {
                 "a spread needs at least 2 members; 30 is usual",
             );
         }
-        if self.ensemble.steps == 0 {
-            return refuse("ensemble.steps", "0".into(), "give at least 1; 40 is the reference");
+        if let Some(steps) = self.ensemble.steps
+            && !(1..=SamplerChoice::MOST_STEPS).contains(&steps)
+        {
+            let remedy = "give at least 1 and at most 500, or leave the key out: the checkpoint knows how many it needs";
+            return refuse("ensemble.steps", steps.to_string(), remedy);
+        }
+        if let Some(rate) = self.ensemble.lowest_noise_rate
+            && !(0.0 < rate && rate < 1.0)
+        {
+            let remedy =
+                "give a rate above 0 and below 1, or leave the key out: the checkpoint knows its own";
+            return refuse("ensemble.lowest_noise_rate", rate.to_string(), remedy);
         }
         if self.ensemble.batch == 0 {
             return refuse("ensemble.batch", "0".into(), "give at least 1");
@@ -640,14 +652,20 @@ mod tests {
     fn errors_name_the_file_the_key_the_value_and_the_remedy() {
         for (line, to, words) in [
             ("members = 30", "members = 1", ["ensemble.members", "= 1", "at least 2"]),
-            ("steps = 40", "steps = 0", ["ensemble.steps", "= 0", "at least 1"]),
+            ("#steps = 40", "steps = 0", ["ensemble.steps", "= 0", "at least 1"]),
+            ("#steps = 40", "steps = 501", ["ensemble.steps", "= 501", "at most 500"]),
+            (
+                "#lowest_noise_rate = 0.02",
+                "lowest_noise_rate = 1.0",
+                ["ensemble.lowest_noise_rate", "= 1", "below 1"],
+            ),
             (
                 "fill_reach_km = 150.0",
                 "fill_reach_km = -1.0",
                 ["prepare.fill_reach_km", "-1", "0 km or more"],
             ),
             ("seed = 1", "seeed = 1", ["seeed", "unknown field", "line"]),
-            ("sampler = \"ddim\"", "sampler = \"dim\"", ["dim", "unknown variant", "ddim"]),
+            ("#sampler = \"ddim\"", "sampler = \"dim\"", ["dim", "unknown variant", "ddim"]),
             ("radius_km = 20.0", "radius_km = 300.0", ["prepare.remap", "300", "ten cells"]),
             ("deformation = {", "drift = {", ["drift", "unknown variant", "deformation"]),
         ] {

@@ -7,11 +7,16 @@ use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use tch::{Device, Tensor};
 
 use super::{MemberStore, Statistics, Streaming, member_noise};
-use crate::config::SamplerKind;
-use crate::model::{Checkpoint, ModelError};
+use crate::model::{AtLeast, Checkpoint, ModelError, Sampler};
 use crate::prepare;
 use crate::progress::Bar;
 use crate::time::ProductDay;
+
+/// The sampler's estimate of a member keeps thickness at 0 or more from this noise rate on: in the last calls of every sampler.
+const BOUNDED_BELOW_NOISE_RATE: f64 = 0.5;
+
+/// A cell that the bound holds at 0 m comes back from the units of the network with so much at most, m.
+const ROUNDED_TO_ZERO_M: f32 = 1e-5;
 
 /// What to draw.
 #[derive(Debug, Clone, Copy)]
@@ -21,9 +26,7 @@ pub struct Plan {
     /// Number of members.
     pub members: usize,
     /// The sampler.
-    pub sampler: SamplerKind,
-    /// Network calls per member.
-    pub steps: usize,
+    pub sampler: Sampler,
     /// Seed of the noise.
     pub seed: u64,
     /// Members handled at once on a GPU. On a CPU the network is always called for one member: larger batches gain nothing
@@ -109,6 +112,18 @@ pub fn draw(
     Ok(streaming.finish(&scene.mask))
 }
 
+/// What a network that was trained for the mean says of `context`: effective thickness, m, at least 0, NaN outside the mask.
+///
+/// # Errors
+/// [`EnsembleError::Model`] when the network fails or was trained for noise.
+pub fn regress(checkpoint: &Checkpoint, context: &Array3<f32>) -> Result<Array2<f32>, EnsembleError> {
+    let scene = Scene::new(checkpoint, context);
+    let on_gpu = scene.device != Device::Cpu;
+    let mean = checkpoint.mean(&scene.context);
+    let mean = mean.map_err(|source| EnsembleError::Model { member: 0, on_gpu, source })?;
+    Ok(scene.member(scene.to_arrays(&mean).index_axis(Axis(0), 0)).0)
+}
+
 /// Members that are drawn together. As each has noise of its own, a batch that was too large is drawn again in halves.
 struct Batches {
     members: usize,
@@ -144,6 +159,8 @@ struct Scene<'a> {
     device: Device,
     /// Standardised context on the device, `[1, 4, row, column]`.
     context: Tensor,
+    /// Thickness is at least 0.
+    bound: AtLeast,
     /// Low-resolution effective thickness, m.
     low: Array2<f32>,
     mask: Array2<bool>,
@@ -162,7 +179,12 @@ impl<'a> Scene<'a> {
         let device = checkpoint.network.device();
         let context =
             Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]).to_device(device);
-        Self { checkpoint, device, context, low, mask }
+        let info = &checkpoint.info;
+        let least = |&low: &f32| -info.target.base_m(statistics, low) / info.target_scale.at(low);
+        let least: Vec<f32> = low.iter().map(least).collect();
+        let least = Tensor::from_slice(&least).reshape([1, 1, rows as i64, columns as i64]).to_device(device);
+        let bound = AtLeast { least, below_noise_rate: BOUNDED_BELOW_NOISE_RATE };
+        Self { checkpoint, device, context, bound, low, mask }
     }
 
     /// The anomalies of some members in units of the target's scale, `[member, row, column]`.
@@ -179,14 +201,20 @@ impl<'a> Scene<'a> {
         let size = [count as i64, 1, rows as i64, columns as i64];
         let noise = Tensor::from_slice(&noise).reshape(size).to_device(self.device);
         let context = self.context.expand([count as i64, -1, -1, -1], false);
-        let SamplerKind::Ddim = plan.sampler;
-        let clean = self.checkpoint.sample(&noise, &context, plan.steps, after_call)?;
-        let mut values = vec![0.0_f32; clean.numel()];
-        clean.to_device(Device::Cpu).contiguous().copy_data(&mut values, clean.numel());
-        Ok(Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c]))
+        let clean = self.checkpoint.sample(plan.sampler, &self.bound, &noise, &context, after_call)?;
+        Ok(self.to_arrays(&clean))
     }
 
-    /// A member from its anomaly: effective thickness, m, with the number of cells that had to be lifted to 0.
+    /// Fields `[n, 1, row, column]` as arrays `[n, row, column]`.
+    fn to_arrays(&self, fields: &Tensor) -> Array3<f32> {
+        let (rows, columns) = self.low.dim();
+        let count = fields.size()[0] as usize;
+        let mut values = vec![0.0_f32; fields.numel()];
+        fields.to_device(Device::Cpu).contiguous().copy_data(&mut values, fields.numel());
+        Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c])
+    }
+
+    /// A member from its anomaly: effective thickness, m, with the number of cells that the bound holds at 0.
     fn member(&self, anomaly: ArrayView2<'_, f32>) -> (Array2<f32>, usize) {
         let info = &self.checkpoint.info;
         let scale = info.target_scale;
@@ -194,8 +222,9 @@ impl<'a> Scene<'a> {
         let field =
             Zip::from(anomaly).and(&self.low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
                 let thickness = info.target.base_m(&info.statistics, low) + scale.at(low) * anomaly;
-                clamped += usize::from(inside && thickness < 0.0);
-                if inside { if thickness < 0.0 { 0.0 } else { thickness } } else { f32::NAN }
+                let at_zero = thickness < ROUNDED_TO_ZERO_M;
+                clamped += usize::from(inside && at_zero);
+                if inside { if at_zero { 0.0 } else { thickness } } else { f32::NAN }
             });
         (field, clamped)
     }

@@ -9,7 +9,7 @@ use ndarray::Array2;
 
 use statistics::Streaming;
 
-pub use draw::{EnsembleError, Plan, draw};
+pub use draw::{EnsembleError, Plan, draw, regress};
 pub use noise::{member_noise, standard_normal};
 pub use statistics::quantiles;
 #[cfg(test)]
@@ -25,7 +25,7 @@ pub struct Statistics {
     pub mean_m: Array2<f32>,
     /// Standard deviation between the members (divisor members - 1), m; NaN outside the mask.
     pub spread_m: Array2<f32>,
-    /// Share of all members' cells inside the mask that were below 0 m and were set to 0.
+    /// Share of all members' cells inside the mask that would be below 0 m and are held there.
     pub clamped_fraction: f64,
 }
 

@@ -23,7 +23,7 @@ impl Streaming {
         Self { members: 0, mean: Array2::zeros(shape), squares: Array2::zeros(shape), clamped: 0 }
     }
 
-    /// Adds a member, `clamped` of whose cells had been below 0.
+    /// Adds a member, `clamped` of whose cells are held at 0.
     pub(super) fn add(&mut self, member: &Array2<f32>, clamped: usize) {
         self.members += 1;
         self.clamped += clamped;

@@ -32,6 +32,14 @@ pub trait MemberStore {
 #[derive(Debug, Default)]
 pub struct InMemory(Vec<Array2<f32>>);
 
+impl InMemory {
+    /// Gives the members away.
+    #[must_use]
+    pub fn into_members(self) -> Vec<Array2<f32>> {
+        self.0
+    }
+}
+
 impl MemberStore for InMemory {
     fn append(&mut self, member: ArrayView2<'_, f32>) -> io::Result<()> {
         if self.0.first().is_some_and(|first| first.dim() != member.dim()) {

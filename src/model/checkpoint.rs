@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    CONTEXT_CHANNELS, ModelError, Network, NetworkConfiguration, NoisePredictor, Placement, Schedule,
-    WithinMask, ddim,
+    CONTEXT_CHANNELS, Constraint, ModelError, Network, NetworkConfiguration, NoisePredictor, Placement,
+    Sampler, Schedule, Unconstrained, WithinMask,
 };
-use crate::config::Precision;
+use crate::config::{Precision, SamplerChoice};
 use crate::sys;
 
 /// The key of the JSON text in the file's metadata.
@@ -41,6 +41,9 @@ pub struct CheckpointInfo {
     pub target_scale: TargetScale,
     /// The noise that the network was trained for.
     pub schedule: Schedule,
+    /// The sampler that serves it best; what is left open is usual for the sampler, and without a word it is `ddim` in 40 calls.
+    #[serde(default)]
+    pub sampler: SamplerChoice,
     /// What the network gives.
     #[serde(default)]
     pub objective: Objective,
@@ -87,6 +90,14 @@ impl CheckpointInfo {
         Ok(info)
     }
 
+    /// The sampler that `wanted` names, completed by what this checkpoint says.
+    ///
+    /// # Errors
+    /// [`ModelError::Sampler`] when it cannot be used with this network.
+    pub fn sampler(&self, wanted: SamplerChoice) -> Result<Sampler, ModelError> {
+        Sampler::resolve(wanted, self.sampler, self.schedule)
+    }
+
     /// Refuses a network that gives another thing than what it is asked for.
     ///
     /// # Errors
@@ -121,7 +132,10 @@ impl CheckpointInfo {
             ),
             (rates_rise && schedule.max_signal_rate < 1.0, "its signal rates are not 0 < min < max < 1"),
         ];
-        rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(what.to_owned()))
+        if let Some((_, what)) = rules.into_iter().find(|(holds, _)| !holds) {
+            return Err(what.to_owned());
+        }
+        self.sampler(SamplerChoice::default()).map(|_| ()).map_err(|error| error.to_string())
     }
 }
 
@@ -293,24 +307,27 @@ impl Checkpoint {
         write_tensors(out, &[("noise".into(), noise)], None)
     }
 
-    /// Samples with `steps` network calls: the anomaly in units of the target's scale, `[n, 1, rows, columns]`, 0 outside the mask.
+    /// Samples: the anomaly in units of the target's scale, `[n, 1, rows, columns]`, 0 outside the mask.
     ///
     /// # Errors
     /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it does not give noise.
     pub fn sample(
         &self,
+        sampler: Sampler,
+        constraint: &dyn Constraint,
         noise: &Tensor,
         context: &Tensor,
-        steps: usize,
         after_call: impl FnMut(),
     ) -> Result<Tensor, ModelError> {
         self.info.refuse_unless(Objective::Noise)?;
         let predictor = WithinMask(&self.network);
-        tch::no_grad(|| ddim(&predictor, self.info.schedule, noise, context, steps, after_call))
+        tch::no_grad(|| {
+            sampler.sample(&predictor, self.info.schedule, constraint, noise, context, after_call)
+        })
     }
 
-    /// What a network trained for the mean says of `context` `[n, 4, rows, columns]`: the target in units of its scale, `[n, 1, rows, columns]`,
-    /// 0 outside the mask.
+    /// What a network trained for the mean says of `context` `[n, 4, rows, columns]`: the target in units of its scale,
+    /// `[n, 1, rows, columns]`, 0 outside the mask.
     ///
     /// # Errors
     /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it was trained for noise.
@@ -326,11 +343,12 @@ impl Checkpoint {
     /// target's scale, to `out`.
     ///
     /// # Errors
-    /// [`ModelError`] when a file or tensor is not there or has another shape, or the network fails.
-    pub fn sample_file(&self, input: &Path, out: &Path, steps: usize) -> Result<(), ModelError> {
+    /// [`ModelError`] when a file or tensor is not there or has another shape, the network fails, or the sampler does not fit it.
+    pub fn sample_file(&self, input: &Path, out: &Path, wanted: SamplerChoice) -> Result<(), ModelError> {
+        let sampler = self.info.sampler(wanted)?;
         let [noise, context] =
             &self.read_inputs(input, [("noise", Some(1)), ("context", Some(CONTEXT_CHANNELS))])?;
-        let anomaly = self.sample(noise, context, steps, || {})?;
+        let anomaly = self.sample(sampler, &Unconstrained, noise, context, || {})?;
         write_tensors(out, &[("anomaly".into(), anomaly)], None)
     }
 

@@ -18,8 +18,8 @@ pub use checkpoint::{
 };
 pub use device::{Placement, select_device};
 pub use network::{CONTEXT_CHANNELS, Network, NetworkConfiguration, channels_last};
-pub use sampler::{NoisePredictor, WithinMask, ddim};
-pub use schedule::Schedule;
+pub use sampler::{AtLeast, Constraint, NoisePredictor, Sampler, Unconstrained, WithinMask};
+pub use schedule::{Rates, Schedule};
 
 /// What can go wrong with a model.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,16 @@ pub enum ModelError {
     )]
     NoCuda {
         /// Why not.
+        reason: String,
+    },
+    /// The sampler cannot be used, or not with this network.
+    #[error(
+        "sampler {name}: {reason} (ensemble.sampler, steps, lowest_noise_rate; the options of the same names)"
+    )]
+    Sampler {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
         reason: String,
     },
     /// libtorch failed.

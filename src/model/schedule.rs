@@ -30,6 +30,12 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// The least noise that a network of this schedule was trained for: the noise rate at t = 0.
+    #[must_use]
+    pub fn lowest_noise_rate(&self) -> f64 {
+        self.max_signal_rate.acos().sin()
+    }
+
     /// The rates at diffusion time `t` in 0..1.
     #[must_use]
     pub fn rates(&self, t: f64) -> Rates {

@@ -1,7 +1,7 @@
 //! A picture in memory: text and lines by `plotters`, pixels by hand, PNG at the end.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use plotters::coord::Shift;
@@ -88,13 +88,22 @@ impl Canvas {
     pub(super) fn write(&self, path: &Path) -> Result<(), PlotError> {
         let failed = |source| PlotError::File { path: path.to_owned(), source };
         let file = BufWriter::new(File::create(path).map_err(failed)?);
-        let mut encoder = png::Encoder::new(file, self.width as u32, self.height as u32);
+        self.encode(file).map_err(|error| failed(io::Error::other(error)))
+    }
+
+    /// The picture as PNG.
+    pub(super) fn png(&self) -> Result<Vec<u8>, PlotError> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes).map_err(|error| PlotError::Drawing { reason: error.to_string() })?;
+        Ok(bytes)
+    }
+
+    fn encode(&self, out: impl Write) -> Result<(), png::EncodingError> {
+        let mut encoder = png::Encoder::new(out, self.width as u32, self.height as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder.write_header().and_then(|mut writer| {
-            writer.write_image_data(&self.pixels)?;
-            writer.finish()
-        });
-        written.map_err(|error| failed(io::Error::other(error)))
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.pixels)?;
+        writer.finish()
     }
 }

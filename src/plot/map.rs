@@ -35,11 +35,12 @@ pub(super) struct Frame {
 impl ColourScale {
     /// The colour at a share of the scale, 0..1.
     pub(super) fn colour_at(&self, share: f64) -> [u8; 3] {
-        let ramp = match self.ramp {
-            Ramp::Viridis => colorous::VIRIDIS,
-            Ramp::Magma => colorous::MAGMA,
+        let share = share.clamp(0.0, 1.0);
+        let colour = match self.ramp {
+            Ramp::Viridis => colorous::VIRIDIS.eval_continuous(share),
+            Ramp::Magma => colorous::MAGMA.eval_continuous(share),
+            Ramp::BlueRed => colorous::RED_BLUE.eval_continuous(1.0 - share),
         };
-        let colour = ramp.eval_continuous(share.clamp(0.0, 1.0));
         [colour.r, colour.g, colour.b]
     }
 }

@@ -1,7 +1,10 @@
-//! Pictures of fields: maps on the product grid, as quicklooks show them.
+//! Pictures: maps on the product grid, as quicklooks show them, small pictures of fields and charts for reports.
 
 mod canvas;
+mod chart;
 mod map;
+mod page;
+mod picture;
 mod quicklook;
 
 use std::path::PathBuf;
@@ -10,6 +13,9 @@ use ndarray::Array2;
 
 use crate::grid::{GridError, GridSpec};
 
+pub use chart::{Axis, Chart, Curve, Stroke, escape};
+pub use page::{page, table};
+pub use picture::{Shades, colour_bar, picture};
 pub use quicklook::draw_quicklook;
 
 /// A picture cannot be made.
@@ -41,6 +47,8 @@ pub enum Ramp {
     Viridis,
     /// From black over red to pale yellow.
     Magma,
+    /// From blue over white to red, for what lies on both sides of 0.
+    BlueRed,
 }
 
 /// How values become colours: linear from 0 to `highest`; values above have the last colour, and the bar ends in an arrow.

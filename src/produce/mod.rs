@@ -167,7 +167,7 @@ pub struct Produced {
     pub status: Status,
     /// Number of members.
     pub members: usize,
-    /// Share of the members' cells that were lifted to 0 m.
+    /// Share of the members' cells that would be below 0 m and are held there.
     pub clamped_fraction: f64,
     /// The input files.
     pub inputs: Vec<InputRecord>,
@@ -196,10 +196,10 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     sys::fail_point("produce.read");
     let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
+    let plan = plan(day, config, &checkpoint)?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
-    let plan = plan(day, config);
-    let statistics = stages.run("draw", plan.members * plan.steps, |bar| {
+    let statistics = stages.run("draw", plan.members * plan.sampler.steps, |bar| {
         ensemble::draw(&checkpoint, &prepared.context(), plan, &mut store, bar)
     })?;
     sys::fail_point("produce.drawn");
@@ -217,7 +217,7 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
             quantiles: &quantiles,
         },
     )?;
-    let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint);
+    let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint, plan);
     let timings = stages.timings().to_vec();
     let product = Product {
         day,
@@ -311,16 +311,15 @@ fn prepare(day: ProductDay, inputs: &Inputs, config: &Config, grid: &Grid) -> Re
     }
 }
 
-fn plan(day: ProductDay, config: &Config) -> Plan {
+fn plan(day: ProductDay, config: &Config, checkpoint: &Checkpoint) -> Result<Plan, ModelError> {
     let ensemble = &config.ensemble;
-    Plan {
+    Ok(Plan {
         day,
         members: ensemble.members,
-        sampler: ensemble.sampler,
-        steps: ensemble.steps,
+        sampler: checkpoint.info.sampler(ensemble.sampler_choice())?,
         seed: ensemble.seed,
         batch: ensemble.batch,
-    }
+    })
 }
 
 fn scratch(config: &Config) -> Result<ScratchFile, ProduceError> {
@@ -333,7 +332,13 @@ fn require_quality(day: ProductDay, product: &Checked<'_>) -> Result<(), Produce
     if failed.is_empty() { Ok(()) } else { Err(ProduceError::Quality { day, failed }) }
 }
 
-fn lineage(order: &Order, config_hash: String, inputs: &Inputs, checkpoint: &Checkpoint) -> Lineage {
+fn lineage(
+    order: &Order,
+    config_hash: String,
+    inputs: &Inputs,
+    checkpoint: &Checkpoint,
+    plan: Plan,
+) -> Lineage {
     let Order { config, gathered, .. } = order;
     let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
     Lineage {
@@ -342,9 +347,11 @@ fn lineage(order: &Order, config_hash: String, inputs: &Inputs, checkpoint: &Che
         checkpoint: checkpoint.info.name.clone(),
         checkpoint_sha256: checkpoint.sha256.clone(),
         training_data: checkpoint.info.training.data.clone(),
-        sampler: config.ensemble.sampler.name().into(),
-        steps: config.ensemble.steps,
-        seed: config.ensemble.seed,
+        sampler: plan.sampler.kind,
+        steps: plan.sampler.steps,
+        time_grid: Some(plan.sampler.time_grid),
+        lowest_noise_rate: Some(plan.sampler.lowest_noise_rate),
+        seed: plan.seed,
         device: placement.device_name(),
         precision: config.model.precision.name().into(),
         config_hash,

@@ -244,11 +244,18 @@ fn inputs(records: &[InputRecord]) -> Attributes {
 }
 
 fn lineage(lineage: &Lineage) -> Attributes {
+    let mut attributes = model(lineage);
+    attributes.extend(lineage.time_grid.map(|grid| ("sampler_time_grid", grid.name().into())));
+    attributes.extend(lineage.lowest_noise_rate.map(|rate| ("sampler_lowest_noise_rate", rate.into())));
+    attributes
+}
+
+fn model(lineage: &Lineage) -> Attributes {
     vec![
         ("model_checkpoint", lineage.checkpoint.as_str().into()),
         ("model_checkpoint_sha256", lineage.checkpoint_sha256.as_str().into()),
         ("model_training_data", lineage.training_data.as_str().into()),
-        ("sampler", lineage.sampler.as_str().into()),
+        ("sampler", lineage.sampler.name().into()),
         ("sampler_steps", (lineage.steps as i32).into()),
         ("noise_seed", lineage.seed.to_string().into()),
         ("device", lineage.device.as_str().into()),

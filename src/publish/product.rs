@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ndarray::{Array2, Zip};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Publisher;
+use crate::config::{Publisher, SamplerKind, TimeGrid};
 use crate::ensemble::{MemberStore, Quantiles, Statistics};
 use crate::grid::Grid;
 use crate::prepare::Prepared;
@@ -66,9 +66,15 @@ pub struct Lineage {
     /// What the checkpoint says of its training data, in one sentence.
     pub training_data: String,
     /// The sampler.
-    pub sampler: String,
+    pub sampler: SamplerKind,
     /// Network calls per member.
     pub steps: usize,
+    /// How the sampler spread them; products of early versions do not say so.
+    #[serde(default)]
+    pub time_grid: Option<TimeGrid>,
+    /// The noise rate that the sampler went down to.
+    #[serde(default)]
+    pub lowest_noise_rate: Option<f64>,
     /// Seed of the members' noise.
     pub seed: u64,
     /// The device that the network ran on.

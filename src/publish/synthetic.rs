@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use ndarray::Array2;
 
-use crate::config::Publisher;
+use crate::config::{Publisher, SamplerKind, TimeGrid};
 use crate::ensemble::{InMemory, MemberStore, Quantiles, Statistics};
 use crate::grid::{Grid, GridSpec};
 use crate::prepare::{Prepared, flag};
@@ -142,8 +142,10 @@ fn lineage() -> Lineage {
         checkpoint: "small".into(),
         checkpoint_sha256: "11".repeat(32),
         training_data: "Synthetic fields, not model output.".into(),
-        sampler: "ddim".into(),
+        sampler: SamplerKind::Ddim,
         steps: 40,
+        time_grid: Some(TimeGrid::Angle),
+        lowest_noise_rate: Some(0.31),
         seed: 1,
         device: "cpu".into(),
         precision: "f32".into(),

@@ -13,9 +13,9 @@ use super::batch::{Batch, Drawn, TrainingSet};
 use super::log::Log;
 use super::optimiser::Optimiser;
 use super::state::{Best, Progress, Store};
-use super::{TrainError, TrainOptions};
+use super::{TrainError, TrainOptions, report};
 use crate::archive::Archive;
-use crate::config::Precision;
+use crate::config::{Precision, SamplerChoice};
 use crate::model::{
     CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, MEAN_VARIANCE, Network, Objective, Placement, TargetScale,
     TrainingRecord, channels_last,
@@ -87,7 +87,8 @@ pub(super) struct Validation {
     pub holes: Losses,
 }
 
-/// Trains on an archive and writes `<name>.safetensors`, `log.csv` and the state into `out`. If a state lies there, goes on from it.
+/// Trains on an archive and writes `<name>.safetensors`, `log.csv`, `report.html` and the state into `out`. If a state lies there,
+/// goes on from it.
 ///
 /// # Errors
 /// [`TrainError`].
@@ -102,7 +103,7 @@ pub fn train(
     let begin = clock.monotonic();
     options.validate().map_err(TrainError::Option)?;
     let _lock = lock(out)?;
-    let set = TrainingSet::read(archive, options.window)?;
+    let set = TrainingSet::read(archive, options.window, &options.validation_days)?;
     let scale = set.target_scale(options.target, options.scale_grows_with_thickness);
     let total = options.total_steps(set.training_days());
     let mut training = Training::new(options, placement, &set, scale, out);
@@ -215,6 +216,7 @@ impl<'a> Training<'a> {
         let loss = self.progress.loss_sum / self.progress.loss_count as f64;
         (self.progress.loss_sum, self.progress.loss_count) = (0.0, 0);
         log.write(step, learning_rate, loss, &validation)?;
+        report::write(self.out, self.options, &self.set.provenance, &log.rows()?)?;
         tracing::info!(
             step,
             loss,
@@ -269,6 +271,7 @@ impl<'a> Training<'a> {
             statistics: self.set.statistics,
             target_scale: self.scale,
             schedule: self.options.schedule,
+            sampler: SamplerChoice::default(),
             objective: self.options.objective,
             target: self.options.target,
             features: self.options.features,

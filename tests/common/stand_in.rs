@@ -3,6 +3,7 @@
 use std::fs;
 
 use chrono::{DateTime, Utc};
+use nilas::config::SamplerKind;
 use nilas::produce::{AcceptedFile, Order, Produced};
 use nilas::publish::{Figures, InputRecord, Lineage, Manifest, Published, Status};
 use nilas::source::{Role, recognise};
@@ -57,8 +58,10 @@ pub(crate) fn publish(order: &Order, now: DateTime<Utc>) -> Produced {
             checkpoint: "stand-in".into(),
             checkpoint_sha256: "0".repeat(64),
             training_data: "none".into(),
-            sampler: "ddim".into(),
+            sampler: SamplerKind::Ddim,
             steps: 1,
+            time_grid: None,
+            lowest_noise_rate: None,
             seed: 1,
             device: format!("{:?}", order.config.model.device).to_lowercase(),
             precision: "f32".into(),

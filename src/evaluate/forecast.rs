@@ -1,0 +1,156 @@
+//! What can be scored: baselines, and members of a network.
+
+use ndarray::Array2;
+
+use crate::config::SamplerKind;
+use crate::ensemble::{self, EnsembleError, InMemory, Plan, standard_normal};
+use crate::model::{Checkpoint, Sampler};
+use crate::progress::Bar;
+use crate::score::{AnomalyStatistics, RandomFields, normals_needed};
+
+use super::scenes::SceneFields;
+use super::{EvaluateError, EvaluateOptions};
+
+/// Something that says how thick the ice is.
+pub(super) enum Forecast<'a> {
+    /// The low-resolution field itself.
+    Low,
+    /// The low-resolution field and a random field with the truth's spectrum and variances.
+    Random(AnomalyStatistics),
+    /// The mean that a network of its own was trained for.
+    Regression(&'a Checkpoint),
+    /// Members of a network.
+    Members {
+        /// The network.
+        checkpoint: &'a Checkpoint,
+        /// How it is asked.
+        sampler: Sampler,
+    },
+}
+
+impl Forecast<'_> {
+    /// The name of its row.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Low => "low resolution".into(),
+            Self::Random(_) => "random field".into(),
+            Self::Regression(checkpoint) => format!("{} regression", checkpoint.info.name),
+            Self::Members { checkpoint, sampler } => {
+                format!("{} {}:{}", checkpoint.info.name, sampler.kind.name(), sampler.steps)
+            }
+        }
+    }
+
+    /// What it does, in a sentence.
+    pub(super) fn meaning(&self) -> String {
+        match self {
+            Self::Low => "the low-resolution field as it is".into(),
+            Self::Random(_) => {
+                "the low-resolution field plus a Gaussian random field with the spectrum of the truth's anomaly over all scored days, and its variance in each thickness class".into()
+            }
+            Self::Regression(checkpoint) => {
+                format!("{}, a network of the same kind that was trained for the mean and is called once", checkpoint.info.name)
+            }
+            Self::Members { checkpoint, sampler } => {
+                let order = match sampler.kind {
+                    SamplerKind::Ddim => "first order",
+                    SamplerKind::DpmSolverPlusPlus => "second order",
+                };
+                format!(
+                    "members of {} ({order}, {} network calls, grid {}, down to noise rate {:.3})",
+                    checkpoint.info.name,
+                    sampler.steps,
+                    sampler.time_grid.name(),
+                    sampler.lowest_noise_rate
+                )
+            }
+        }
+    }
+
+    /// The device that its network is on; empty where it has none.
+    pub(super) fn device(&self) -> String {
+        self.checkpoint()
+            .map(|checkpoint| format!("{:?}", checkpoint.network.device()).to_lowercase())
+            .unwrap_or_default()
+    }
+
+    /// The checkpoint that it needs.
+    pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
+        match self {
+            Self::Low | Self::Random(_) => None,
+            Self::Regression(checkpoint) | Self::Members { checkpoint, .. } => Some(checkpoint),
+        }
+    }
+
+    /// All that its members depend on beside scene, seed and their number.
+    pub(super) fn identity(&self) -> String {
+        match self {
+            Self::Low => "low".into(),
+            Self::Random(statistics) => format!("random|{statistics:?}"),
+            Self::Regression(checkpoint) => format!("regression|{}|{}", checkpoint.sha256, self.device()),
+            Self::Members { checkpoint, sampler } => {
+                format!("members|{}|{sampler:?}|{}", checkpoint.sha256, self.device())
+            }
+        }
+    }
+
+    /// Network calls for all members of a scene.
+    pub(super) fn calls(&self, members: usize) -> usize {
+        match self {
+            Self::Low | Self::Random(_) => 0,
+            Self::Regression(_) => 1,
+            Self::Members { sampler, .. } => sampler.steps * members,
+        }
+    }
+
+    /// Its members on a scene, m: numbers inside the mask.
+    pub(super) fn members(
+        &self,
+        scene: &SceneFields,
+        options: &EvaluateOptions,
+        bar: &Bar,
+    ) -> Result<Vec<Array2<f32>>, EvaluateError> {
+        match self {
+            Self::Low => Ok(vec![scene.low_m.clone()]),
+            Self::Random(statistics) => Ok(random_members(scene, options, statistics)),
+            Self::Regression(checkpoint) => {
+                let mean = ensemble::regress(checkpoint, &scene.context);
+                Ok(vec![mean.map_err(|source| self.failed(scene, source))?])
+            }
+            Self::Members { checkpoint, sampler } => {
+                let plan = Plan {
+                    day: scene.day,
+                    members: options.members,
+                    sampler: *sampler,
+                    seed: options.seed,
+                    batch: options.batch,
+                };
+                let mut members = InMemory::default();
+                ensemble::draw(checkpoint, &scene.context, plan, &mut members, bar)
+                    .map_err(|source| self.failed(scene, source))?;
+                Ok(members.into_members())
+            }
+        }
+    }
+
+    fn failed(&self, scene: &SceneFields, source: EnsembleError) -> EvaluateError {
+        EvaluateError::Ensemble { row: self.name(), day: scene.day, source }
+    }
+}
+
+fn random_members(
+    scene: &SceneFields,
+    options: &EvaluateOptions,
+    statistics: &AnomalyStatistics,
+) -> Vec<Array2<f32>> {
+    let shape = scene.mask.dim();
+    let Some(fields) = RandomFields::new(shape, &statistics.spectrum) else {
+        return vec![scene.low_m.clone()];
+    };
+    let pairs = (0..options.members.div_ceil(2)).flat_map(|pair| {
+        let key = format!("random field|{}|{}|{pair}", options.seed, scene.day);
+        fields.pair(&standard_normal(&key, normals_needed(shape)), shape)
+    });
+    let members = pairs.take(options.members);
+    members.map(|field| RandomFields::on_low(&scene.low_m, &field, statistics)).collect()
+}

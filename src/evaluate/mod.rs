@@ -1,0 +1,213 @@
+//! Scores checkpoints on an archive, beside baselines, and writes what it found: `metrics.json` and a report that can be read in a
+//! browser without anything else.
+//!
+//! What is scored, and how, is said in `docs/evaluation.md`; the formulas stand in [`crate::score`].
+
+mod forecast;
+mod record;
+mod report;
+mod scenes;
+mod store;
+
+use std::path::{Path, PathBuf};
+
+use crate::archive::{Archive, ArchiveError};
+use crate::config::SamplerChoice;
+use crate::ensemble::EnsembleError;
+use crate::model::{Checkpoint, ModelError, Objective};
+use crate::plot::PlotError;
+use crate::progress::{Bar, Stages};
+use crate::score::{self, AnomalyStatistics, Tally};
+use crate::time::{Clock, ProductDay};
+
+use forecast::Forecast;
+use record::Entry;
+use scenes::Place;
+use store::{Scored, Store};
+
+pub use record::{Evaluation, Row};
+
+/// Side of a cell of an archive, km.
+const CELL_KM: f64 = 3.0;
+/// The scenes whose maps the report shows.
+const SHOWN: usize = 2;
+
+/// What can go wrong with an evaluation.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// The archive cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The model cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Members could not be drawn.
+    #[error("{row}, {day}: {source}")]
+    Ensemble {
+        /// The row of the table.
+        row: String,
+        /// The day.
+        day: ProductDay,
+        /// What went wrong.
+        source: EnsembleError,
+    },
+    /// A picture could not be made.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    /// The report could not be filled in.
+    #[error("the report cannot be written ({reason}); report this with metrics.json")]
+    Report {
+        /// What the template engine said.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}; see that the folder of --out may be written and has space")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An option cannot be used with this archive.
+    #[error("{0}")]
+    Option(String),
+}
+
+/// Which days of an archive are scored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DayChoice {
+    /// All.
+    All,
+    /// So many, evenly spaced over the archive.
+    Number(usize),
+    /// These.
+    Listed(Vec<ProductDay>),
+}
+
+/// How to evaluate.
+#[derive(Debug, Clone)]
+pub struct EvaluateOptions {
+    /// The days.
+    pub days: DayChoice,
+    /// Cells along a side of the one window that is cut from each day; `None` takes whole fields.
+    pub window: Option<usize>,
+    /// Members that are drawn for each scene.
+    pub members: usize,
+    /// Seed of the members' noise, of the windows, and of the ties of ranks.
+    pub seed: u64,
+    /// Members handled at once on a GPU.
+    pub batch: usize,
+    /// Samplers: with each checkpoint a row.
+    pub samplers: Vec<SamplerChoice>,
+    /// Whether structural similarity is computed, too.
+    pub with_similarity: bool,
+}
+
+/// The networks that are scored.
+#[derive(Debug)]
+pub struct Candidates {
+    /// Those that draw members.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Those that were trained for the mean; the others' means are held against the first of them.
+    pub regressions: Vec<Checkpoint>,
+}
+
+/// Scores every checkpoint with every sampler on the days of an archive, which lies in a folder. What is scored is kept in `out`, row by row and day by day, so
+/// that the same call goes on after an interruption, and one with more rows takes what is there.
+///
+/// # Errors
+/// [`EvaluateError`]; what was scored until then stays in `out`.
+pub fn evaluate(
+    (archive, folder): (&Archive, &Path),
+    candidates: &Candidates,
+    options: &EvaluateOptions,
+    out: &Path,
+    stages: &mut Stages<'_>,
+) -> Result<Evaluation, EvaluateError> {
+    let mut rows = Vec::new();
+    for checkpoint in &candidates.regressions {
+        checkpoint.info.refuse_unless(Objective::Mean)?;
+        rows.push(Forecast::Regression(checkpoint));
+    }
+    for checkpoint in &candidates.checkpoints {
+        checkpoint.info.refuse_unless(Objective::Noise)?;
+        for &choice in &options.samplers {
+            let sampler = checkpoint.info.sampler(choice)?;
+            rows.push(Forecast::Members { checkpoint, sampler });
+        }
+    }
+    let places = stages.run("look", archive.days().len(), |bar| scenes::choose(archive, options, bar))?;
+    let work = Work { archive, places: &places, options, store: Store::new(out) };
+    let mut evaluation = Evaluation::begin(archive, folder, &places, options)?;
+    let low = work.score(&Forecast::Low, stages)?;
+    let pooled = Tally::sum(&low.days);
+    evaluation.add(low, out)?;
+    if let Some(statistics) = AnomalyStatistics::of(&pooled.spectra, &pooled.classes) {
+        evaluation.add(work.score(&Forecast::Random(statistics), stages)?, out)?;
+    } else {
+        tracing::warn!(
+            "no window of 128 x 128 cells is all ice: there are no spectra and no baseline of random fields"
+        );
+    }
+    for row in &rows {
+        evaluation.add(work.score(row, stages)?, out)?;
+    }
+    Ok(evaluation)
+}
+
+/// What every row is scored on.
+struct Work<'a> {
+    archive: &'a Archive,
+    places: &'a [Place],
+    options: &'a EvaluateOptions,
+    store: Store,
+}
+
+impl Work<'_> {
+    /// Scores one row on every scene, or takes what was scored before.
+    fn score(&self, forecast: &Forecast<'_>, stages: &mut Stages<'_>) -> Result<Entry, EvaluateError> {
+        let clock = stages.clock();
+        let calls = forecast.calls(self.options.members);
+        let name = forecast.name();
+        tracing::info!(row = name, scenes = self.places.len(), "row begins");
+        stages.run(&name, calls * self.places.len(), |bar| {
+            let mut entry = Entry::of(forecast);
+            for (number, place) in self.places.iter().enumerate() {
+                let key = store::key(&forecast.identity(), place, self.options);
+                let scored = match self.store.find(&key) {
+                    Some(kept) => kept,
+                    None => self.score_scene(forecast, place, number < SHOWN, &key, (clock, bar))?,
+                };
+                if number < SHOWN {
+                    entry.pictures.push(self.store.pictures(&key)?);
+                }
+                entry.add(scored);
+                bar.jump_to(calls * (number + 1));
+            }
+            Ok(entry)
+        })
+    }
+
+    /// Draws members on a scene, scores them, and keeps the score and, where the scene is shown, maps.
+    fn score_scene(
+        &self,
+        forecast: &Forecast<'_>,
+        place: &Place,
+        shown: bool,
+        key: &str,
+        (clock, bar): (&dyn Clock, &Bar),
+    ) -> Result<Scored, EvaluateError> {
+        let scene = scenes::read(self.archive, place)?;
+        let begin = clock.monotonic();
+        let members = forecast.members(&scene, self.options, bar)?;
+        let seconds = clock.monotonic().saturating_sub(begin).as_secs_f64();
+        let mut dice = scenes::Dice::new(&format!("ranks|{}|{}", self.options.seed, place.day));
+        let tally = score::tally(&scene.view(), &members, self.options.with_similarity, &mut || dice.share());
+        let scored = Scored { tally, seconds_per_member: seconds / members.len() as f64 };
+        if shown {
+            self.store.keep_pictures(key, &scene, &members)?;
+        }
+        self.store.keep(key, &scored)?;
+        Ok(scored)
+    }
+}
