@@ -29,6 +29,8 @@ const VALIDATION_BATCHES: u64 = 8;
 const AHEAD: usize = 2;
 /// The best checkpoint so far of a training that has not ended.
 const BEST: &str = "best.safetensors";
+/// How the names of files begin that are to replace others.
+const PARTIAL: &str = ".tmp";
 
 /// When to end before the last step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -103,6 +105,7 @@ pub fn train(
     let begin = clock.monotonic();
     options.validate().map_err(TrainError::Option)?;
     let _lock = lock(out)?;
+    clear_partial_files(out)?;
     let set = TrainingSet::read(archive, options.window, &options.validation_days)?;
     let scale = set.target_scale(options.target, options.scale_grows_with_thickness);
     let total = options.total_steps(set.training_days());
@@ -162,6 +165,19 @@ fn lock(out: &Path) -> Result<File, TrainError> {
         Err(TryLockError::WouldBlock) => Err(TrainError::Busy { folder: out.to_owned() }),
         Err(TryLockError::Error(source)) => Err(refuse(source)),
     }
+}
+
+/// Removes what a process left that was killed while it replaced a file.
+fn clear_partial_files(out: &Path) -> Result<(), TrainError> {
+    let refuse = |source| TrainError::File { path: out.to_owned(), source };
+    for entry in fs::read_dir(out).map_err(refuse)? {
+        let entry = entry.map_err(refuse)?;
+        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+            fs::remove_file(entry.path())
+                .map_err(|source| TrainError::File { path: entry.path(), source })?;
+        }
+    }
+    Ok(())
 }
 
 /// A training in the middle of its steps.
