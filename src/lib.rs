@@ -41,6 +41,7 @@ pub mod publish;
 pub mod quality;
 pub mod score;
 pub mod source;
+pub mod synth;
 pub mod sys;
 pub mod time;
 pub mod train;

@@ -8,6 +8,7 @@ use crate::daemon::DaemonError;
 use crate::evaluate::EvaluateError;
 use crate::model::ModelError;
 use crate::produce::{GatherError, ProduceError};
+use crate::synth::SynthError;
 use crate::train::TrainError;
 
 /// Why a command ended without doing what was asked; the kinds are the exit codes of the command contract.
@@ -141,6 +142,12 @@ impl From<TrainError> for Failure {
             TrainError::Model(error) => error.into(),
             _ => Self::other(error),
         }
+    }
+}
+
+impl From<SynthError> for Failure {
+    fn from(error: SynthError) -> Self {
+        Self::Usage(error.to_string())
     }
 }
 

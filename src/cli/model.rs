@@ -109,6 +109,10 @@ fn describe(info: &CheckpointInfo, sha256: &str) -> Result<(), Failure> {
         "sees          {}",
         ["thickness, mask"].into_iter().chain(shown).collect::<Vec<_>>().join(", ")
     ));
+    let calibration = info.calibration.as_ref().map_or("none".to_owned(), |fitted| {
+        format!("{} (fitted on {})", fitted.in_words(), fitted.fitted_on)
+    });
+    print(format_args!("calibration   {calibration}"));
     print(format_args!("scale         {:.4} m + {:.4} x thickness", scale.constant_m, scale.per_metre));
     print(format_args!("mean          {:?}", info.statistics.mean));
     print(format_args!("deviation     {:?}", info.statistics.standard_deviation));

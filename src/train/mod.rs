@@ -1,4 +1,4 @@
-//! Training: synthetic fields to learn from, the batches drawn from an archive, and the loop.
+//! Training: the batches drawn from an archive, and the loop.
 //!
 //! The recipe is that of D3.1 section 3 unless options say otherwise: noise loss, Adam with a learning-rate schedule, batches
 //! of 4, 250 epochs, averaged weights.
@@ -11,13 +11,11 @@ mod optimiser;
 mod options;
 mod report;
 mod state;
-mod synth;
 mod trainer;
 
 pub use batch::{BatchOptions, TrainingSet};
 pub use held_out::HeldOut;
 pub use options::TrainOptions;
-pub use synth::{SynthOptions, synthesise};
 pub use trainer::{End, Limits, Outcome, train};
 
 use std::path::PathBuf;
