@@ -9,7 +9,7 @@ use super::print;
 use super::sampler::SamplerOptions;
 use crate::config::{DeviceChoice, Precision, SamplerChoice};
 use crate::model::{
-    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, select_device,
+    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, Target, select_device,
 };
 
 /// Looks at a checkpoint, or runs it on tensors in safetensors files.
@@ -96,6 +96,18 @@ fn describe(info: &CheckpointInfo, sha256: &str) -> Result<(), Failure> {
         sampler.steps,
         sampler.time_grid.name(),
         sampler.lowest_noise_rate
+    ));
+    let target = match info.target {
+        Target::Anomaly => "anomaly",
+        Target::Full => "full field",
+    };
+    print(format_args!("gives         {} of the {target}", info.objective));
+    let features =
+        [("concentration", info.features.concentration), ("deformation", info.features.deformation)];
+    let shown: Vec<_> = features.into_iter().filter(|(_, shown)| *shown).map(|(name, _)| name).collect();
+    print(format_args!(
+        "sees          {}",
+        ["thickness, mask"].into_iter().chain(shown).collect::<Vec<_>>().join(", ")
     ));
     let calibration = info.calibration.as_ref().map_or("none".to_owned(), |fitted| {
         format!("{} (fitted on {})", fitted.in_words(), fitted.fitted_on)
