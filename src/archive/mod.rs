@@ -1,22 +1,37 @@
 //! Training archives: pairs of high- and low-resolution fields, a file a day.
 //!
 //! The layout is that of the SuperIce archive (`model/features/YYYYMMDD`, variables `sic`, `sit`, `divergence`, `shear` and their
-//! low-resolution twins `*_reprocessed`), here in safetensors files, because networks are trained on machines that
-//! have no NetCDF. `sit` is effective thickness. NaN is missing.
+//! low-resolution twins `*_reprocessed`), in NetCDF or, because networks are trained on machines that have no NetCDF, in
+//! safetensors. `sit` is effective thickness. NaN is missing.
 
-use std::collections::HashMap;
+mod netcdf;
+mod safetensors;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::sys;
 use crate::time::ProductDay;
 
+pub use netcdf::NetCdf;
+pub use safetensors::Safetensors;
+
 const FOLDER: &str = "model/features";
-const SUFFIX: &str = ".safetensors";
+/// Names of the eight fields of a day, in the order of [`Sample::fields`].
+const FIELDS: [&str; 8] = [
+    "sic",
+    "sit",
+    "divergence",
+    "shear",
+    "sic_reprocessed",
+    "sit_reprocessed",
+    "divergence_reprocessed",
+    "shear_reprocessed",
+];
 
 /// What can go wrong with an archive.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +52,18 @@ pub enum ArchiveError {
         /// What is wrong.
         reason: String,
     },
+    /// The archive is in another format than the one that can be read here.
+    #[error(
+        "the days in {folder} are .{found} files, and this program reads .{wanted} only; write them anew with `nilas archive convert --from DIR --to DIR`"
+    )]
+    Format {
+        /// The folder.
+        folder: PathBuf,
+        /// End of the names of the files that are there.
+        found: &'static str,
+        /// End of the names of the files that can be read.
+        wanted: &'static str,
+    },
     /// There is nothing in the archive.
     #[error(
         "no day in {folder}; make an archive with `nilas synth --out`, or name the folder that holds model/features"
@@ -45,6 +72,66 @@ pub enum ArchiveError {
         /// The folder that was looked into.
         folder: PathBuf,
     },
+}
+
+/// How the days of an archive are stored.
+pub trait Format: Debug + Sync {
+    /// How the names of the files end.
+    fn suffix(&self) -> &'static str;
+
+    /// Reads a day.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the file cannot be read or has another layout.
+    fn read(&self, path: &Path) -> Result<Day, ArchiveError>;
+
+    /// Writes a day through a temporary file, making the folder if need be.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when the file cannot be written.
+    fn write(&self, path: &Path, day: Entry<'_>) -> Result<(), ArchiveError>;
+}
+
+/// The suffixes of all formats.
+const SUFFIXES: [&str; 2] = ["safetensors", "nc"];
+
+/// A day as it lies in an archive.
+#[derive(Debug, Clone)]
+pub struct Day {
+    /// The fields.
+    pub sample: Sample,
+    /// What the archive says of them.
+    pub provenance: Provenance,
+    /// Where the cells lie, if the archive says so.
+    pub coordinates: Option<Coordinates>,
+}
+
+/// A day to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// The fields.
+    pub sample: &'a Sample,
+    /// What is said of them.
+    pub provenance: &'a Provenance,
+    /// Where the cells lie.
+    pub coordinates: Option<&'a Coordinates>,
+}
+
+/// Longitude and latitude of the cells, degrees, `[row, column]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Coordinates {
+    /// Degrees east.
+    pub longitude: Array2<f32>,
+    /// Degrees north.
+    pub latitude: Array2<f32>,
+}
+
+impl Day {
+    /// The day as it is written.
+    #[must_use]
+    pub fn entry(&self) -> Entry<'_> {
+        Entry { sample: &self.sample, provenance: &self.provenance, coordinates: self.coordinates.as_ref() }
+    }
 }
 
 /// What an archive says of its data; every day of it carries this.
@@ -59,19 +146,29 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    fn to_metadata(&self) -> HashMap<String, String> {
-        let entries = [
+    /// The entries that every file of the archive carries, by name.
+    fn entries(&self) -> [(&'static str, &String); 3] {
+        [
             ("origin", &self.origin),
             ("thickness_definition", &self.thickness_definition),
             ("degradation", &self.degradation),
-        ];
-        entries.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).collect()
+        ]
     }
 
-    fn from_metadata(entries: &HashMap<String, String>) -> Result<Self, String> {
-        let text = |key: &str| {
-            entries.get(key).cloned().ok_or_else(|| format!("its metadata has no entry \"{key}\""))
-        };
+    /// What a file's entries say. A file without any is one of the SuperIce archive of neXtSIM, whose thickness is effective.
+    fn from_entries(entries: &BTreeMap<String, String>) -> Result<Self, String> {
+        let text =
+            |key: &str| entries.get(key).cloned().ok_or_else(|| format!("it says nothing of its \"{key}\""));
+        let names = ["origin", "thickness_definition", "degradation"];
+        if names.iter().all(|name| !entries.contains_key(*name)) {
+            return Ok(Self {
+                origin:
+                    "an archive in the SuperIce layout that says nothing of its origin, taken for neXtSIM"
+                        .into(),
+                thickness_definition: "effective".into(),
+                degradation: "not stated by the archive".into(),
+            });
+        }
         Ok(Self {
             origin: text("origin")?,
             thickness_definition: text("thickness_definition")?,
@@ -102,17 +199,43 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn variables(&self) -> [(&'static str, &Array2<f32>); 8] {
-        [
-            ("sic", &self.concentration),
-            ("sit", &self.effective_thickness_m),
-            ("divergence", &self.divergence_per_day),
-            ("shear", &self.shear_per_day),
-            ("sic_reprocessed", &self.low_concentration),
-            ("sit_reprocessed", &self.low_effective_thickness_m),
-            ("divergence_reprocessed", &self.low_divergence_per_day),
-            ("shear_reprocessed", &self.low_shear_per_day),
-        ]
+    /// Every field with the name that it has in files.
+    fn fields(&self) -> [(&'static str, &Array2<f32>); 8] {
+        let fields = [
+            &self.concentration,
+            &self.effective_thickness_m,
+            &self.divergence_per_day,
+            &self.shear_per_day,
+            &self.low_concentration,
+            &self.low_effective_thickness_m,
+            &self.low_divergence_per_day,
+            &self.low_shear_per_day,
+        ];
+        std::array::from_fn(|index| (FIELDS[index], fields[index]))
+    }
+
+    /// A sample of what `field` finds by name; all fields must have the shape of the truth.
+    fn from_fields(field: impl Fn(&str) -> Result<Array2<f32>, String>) -> Result<Self, String> {
+        let sample = Self {
+            concentration: field("sic")?,
+            effective_thickness_m: field("sit")?,
+            divergence_per_day: field("divergence")?,
+            shear_per_day: field("shear")?,
+            low_concentration: field("sic_reprocessed")?,
+            low_effective_thickness_m: field("sit_reprocessed")?,
+            low_divergence_per_day: field("divergence_reprocessed")?,
+            low_shear_per_day: field("shear_reprocessed")?,
+        };
+        sample.check_shapes()?;
+        Ok(sample)
+    }
+
+    fn check_shapes(&self) -> Result<(), String> {
+        let shape = self.effective_thickness_m.dim();
+        match self.fields().into_iter().find(|(_, values)| values.dim() != shape) {
+            Some((name, values)) => Err(format!("{name} has {:?} cells, but sit {shape:?}", values.dim())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -120,26 +243,36 @@ impl Sample {
 #[derive(Debug, Clone)]
 pub struct Archive {
     days: Vec<(ProductDay, PathBuf)>,
+    format: &'static dyn Format,
 }
 
 impl Archive {
-    /// Finds the days of the archive in `folder`, oldest first.
+    /// Finds the days of the safetensors archive in `folder`, oldest first.
     ///
     /// # Errors
-    /// [`ArchiveError::Empty`] when there is none.
+    /// [`ArchiveError::Empty`] when there is none, [`ArchiveError::Format`] when they are in another format.
     pub fn open(folder: &Path) -> Result<Self, ArchiveError> {
+        Self::open_as(folder, &Safetensors)
+    }
+
+    /// The same for any format.
+    ///
+    /// # Errors
+    /// As for [`Archive::open`].
+    pub fn open_as(folder: &Path, format: &'static dyn Format) -> Result<Self, ArchiveError> {
         let folder = folder.join(FOLDER);
         let entries =
             fs::read_dir(&folder).map_err(|source| ArchiveError::File { path: folder.clone(), source })?;
-        let mut days: Vec<_> = entries
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let name = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
-                Some((ProductDay::from_compact(name).ok()?, path))
-            })
-            .collect();
-        days.sort();
-        if days.is_empty() { Err(ArchiveError::Empty { folder }) } else { Ok(Self { days }) }
+        let paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let wanted = format.suffix();
+        let days = days(&paths, wanted);
+        if !days.is_empty() {
+            return Ok(Self { days, format });
+        }
+        match SUFFIXES.into_iter().find(|&suffix| !self::days(&paths, suffix).is_empty()) {
+            Some(found) => Err(ArchiveError::Format { folder, found, wanted }),
+            None => Err(ArchiveError::Empty { folder }),
+        }
     }
 
     /// The days, oldest first.
@@ -156,13 +289,34 @@ impl Archive {
     /// # Panics
     /// Never for an index below the number of days.
     pub fn read(&self, index: usize) -> Result<(Sample, Provenance), ArchiveError> {
-        let path = &self.days[index].1;
-        let bytes = fs::read(path).map_err(|source| ArchiveError::File { path: path.clone(), source })?;
-        parse(&bytes).map_err(|reason| ArchiveError::Layout { path: path.clone(), reason })
+        let day = self.read_day(index)?;
+        Ok((day.sample, day.provenance))
+    }
+
+    /// The same with the coordinates.
+    ///
+    /// # Errors
+    /// As for [`Archive::read`].
+    ///
+    /// # Panics
+    /// Never for an index below the number of days.
+    pub fn read_day(&self, index: usize) -> Result<Day, ArchiveError> {
+        self.format.read(&self.days[index].1)
     }
 }
 
-/// Writes one day into the archive in `folder`.
+/// The files that are days of a format, oldest first.
+fn days(paths: &[PathBuf], suffix: &str) -> Vec<(ProductDay, PathBuf)> {
+    let day = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_suffix(suffix)?.strip_suffix('.')?;
+        Some((ProductDay::from_compact(name).ok()?, path.clone()))
+    };
+    let mut days: Vec<_> = paths.iter().filter_map(day).collect();
+    days.sort();
+    days
+}
+
+/// Writes one day into the safetensors archive in `folder`.
 ///
 /// # Errors
 /// [`ArchiveError`] when the file cannot be written.
@@ -172,98 +326,26 @@ pub fn write(
     sample: &Sample,
     provenance: &Provenance,
 ) -> Result<PathBuf, ArchiveError> {
-    let path = folder.join(FOLDER).join(format!("{}{SUFFIX}", day.compact()));
-    let buffers = sample.variables().map(|(name, values)| {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        (name, vec![values.nrows(), values.ncols()], bytes)
-    });
-    let views = buffers
-        .iter()
-        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-    let bytes = views
-        .and_then(|views| safetensors::serialize(views, Some(provenance.to_metadata())))
-        .map_err(|error| ArchiveError::Layout { path: path.clone(), reason: error.to_string() })?;
-    sys::replace_file(&path, &bytes).map_err(|source| ArchiveError::File { path: path.clone(), source })?;
+    write_as(folder, &Safetensors, day, Entry { sample, provenance, coordinates: None })
+}
+
+/// Writes one day into the archive in `folder`, in any format.
+///
+/// # Errors
+/// [`ArchiveError`] when the file cannot be written.
+pub fn write_as(
+    folder: &Path,
+    format: &dyn Format,
+    day: ProductDay,
+    entry: Entry<'_>,
+) -> Result<PathBuf, ArchiveError> {
+    let path = folder.join(FOLDER).join(format!("{}.{}", day.compact(), format.suffix()));
+    if let Err(reason) = entry.sample.check_shapes() {
+        return Err(ArchiveError::Layout { path, reason });
+    }
+    format.write(&path, entry)?;
     Ok(path)
 }
 
-fn parse(bytes: &[u8]) -> Result<(Sample, Provenance), String> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-    let provenance = Provenance::from_metadata(metadata.metadata().as_ref().unwrap_or(&HashMap::new()))?;
-    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-    let shape = file.tensor("sit").map_err(|error| error.to_string())?.shape().to_vec();
-    let field = |name: &str| {
-        let view = file.tensor(name).map_err(|error| error.to_string())?;
-        if view.dtype() != Dtype::F32 || view.shape() != shape || shape.len() != 2 {
-            return Err(format!("{name} is {:?} {:?}, expected f32 {shape:?}", view.dtype(), view.shape()));
-        }
-        let values =
-            view.data().chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-        Array2::from_shape_vec((shape[0], shape[1]), values.collect()).map_err(|error| error.to_string())
-    };
-    let sample = Sample {
-        concentration: field("sic")?,
-        effective_thickness_m: field("sit")?,
-        divergence_per_day: field("divergence")?,
-        shear_per_day: field("shear")?,
-        low_concentration: field("sic_reprocessed")?,
-        low_effective_thickness_m: field("sit_reprocessed")?,
-        low_divergence_per_day: field("divergence_reprocessed")?,
-        low_shear_per_day: field("shear_reprocessed")?,
-    };
-    Ok((sample, provenance))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Sample {
-        let field = |start: f32| Array2::from_shape_fn((2, 3), |(r, c)| start + (3 * r + c) as f32);
-        Sample {
-            concentration: field(0.0),
-            effective_thickness_m: field(10.0),
-            divergence_per_day: field(20.0),
-            shear_per_day: field(30.0),
-            low_concentration: field(40.0),
-            low_effective_thickness_m: field(50.0),
-            low_divergence_per_day: field(60.0),
-            low_shear_per_day: field(70.0),
-        }
-    }
-
-    fn provenance() -> Provenance {
-        Provenance {
-            origin: "numbers in a row".into(),
-            thickness_definition: "effective".into(),
-            degradation: "none".into(),
-        }
-    }
-
-    #[test]
-    fn a_day_is_read_as_it_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let days: Vec<ProductDay> = ["2001-01-02", "2001-01-01"].map(|day| day.parse().unwrap()).to_vec();
-        for &day in &days {
-            write(folder.path(), day, &sample(), &provenance()).unwrap();
-        }
-        let archive = Archive::open(folder.path()).unwrap();
-        assert_eq!(archive.days().collect::<Vec<_>>(), [days[1], days[0]]);
-        let (read, stated) = archive.read(0).unwrap();
-        assert_eq!(stated, provenance());
-        for ((name, written), (_, read)) in sample().variables().into_iter().zip(read.variables()) {
-            assert_eq!(written, read, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_folder_without_days_and_a_file_without_fields_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join(FOLDER)).unwrap();
-        assert!(matches!(Archive::open(folder.path()), Err(ArchiveError::Empty { .. })));
-        fs::write(folder.path().join(FOLDER).join("20010101.safetensors"), b"no tensors").unwrap();
-        let error = Archive::open(folder.path()).unwrap().read(0).unwrap_err();
-        assert!(matches!(error, ArchiveError::Layout { .. }), "{error}");
-    }
-}
+mod tests;

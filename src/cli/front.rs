@@ -32,6 +32,7 @@ const VERBS: [(&str, &str, &str); 20] = [
     ("inspect", "nilas", "measures an input file and holds it against its limits"),
     ("verify", "nilas-engine", "checks a published day"),
     ("features", "nilas-engine", "the network's inputs of a day as NetCDF"),
+    ("archive", "nilas-engine", "turns training archives from NetCDF into safetensors and back"),
     ("synth", "nilas-train", "a synthetic archive to train on"),
     ("train", "nilas-train", "a checkpoint from an archive"),
     ("evaluate", "nilas-train", "how good a checkpoint is, in numbers and as a report"),

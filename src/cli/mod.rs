@@ -4,6 +4,7 @@
 //! hands every verb that needs them to `nilas-engine` or `nilas-train` by replacing itself. All verbs are reached as `nilas VERB`.
 //! A fourth, `nilas-inspect`, is no verb but what `nilas` starts to look at a file.
 
+mod archive;
 mod backfill;
 mod check;
 mod configuration;
@@ -58,6 +59,8 @@ enum EngineVerb {
     Work(work::Arguments),
     Verify(verify::Arguments),
     Features(Box<Handed<features::Arguments>>),
+    #[command(subcommand)]
+    Archive(archive::Arguments),
 }
 
 /// The arguments of a verb with the inputs that the front gathered for it.
@@ -80,7 +83,7 @@ struct TrainArguments {
 #[derive(Subcommand)]
 enum TrainVerb {
     Synth(synth::Arguments),
-    Train(train::Arguments),
+    Train(Box<train::Arguments>),
     Evaluate(evaluate::Arguments),
     #[command(subcommand)]
     Model(model::Arguments),
@@ -94,6 +97,7 @@ pub fn engine() -> ExitCode {
         EngineVerb::Work(arguments) => work::run(&arguments),
         EngineVerb::Verify(arguments) => verify::run(&arguments),
         EngineVerb::Features(handed) => features::run(&handed.arguments, &handed.inputs),
+        EngineVerb::Archive(arguments) => archive::run(&arguments),
     })
 }
 

@@ -515,10 +515,7 @@ mod tests {
         let set = set();
         for step in 0..20 {
             let times = set.training_batch(options(), SCALE, step).times;
-            assert!(
-                times.iter().enumerate().all(|(part, &time)| (4.0 * time).floor() == part as f64),
-                "{times:?}"
-            );
+            assert!(times.iter().enumerate().all(|(part, &time)| (4.0 * time) as usize == part), "{times:?}");
         }
         let powered = set.training_batch(BatchOptions { time_power: 2.0, ..options() }, SCALE, 1).times;
         let even = set.training_batch(options(), SCALE, 1).times;
@@ -539,7 +536,7 @@ mod tests {
             let outside = 1.0 - &batch.mask;
             let shown = (&batch.context * &outside).abs().sum(tch::Kind::Float)
                 + (&batch.target * &outside).abs().sum(tch::Kind::Float);
-            assert_eq!(shown.double_value(&[]), 0.0);
+            assert!(shown.double_value(&[]) <= 0.0, "something is shown or asked in a hole");
             // Where there is no hole the sample is the same.
             let difference = ((&batch.context - &whole.context) * &batch.mask).abs().max().double_value(&[]);
             assert!(difference < 1e-6, "{difference}");
@@ -566,7 +563,7 @@ mod tests {
                 let truth = plain.field(TRUTH)[cell.0];
                 assert!((after - (truth - low) / 0.5).abs() < 1e-6);
             } else {
-                assert_eq!(after, before);
+                assert!((after - before).abs() <= 0.0, "{after} instead of {before}");
             }
         }
     }
@@ -579,7 +576,7 @@ mod tests {
         let values = day.target(&set.statistics, Target::Full, scale);
         for ((value, &low), &truth) in values.zip(day.field(THICKNESS)).zip(day.field(TRUTH)) {
             if truth.is_nan() {
-                assert_eq!(value, 0.0);
+                assert!(value.abs() <= 0.0, "{value}");
             } else {
                 let back = Target::Full.base_m(&set.statistics, low) + scale.at(low) * value;
                 assert!((back - truth).abs() < 1e-5);
@@ -594,6 +591,6 @@ mod tests {
         let drawn = set.training_batch(BatchOptions { features, ..options() }, SCALE, 1).on(Device::Cpu);
         let shown =
             |channel: i64| drawn.context.narrow(1, channel, 1).abs().sum(tch::Kind::Float).double_value(&[]);
-        assert!(shown(0) == 0.0 && shown(1) > 0.0 && shown(2) > 0.0);
+        assert!(shown(0) <= 0.0 && shown(1) > 0.0 && shown(2) > 0.0);
     }
 }

@@ -49,6 +49,9 @@ struct Index {
     training: Value,
 }
 
+/// A state: what is known beside the tensors, and the tensors by name.
+pub(super) type Saved = (Progress, BTreeMap<String, Tensor>);
+
 /// The state of the training in a folder.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -96,10 +99,7 @@ impl Store {
     }
 
     /// The state that was saved by the same training; `None` when there is none.
-    pub(super) fn load(
-        &self,
-        training: &Value,
-    ) -> Result<Option<(Progress, BTreeMap<String, Tensor>)>, TrainError> {
+    pub(super) fn load(&self, training: &Value) -> Result<Option<Saved>, TrainError> {
         let path = self.out.join(INDEX);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

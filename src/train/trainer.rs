@@ -139,7 +139,7 @@ pub fn train(
                 training.save()?;
             }
             bar.step();
-            let seconds = (elapsed() - first_step).as_secs_f64();
+            let seconds = elapsed().saturating_sub(first_step).as_secs_f64();
             bar.say(format!("loss {loss:.4}, {:.2} steps/s", (step - began_at) as f64 / seconds));
             if end.is_some() {
                 break;
