@@ -91,7 +91,7 @@ impl FromStr for SamplerText {
 
 /// Days on the command line.
 #[derive(Debug, Clone, PartialEq)]
-struct DaysText(DayChoice);
+pub(super) struct DaysText(pub(super) DayChoice);
 
 impl FromStr for DaysText {
     type Err = String;

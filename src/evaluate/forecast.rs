@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use crate::config::SamplerKind;
 use crate::ensemble::{self, EnsembleError, InMemory, Plan, standard_normal};
-use crate::model::{Checkpoint, Sampler};
+use crate::model::{Calibration, Checkpoint, Sampler};
 use crate::progress::Bar;
 use crate::score::{AnomalyStatistics, RandomFields, normals_needed};
 
@@ -25,6 +25,8 @@ pub(super) enum Forecast<'a> {
         checkpoint: &'a Checkpoint,
         /// How it is asked.
         sampler: Sampler,
+        /// Whether its spread is that which was fitted, where it has a calibration.
+        calibrated: bool,
     },
 }
 
@@ -35,8 +37,9 @@ impl Forecast<'_> {
             Self::Low => "low resolution".into(),
             Self::Random(_) => "random field".into(),
             Self::Regression(checkpoint) => format!("{} regression", checkpoint.info.name),
-            Self::Members { checkpoint, sampler } => {
-                format!("{} {}:{}", checkpoint.info.name, sampler.kind.name(), sampler.steps)
+            Self::Members { checkpoint, sampler, calibrated } => {
+                let note = if *calibrated { "" } else { " uncalibrated" };
+                format!("{} {}:{}{note}", checkpoint.info.name, sampler.kind.name(), sampler.steps)
             }
         }
     }
@@ -51,13 +54,15 @@ impl Forecast<'_> {
             Self::Regression(checkpoint) => {
                 format!("{}, a network of the same kind that was trained for the mean and is called once", checkpoint.info.name)
             }
-            Self::Members { checkpoint, sampler } => {
+            Self::Members { checkpoint, sampler, calibrated } => {
+                let calibration = checkpoint.info.calibration.as_ref().filter(|_| *calibrated);
+                let calibration = calibration.map_or("none".to_owned(), Calibration::in_words);
                 let order = match sampler.kind {
                     SamplerKind::Ddim => "first order",
                     SamplerKind::DpmSolverPlusPlus => "second order",
                 };
                 format!(
-                    "members of {} ({order}, {} network calls, grid {}, down to noise rate {:.3})",
+                    "members of {} ({order}, {} network calls, grid {}, down to noise rate {:.3}; calibration: {calibration})",
                     checkpoint.info.name,
                     sampler.steps,
                     sampler.time_grid.name(),
@@ -88,8 +93,8 @@ impl Forecast<'_> {
             Self::Low => "low".into(),
             Self::Random(statistics) => format!("random|{statistics:?}"),
             Self::Regression(checkpoint) => format!("regression|{}|{}", checkpoint.sha256, self.device()),
-            Self::Members { checkpoint, sampler } => {
-                format!("members|{}|{sampler:?}|{}", checkpoint.sha256, self.device())
+            Self::Members { checkpoint, sampler, calibrated } => {
+                format!("members|{}|{sampler:?}|{calibrated}|{}", checkpoint.sha256, self.device())
             }
         }
     }
@@ -117,9 +122,10 @@ impl Forecast<'_> {
                 let mean = ensemble::regress(checkpoint, &scene.context);
                 Ok(vec![mean.map_err(|source| self.failed(scene, source))?])
             }
-            Self::Members { checkpoint, sampler } => {
+            Self::Members { checkpoint, sampler, calibrated } => {
                 let plan = Plan {
                     batch: options.batch,
+                    calibrated: *calibrated,
                     ..Plan::new(scene.day, options.members, *sampler, options.seed)
                 };
                 let mut members = InMemory::default();

@@ -3,6 +3,7 @@
 //!
 //! What is scored, and how, is said in `docs/evaluation.md`; the formulas stand in [`crate::score`].
 
+mod calibrate;
 mod forecast;
 mod record;
 mod report;
@@ -25,6 +26,7 @@ use record::Entry;
 use scenes::Place;
 use store::{Scored, Store};
 
+pub use calibrate::calibrate;
 pub use record::{Evaluation, Row};
 
 /// Side of a cell of an archive, km.
@@ -133,7 +135,10 @@ pub fn evaluate(
         checkpoint.info.refuse_unless(Objective::Noise)?;
         for &choice in &options.samplers {
             let sampler = checkpoint.info.sampler(choice)?;
-            rows.push(Forecast::Members { checkpoint, sampler });
+            rows.push(Forecast::Members { checkpoint, sampler, calibrated: true });
+            if checkpoint.info.calibration.is_some() {
+                rows.push(Forecast::Members { checkpoint, sampler, calibrated: false });
+            }
         }
     }
     let places = stages.run("look", archive.days().len(), |bar| scenes::choose(archive, options, bar))?;
