@@ -60,6 +60,7 @@ fn benchmarks(criterion: &mut Criterion) {
     let fields = SatelliteFields {
         concentration: &concentration,
         thickness_m: &thickness,
+        thickness_uncertainty_m: None,
         displacement_x_km: &displacement,
         displacement_y_km: &still,
         drift_days: &days,

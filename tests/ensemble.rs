@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, Axis};
 use nilas::config::{Precision, SamplerChoice};
-use nilas::ensemble::{InMemory, MemberStore, Plan, draw};
-use nilas::model::{Checkpoint, Placement};
+use nilas::ensemble::{CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M, InMemory, MemberStore, Plan, draw};
+use nilas::model::{Calibration, Checkpoint, Placement, SpreadFactor};
 use nilas::progress::Bar;
 use tch::Device;
 
@@ -32,13 +32,13 @@ fn context() -> Array3<f32> {
     })
 }
 
-fn plan(members: usize, batch: usize) -> Plan {
+fn plan(members: usize, batch: usize) -> Plan<'static> {
     let wanted = SamplerChoice { steps: Some(6), ..SamplerChoice::default() };
     let sampler = checkpoint(Placement::CPU).info.sampler(wanted).unwrap();
-    Plan { day: "2022-04-15".parse().unwrap(), members, sampler, seed: 7, batch }
+    Plan { batch, ..Plan::new("2022-04-15".parse().unwrap(), members, sampler, 7) }
 }
 
-fn draw_members(checkpoint: &Checkpoint, plan: Plan) -> Vec<Array2<f32>> {
+fn draw_members(checkpoint: &Checkpoint, plan: Plan<'_>) -> Vec<Array2<f32>> {
     let mut store = InMemory::default();
     draw(checkpoint, &context(), plan, &mut store, &Bar::hidden()).unwrap();
     (0..store.len()).map(|member| store.rows(member, 0..ROWS).unwrap()).collect()
@@ -48,9 +48,26 @@ fn bits(field: &Array2<f32>) -> Array2<u32> {
     field.mapv(f32::to_bits)
 }
 
+/// What the input may be wrong by, m.
+fn uncertainty() -> Array2<f32> {
+    Array2::from_shape_fn((ROWS, COLUMNS), |(row, column)| {
+        if row + column > 40 { 0.1 + 0.001 * column as f32 } else { f32::NAN }
+    })
+}
+
+fn low() -> Array2<f32> {
+    context().index_axis(Axis(0), 1).to_owned()
+}
+
+fn mask() -> Array2<bool> {
+    context().index_axis(Axis(0), 3).mapv(|inside| inside > 0.5)
+}
+
 #[test]
 fn a_member_is_the_same_to_the_bit_whatever_the_ensemble_the_batch_and_the_threads() {
     let checkpoint = checkpoint(Placement::CPU);
+    let uncertainty = uncertainty();
+    let plan = |members, batch| Plan { input_uncertainty_m: Some(&uncertainty), ..plan(members, batch) };
     tch::set_num_threads(2);
     let five = draw_members(&checkpoint, plan(5, 1));
     for (name, threads, plan) in
@@ -66,19 +83,82 @@ fn a_member_is_the_same_to_the_bit_whatever_the_ensemble_the_batch_and_the_threa
 
 #[test]
 fn members_keep_their_bounds_and_their_mask() {
-    let mut store = InMemory::default();
-    let statistics =
-        draw(&checkpoint(Placement::CPU), &context(), plan(3, 1), &mut store, &Bar::hidden()).unwrap();
-    let mut at_zero = 0;
-    for member in 0..3 {
-        for ((row, column), value) in store.rows(member, 0..ROWS).unwrap().indexed_iter() {
-            assert_eq!(value.is_nan(), row + column <= 40);
-            assert!(value.is_nan() || *value >= 0.0);
-            at_zero += usize::from(*value == 0.0);
+    let checkpoint = checkpoint(Placement::CPU);
+    let uncertainty = uncertainty();
+    for input_uncertainty_m in [None, Some(&uncertainty)] {
+        let mut store = InMemory::default();
+        let plan = Plan { input_uncertainty_m, ..plan(3, 1) };
+        let statistics = draw(&checkpoint, &context(), plan, &mut store, &Bar::hidden()).unwrap();
+        let mut at_zero = 0;
+        for member in 0..3 {
+            for ((row, column), value) in store.rows(member, 0..ROWS).unwrap().indexed_iter() {
+                assert_eq!(value.is_nan(), row + column <= 40);
+                assert!(value.is_nan() || *value >= 0.0);
+                at_zero += usize::from(*value == 0.0);
+            }
         }
+        let cells = (ROWS * COLUMNS - 41 * 42 / 2) * 3;
+        assert!((statistics.clamped_fraction - at_zero as f64 / cells as f64).abs() < 1e-9);
     }
-    let cells = (ROWS * COLUMNS - 41 * 42 / 2) * 3;
-    assert!((statistics.clamped_fraction - at_zero as f64 / cells as f64).abs() < 1e-9);
+}
+
+#[test]
+fn coarse_means_are_those_of_the_input() {
+    let (checkpoint, low) = (checkpoint(Placement::CPU), low());
+    let coarse = CoarseMean::over(&mask());
+    let differences = |consistent| {
+        let members = draw_members(&checkpoint, Plan { consistent, ..plan(3, 1) });
+        members.into_iter().map(|member| coarse.difference(member.view(), low.view())).collect::<Vec<_>>()
+    };
+    for (free, held) in differences(false).into_iter().zip(differences(true)) {
+        assert!(free.edge_m > EDGE_TOLERANCE_M, "there is something to do: {free:?}");
+        assert!(held.inner_m < INNER_TOLERANCE_M && held.edge_m < EDGE_TOLERANCE_M, "{held:?}");
+    }
+}
+
+#[test]
+fn the_spread_has_the_uncertainty_of_the_input_in_it() {
+    let (checkpoint, uncertainty) = (checkpoint(Placement::CPU), uncertainty());
+    let statistics = |input_uncertainty_m| {
+        let plan = Plan { input_uncertainty_m, ..plan(12, 1) };
+        draw(&checkpoint, &context(), plan, &mut InMemory::default(), &Bar::hidden()).unwrap()
+    };
+    let (plain, perturbed) = (statistics(None), statistics(Some(&uncertainty)));
+    assert!(plain.input_spread_m.is_none());
+    assert_eq!(bits(&plain.fine_spread_m), bits(&plain.spread_m));
+    let input = perturbed.input_spread_m.unwrap();
+    // Where the ice is thick the step is not cut; a window of 270 km has few places that are independent of each other.
+    let thick = |field: &Array2<f32>| {
+        let squares: Vec<f64> =
+            field.slice(ndarray::s![40.., 20..]).iter().map(|v| f64::from(*v).powi(2)).collect();
+        (squares.iter().sum::<f64>() / squares.len() as f64).sqrt()
+    };
+    let (stated, drawn) = (thick(&uncertainty), thick(&input));
+    assert!((0.6..1.4).contains(&(drawn / stated)), "{drawn} instead of {stated}");
+    let (total, fine) = (thick(&perturbed.spread_m), thick(&perturbed.fine_spread_m));
+    assert!(total > thick(&plain.spread_m), "{total}");
+    assert!((total / fine.hypot(drawn) - 1.0).abs() < 0.2, "{total} from {fine} and {drawn}");
+}
+
+#[test]
+fn a_calibration_changes_the_spread_only_where_it_is_asked_for() {
+    let mut checkpoint = checkpoint(Placement::CPU);
+    let free = |calibrated| Plan { consistent: false, calibrated, ..plan(1, 1) };
+    let before = draw_members(&checkpoint, free(true));
+    let factor = |thickness_m, factor| SpreadFactor { thickness_m, factor };
+    checkpoint.info.calibration = Some(Calibration {
+        noise_temperature: 1.0,
+        spread_factors: vec![factor(0.2, 1.0), factor(0.6, 0.5)],
+        fitted_on: "nothing".into(),
+    });
+    assert_eq!(bits(&draw_members(&checkpoint, free(false))[0]), bits(&before[0]));
+    let after = draw_members(&checkpoint, free(true));
+    // Half of the anomaly where the ice is thick enough that the bound holds nothing.
+    let (low, cell) = (low(), [55, 60]);
+    let (half, whole) = (after[0][cell] - low[cell], before[0][cell] - low[cell]);
+    assert!(whole.abs() > 1e-3 && (half / whole - 0.5).abs() < 1e-2, "{half} of {whole}");
+    checkpoint.info.calibration.as_mut().unwrap().noise_temperature = 1.5;
+    assert_ne!(bits(&draw_members(&checkpoint, free(true))[0]), bits(&after[0]));
 }
 
 #[test]
@@ -89,9 +169,7 @@ fn bfloat16_members_are_near_those_of_32_bits() {
         draw_members(&checkpoint(Placement { device: Device::Cpu, precision: Precision::Bf16 }), plan);
     let (mut error, mut signal) = (0.0, 0.0);
     for (exact, rounded) in exact.iter().zip(&rounded) {
-        for ((&exact, &rounded), low) in
-            exact.iter().zip(rounded).zip(context().index_axis(ndarray::Axis(0), 1))
-        {
+        for ((&exact, &rounded), low) in exact.iter().zip(rounded).zip(context().index_axis(Axis(0), 1)) {
             if !exact.is_nan() {
                 error += f64::from(exact - rounded).powi(2);
                 signal += f64::from(exact - low).powi(2);

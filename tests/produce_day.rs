@@ -16,6 +16,8 @@ use common::nilas::Nilas;
 use common::sample_layouts as layouts;
 use gdal::Metadata;
 use gdal::spatial_ref::{CoordTransform, SpatialRef};
+use ndarray::Array2;
+use nilas::ensemble::{CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M};
 use nilas::sys;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -99,6 +101,10 @@ fn the_manifest_says_where_the_product_comes_from() {
         ("seed", Value::from(1)),
         ("steps", 2.into()),
         ("sampler", "ddim".into()),
+        ("time_grid", "angle".into()),
+        ("calibration", Value::Null),
+        ("input_perturbed", true.into()),
+        ("degradation", Value::Null),
         ("device", "cpu".into()),
         ("checkpoint_sha256", checkpoint.into()),
     ] {
@@ -160,6 +166,9 @@ fn the_netcdf_file_has_what_users_need_on_the_grid() {
         ("sea_ice_thickness", &["realization", "y", "x"][..], &[2, 816, 384][..]),
         ("sea_ice_thickness_mean", &["y", "x"], &[816, 384]),
         ("sea_ice_thickness_spread", &["y", "x"], &[816, 384]),
+        ("sea_ice_thickness_spread_fine_scales", &["y", "x"], &[816, 384]),
+        ("sea_ice_thickness_spread_input", &["y", "x"], &[816, 384]),
+        ("sea_ice_thickness_low_resolution_uncertainty", &["y", "x"], &[816, 384]),
         ("sea_ice_thickness_over_ice_mean", &["y", "x"], &[816, 384]),
         ("sea_ice_thickness_p10", &["y", "x"], &[816, 384]),
         ("sea_ice_thickness_p50", &["y", "x"], &[816, 384]),
@@ -179,6 +188,66 @@ fn the_netcdf_file_has_what_users_need_on_the_grid() {
             let mapping = variable.attribute("grid_mapping").unwrap().value().unwrap();
             assert_eq!(mapping, "crs".into(), "{name}");
         }
+    }
+}
+
+/// The spread of two members is half of their difference times the root of two, and so for each of its parts.
+#[test]
+fn the_parts_of_the_spread_stand_beside_the_whole() {
+    let file = netcdf_in(&revision());
+    let mean = |name: &str| {
+        let values: Vec<_> = field(&file, name).into_iter().filter(|value| !value.is_nan()).collect();
+        values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len() as f64
+    };
+    let stated = mean("sea_ice_thickness_low_resolution_uncertainty");
+    assert!((0.05..1.0).contains(&stated), "{stated}");
+    let input = mean("sea_ice_thickness_spread_input");
+    assert!((0.3..1.2).contains(&(input / stated)), "{input} where {stated} is stated");
+    assert!(mean("sea_ice_thickness_spread") > input);
+    assert!(mean("sea_ice_thickness_spread_fine_scales") > 0.01);
+}
+
+#[test]
+fn members_show_satellites_what_the_satellites_showed() {
+    let products = shared("products-unperturbed");
+    production(DAY, &products, 2, 4).arg("--no-input-uncertainty").expect_code(0);
+    let file = netcdf_in(&products.join("2022/04/15/r01"));
+    let shape = (816, 384);
+    let on_grid = |values: Vec<f32>| Array2::from_shape_vec(shape, values).unwrap();
+    let low = on_grid(field(&file, "sea_ice_thickness_low_resolution"));
+    let members = field(&file, "sea_ice_thickness");
+    for member in members.chunks_exact(shape.0 * shape.1) {
+        let member = on_grid(member.to_vec());
+        let found =
+            CoarseMean::over(&member.mapv(|value| !value.is_nan())).difference(member.view(), low.view());
+        assert!(found.inner_m < INNER_TOLERANCE_M && found.edge_m < EDGE_TOLERANCE_M, "{found:?}");
+        assert!(found.inner_m > 0.0, "a member has detail");
+    }
+    assert!(file.variable("sea_ice_thickness_spread_input").is_none());
+    let manifest = json(&products.join("2022/04/15/r01/manifest.json"));
+    assert_eq!(manifest["lineage"]["degradation"], Value::Null, "what was not wanted is not missed");
+}
+
+#[test]
+fn a_thickness_whose_uncertainty_cannot_be_read_makes_a_product_that_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let inputs = root.path().join("inputs");
+    copy_tree(&repository("tests/data/sample-day"), &inputs);
+    layouts::changed(&inputs, layouts::THICKNESS, |sample| {
+        sample.variable("analysis_sea_ice_thickness_unc").set("units", "parsec");
+    })
+    .unwrap();
+    let products = root.path().join("products");
+    quick_production(DAY, &products).option("--inputs", &inputs).expecting("left out").expect_code(0);
+    let revision = products.join("2022/04/15/r01");
+    let lineage = &json(&revision.join("manifest.json"))["lineage"];
+    assert_eq!(lineage["input_perturbed"], Value::from(false));
+    let said = lineage["degradation"].as_str().unwrap();
+    assert!(said.contains("without the uncertainty of the thickness"), "{said}");
+    let file = netcdf_in(&revision);
+    assert_eq!(file.attribute("degradation").unwrap().value().unwrap(), said.into());
+    for absent in ["sea_ice_thickness_spread_input", "sea_ice_thickness_low_resolution_uncertainty"] {
+        assert!(file.variable(absent).is_none(), "{absent}");
     }
 }
 
@@ -356,7 +425,8 @@ fn with_drift_that_ends_on_the_day_the_product_is_provisional_and_says_so_everyw
     for name in [layouts::CONCENTRATION, layouts::THICKNESS, drift] {
         fs::copy(layouts::sample(name), inputs.join(name)).unwrap();
     }
-    let run = quick_production(DAY, &products).option("--inputs", &inputs).expect_code(0);
+    let run =
+        quick_production(DAY, &products).option("--inputs", &inputs).expecting("left out").expect_code(0);
     assert!(run.stdout.starts_with("2022-04-15 revision 1, PROVISIONAL\n"), "{}", run.stdout);
     assert_eq!(latest(&products), ("2022/04/15/r01".into(), Value::Null));
 

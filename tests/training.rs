@@ -205,7 +205,9 @@ fn a_network_for_the_mean_is_trained_and_refused_where_noise_is_wanted() {
     let checkpoint = Checkpoint::load(&path, Placement::CPU).unwrap();
     let context = tensors(4, 1.0);
     assert_eq!(checkpoint.mean(&context).unwrap().size(), [2, 1, 32, 32]);
-    let error = checkpoint.sample(&tensors(1, 0.0), &context, 1, || {}).unwrap_err().to_string();
+    let sampler = checkpoint.info.sampler(SamplerChoice::default()).unwrap();
+    let sampled = checkpoint.sample(sampler, &Unconstrained, &tensors(1, 0.0), &context, || {});
+    let error = sampled.unwrap_err().to_string();
     assert!(error.contains("--objective mean") && error.contains("--objective noise"), "{error}");
 }
 

@@ -145,6 +145,12 @@ impl From<TrainError> for Failure {
     }
 }
 
+impl From<SynthError> for Failure {
+    fn from(error: SynthError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
 impl From<EvaluateError> for Failure {
     fn from(error: EvaluateError) -> Self {
         match error {
@@ -152,12 +158,6 @@ impl From<EvaluateError> for Failure {
             EvaluateError::Model(error) => error.into(),
             _ => Self::other(error),
         }
-    }
-}
-
-impl From<SynthError> for Failure {
-    fn from(error: SynthError) -> Self {
-        Self::Usage(error.to_string())
     }
 }
 

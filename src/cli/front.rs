@@ -15,7 +15,7 @@ use super::{
 use crate::produce::Gathered;
 
 /// Every verb with the binary that has it and what it does.
-const VERBS: [(&str, &str, &str); 20] = [
+const VERBS: [(&str, &str, &str); 21] = [
     ("demo", "nilas", "the sample day through the whole chain, no network needed"),
     ("produce", "nilas", "one day, now"),
     ("run", "nilas", "the daemon: makes every day when its inputs are there"),

@@ -97,6 +97,10 @@ fn describe(info: &CheckpointInfo, sha256: &str) -> Result<(), Failure> {
         sampler.time_grid.name(),
         sampler.lowest_noise_rate
     ));
+    let calibration = info.calibration.as_ref().map_or("none".to_owned(), |fitted| {
+        format!("{} (fitted on {})", fitted.in_words(), fitted.fitted_on)
+    });
+    print(format_args!("calibration   {calibration}"));
     print(format_args!("scale         {:.4} m + {:.4} x thickness", scale.constant_m, scale.per_metre));
     print(format_args!("mean          {:?}", info.statistics.mean));
     print(format_args!("deviation     {:?}", info.statistics.standard_deviation));

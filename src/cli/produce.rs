@@ -69,6 +69,12 @@ pub(super) struct EnsembleOptions {
     /// The checkpoint.
     #[arg(long)]
     checkpoint: Option<PathBuf>,
+    /// Leave the spread as the network draws it, though the checkpoint has a calibration.
+    #[arg(long)]
+    no_calibration: bool,
+    /// Let all members start from the same thickness, though its uncertainty is known.
+    #[arg(long)]
+    no_input_uncertainty: bool,
 }
 
 /// What the front hands to the engine: the inputs, gathered and accepted.
@@ -125,6 +131,8 @@ impl EnsembleOptions {
             precision: self.precision,
             threads: self.threads,
             checkpoint: self.checkpoint.clone(),
+            calibrate: self.no_calibration.then_some(false),
+            perturb_input: self.no_input_uncertainty.then_some(false),
             ..Overrides::default()
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn produced(produced: &Produced) {
     print(format_args!("  mean spread      {:>10.2} m", figures.mean_spread_m));
     print(format_args!("  members          {:>10} on {}", produced.members, produced.device));
     print(format_args!(
-        "  lifted to 0 m    {:>10.2} % of the members' cells",
+        "  held at 0 m      {:>10.2} % of the members' cells",
         100.0 * produced.clamped_fraction
     ));
     if let Some(bytes) = produced.peak_memory_bytes {

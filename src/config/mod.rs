@@ -197,6 +197,14 @@ pub struct Model {
     pub precision: Precision,
     /// Threads on CPU; 0 takes as many as the process may use.
     pub threads: usize,
+    /// Whether the spread is that which was fitted, where the checkpoint has a calibration.
+    #[serde(default = "yes")]
+    pub calibrate: bool,
+}
+
+/// What switches are where a file does not name them.
+fn yes() -> bool {
+    true
 }
 
 /// Where the network runs.
@@ -250,6 +258,9 @@ pub struct Ensemble {
     pub seed: u64,
     /// Members that the network handles at once.
     pub batch: usize,
+    /// Whether each member starts from a thickness of its own, within the uncertainty that the input states.
+    #[serde(default = "yes")]
+    pub perturb_input: bool,
 }
 
 impl Ensemble {
@@ -326,6 +337,10 @@ pub struct Overrides {
     pub precision: Option<Precision>,
     /// Threads on CPU.
     pub threads: Option<usize>,
+    /// Whether the spread is calibrated.
+    pub calibrate: Option<bool>,
+    /// Whether the input is perturbed.
+    pub perturb_input: Option<bool>,
     /// The checkpoint.
     pub checkpoint: Option<PathBuf>,
 }
@@ -410,9 +425,11 @@ impl Config {
             .map_err(|source| ConfigError::File { path: grid.land_mask.clone(), source })?;
         let cells = (&grid.name, &grid.projection, grid.rows, grid.columns, grid.cell_size_m);
         let place = (grid.first_cell_centre_x_m, grid.first_cell_centre_y_m);
-        let Ensemble { members, seed, .. } = self.ensemble;
+        let Ensemble { members, seed, perturb_input, .. } = self.ensemble;
+        let (precision, calibrate) = (self.model.precision, self.model.calibrate);
         let oldest_days = (self.inputs.thickness.oldest_days, self.inputs.drift.oldest_days);
-        let drawing = (members, self.ensemble.sampler_choice(), seed, self.model.precision);
+        let sampler = self.ensemble.sampler_choice();
+        let drawing = (members, sampler, seed, precision, calibrate, perturb_input);
         let text = serde_json::to_string(&(
             cells,
             place,
@@ -473,6 +490,8 @@ impl Config {
         set(&mut self.model.device, overrides.device.as_ref());
         set(&mut self.model.precision, overrides.precision.as_ref());
         set(&mut self.model.threads, overrides.threads.as_ref());
+        set(&mut self.model.calibrate, overrides.calibrate.as_ref());
+        set(&mut self.ensemble.perturb_input, overrides.perturb_input.as_ref());
         if let Some(checkpoint) = &overrides.checkpoint {
             // Whoever names another file does not mean the sum of the configured one.
             self.model.checkpoint.clone_from(checkpoint);

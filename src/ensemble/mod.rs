@@ -1,7 +1,10 @@
 //! The ensemble: noise per member, members one by one, and their statistics. No IO of its own, no clock.
 
+mod coarse;
 mod draw;
+mod input;
 mod noise;
+mod scene;
 mod statistics;
 mod store;
 
@@ -9,12 +12,16 @@ use ndarray::Array2;
 
 use statistics::Streaming;
 
+pub use coarse::{CoarseDifference, CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M};
 pub use draw::{EnsembleError, Plan, draw, regress};
 pub use noise::{member_noise, standard_normal};
 pub use statistics::quantiles;
 #[cfg(test)]
 pub(crate) use store::conformance;
 pub use store::{InMemory, MemberStore};
+
+/// Side of a cell, km: networks are trained on cells of this size, and know no other.
+const CELL_KM: f64 = 3.0;
 
 /// Mean and spread of the members, from one pass over them as they came.
 #[derive(Debug, Clone)]
@@ -25,6 +32,11 @@ pub struct Statistics {
     pub mean_m: Array2<f32>,
     /// Standard deviation between the members (divisor members - 1), m; NaN outside the mask.
     pub spread_m: Array2<f32>,
+    /// The same of what is added to the low-resolution thickness: what the inputs leave open, m; NaN outside the mask.
+    pub fine_spread_m: Array2<f32>,
+    /// The same of the low-resolution thickness that each member started from: the input's own uncertainty, m; NaN outside the
+    /// mask. None where all started from the same.
+    pub input_spread_m: Option<Array2<f32>>,
     /// Share of all members' cells inside the mask that would be below 0 m and are held there.
     pub clamped_fraction: f64,
 }

@@ -2,52 +2,98 @@
 
 use std::io;
 
-use ndarray::{Array2, Array3, Axis, Zip, s};
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
 
+use super::scene::Member;
 use super::{MemberStore, Quantiles, Statistics};
 
 /// Rows that the second pass holds of every member at once: a band of 30 members of the full grid is 5 MB.
 const BAND_ROWS: usize = 32;
 
-/// Mean and squared deviations, updated member by member (Welford 1962).
+/// Mean and squared deviations, updated field by field (Welford 1962).
 #[derive(Debug)]
-pub(super) struct Streaming {
-    members: usize,
+struct Moments {
+    count: usize,
     mean: Array2<f64>,
     squares: Array2<f64>,
-    clamped: usize,
 }
 
-impl Streaming {
-    pub(super) fn new(shape: (usize, usize)) -> Self {
-        Self { members: 0, mean: Array2::zeros(shape), squares: Array2::zeros(shape), clamped: 0 }
+impl Moments {
+    fn new(shape: (usize, usize)) -> Self {
+        Self { count: 0, mean: Array2::zeros(shape), squares: Array2::zeros(shape) }
     }
 
-    /// Adds a member, `clamped` of whose cells are held at 0.
-    pub(super) fn add(&mut self, member: &Array2<f32>, clamped: usize) {
-        self.members += 1;
-        self.clamped += clamped;
-        let count = self.members as f64;
-        Zip::from(&mut self.mean).and(&mut self.squares).and(member).for_each(|mean, squares, &value| {
+    fn add(&mut self, field: ArrayView2<'_, f32>) {
+        self.count += 1;
+        let count = self.count as f64;
+        Zip::from(&mut self.mean).and(&mut self.squares).and(field).for_each(|mean, squares, &value| {
             let before = f64::from(value) - *mean;
             *mean += before / count;
             *squares += before * (f64::from(value) - *mean);
         });
     }
 
+    fn mean_inside(&self, mask: &Array2<bool>) -> Array2<f32> {
+        inside(&self.mean, mask, |mean| mean)
+    }
+
+    fn spread_inside(&self, mask: &Array2<bool>) -> Array2<f32> {
+        let divisor = (self.count as f64 - 1.0).max(1.0);
+        inside(&self.squares, mask, |squares| (squares / divisor).sqrt())
+    }
+}
+
+fn inside(values: &Array2<f64>, mask: &Array2<bool>, map: impl Fn(f64) -> f64) -> Array2<f32> {
+    Zip::from(values)
+        .and(mask)
+        .map_collect(|&value, &inside| if inside { map(value) as f32 } else { f32::NAN })
+}
+
+/// The statistics of members, updated member by member.
+#[derive(Debug)]
+pub(super) struct Streaming {
+    all: Moments,
+    /// Of members and of what they started from, where that is not the same for all.
+    parts: Option<Parts>,
+    at_zero: usize,
+}
+
+/// The two reasons for which members differ.
+#[derive(Debug)]
+struct Parts {
+    fine: Moments,
+    input: Moments,
+}
+
+impl Streaming {
+    /// `differing_inputs` says whether each member starts from a low-resolution thickness of its own.
+    pub(super) fn new(shape: (usize, usize), differing_inputs: bool) -> Self {
+        let parts = || Parts { fine: Moments::new(shape), input: Moments::new(shape) };
+        Self { all: Moments::new(shape), parts: differing_inputs.then(parts), at_zero: 0 }
+    }
+
+    pub(super) fn add(&mut self, member: &Member) {
+        self.at_zero += member.at_zero;
+        self.all.add(member.field.view());
+        if let Some(parts) = &mut self.parts {
+            parts.fine.add((&member.field - &member.low).view());
+            parts.input.add(member.low.view());
+        }
+    }
+
     pub(super) fn finish(self, mask: &Array2<bool>) -> Statistics {
-        let divisor = (self.members as f64 - 1.0).max(1.0);
-        let cells = mask.iter().filter(|&&inside| inside).count() * self.members;
-        let inside = |values: &Array2<f64>, map: &dyn Fn(f64) -> f64| {
-            Zip::from(values)
-                .and(mask)
-                .map_collect(|&value, &inside| if inside { map(value) as f32 } else { f32::NAN })
-        };
+        let cells = mask.iter().filter(|&&inside| inside).count() * self.all.count;
+        let spread_m = self.all.spread_inside(mask);
         Statistics {
-            members: self.members,
-            mean_m: inside(&self.mean, &|mean| mean),
-            spread_m: inside(&self.squares, &|squares| (squares / divisor).sqrt()),
-            clamped_fraction: if cells == 0 { 0.0 } else { self.clamped as f64 / cells as f64 },
+            members: self.all.count,
+            mean_m: self.all.mean_inside(mask),
+            fine_spread_m: match &self.parts {
+                Some(parts) => parts.fine.spread_inside(mask),
+                None => spread_m.clone(),
+            },
+            input_spread_m: self.parts.map(|parts| parts.input.spread_inside(mask)),
+            spread_m,
+            clamped_fraction: if cells == 0 { 0.0 } else { self.at_zero as f64 / cells as f64 },
         }
     }
 }
@@ -106,17 +152,29 @@ mod tests {
     use crate::ensemble::InMemory;
 
     #[test]
-    fn mean_and_spread_are_those_of_the_formula() {
+    fn mean_and_spreads_are_those_of_the_formula() {
         let mask = ndarray::array![[true, false]];
-        let mut streaming = Streaming::new((1, 2));
-        for value in [1.0, 2.0, 6.0] {
-            streaming.add(&ndarray::array![[value, f32::NAN]], 1);
+        let members = [(1.0, 0.5), (2.0, 1.0), (6.0, 0.0)];
+        for differing in [true, false] {
+            let mut streaming = Streaming::new((1, 2), differing);
+            for (value, low) in members {
+                let (field, low) = (ndarray::array![[value, f32::NAN]], ndarray::array![[low, 0.0]]);
+                streaming.add(&Member { field, low, at_zero: 1 });
+            }
+            let statistics = streaming.finish(&mask);
+            assert!((statistics.mean_m[[0, 0]] - 3.0).abs() < 1e-6);
+            assert!((statistics.spread_m[[0, 0]] - 7.0_f32.sqrt()).abs() < 1e-6);
+            assert!(statistics.mean_m[[0, 1]].is_nan() && statistics.spread_m[[0, 1]].is_nan());
+            assert!((statistics.clamped_fraction - 1.0).abs() < 1e-12);
+            assert_eq!(statistics.input_spread_m.is_some(), differing);
+            if let Some(input) = statistics.input_spread_m {
+                // 0.5, 1, 0 and what is left: 0.5, 1, 6.
+                assert!((input[[0, 0]] - 0.5).abs() < 1e-6);
+                assert!((statistics.fine_spread_m[[0, 0]] - 9.25_f32.sqrt()).abs() < 1e-5);
+            } else {
+                assert!((statistics.fine_spread_m[[0, 0]] - 7.0_f32.sqrt()).abs() < 1e-6);
+            }
         }
-        let statistics = streaming.finish(&mask);
-        assert!((statistics.mean_m[[0, 0]] - 3.0).abs() < 1e-6);
-        assert!((statistics.spread_m[[0, 0]] - 7.0_f32.sqrt()).abs() < 1e-6);
-        assert!(statistics.mean_m[[0, 1]].is_nan() && statistics.spread_m[[0, 1]].is_nan());
-        assert!((statistics.clamped_fraction - 1.0).abs() < 1e-12);
     }
 
     #[test]

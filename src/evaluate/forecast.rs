@@ -119,11 +119,8 @@ impl Forecast<'_> {
             }
             Self::Members { checkpoint, sampler } => {
                 let plan = Plan {
-                    day: scene.day,
-                    members: options.members,
-                    sampler: *sampler,
-                    seed: options.seed,
                     batch: options.batch,
+                    ..Plan::new(scene.day, options.members, *sampler, options.seed)
                 };
                 let mut members = InMemory::default();
                 ensemble::draw(checkpoint, &scene.context, plan, &mut members, bar)

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    CONTEXT_CHANNELS, Constraint, ModelError, Network, NetworkConfiguration, NoisePredictor, Placement,
-    Sampler, Schedule, Unconstrained, WithinMask,
+    CONTEXT_CHANNELS, Calibration, Constraint, ModelError, Network, NetworkConfiguration, NoisePredictor,
+    Placement, Sampler, Schedule, Unconstrained, WithinMask,
 };
 use crate::config::{Precision, SamplerChoice};
 use crate::sys;
@@ -44,6 +44,9 @@ pub struct CheckpointInfo {
     /// The sampler that serves it best; what is left open is usual for the sampler, and without a word it is `ddim` in 40 calls.
     #[serde(default)]
     pub sampler: SamplerChoice,
+    /// How the spread of its samples was fitted to the truth; without a word it was not.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
     /// What the network gives.
     #[serde(default)]
     pub objective: Objective,
@@ -135,6 +138,7 @@ impl CheckpointInfo {
         if let Some((_, what)) = rules.into_iter().find(|(holds, _)| !holds) {
             return Err(what.to_owned());
         }
+        self.calibration.as_ref().map_or(Ok(()), Calibration::validate)?;
         self.sampler(SamplerChoice::default()).map(|_| ()).map_err(|error| error.to_string())
     }
 }

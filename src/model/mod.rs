@@ -4,6 +4,7 @@
 //! The method is that of SuperIce (ESA/NERSC deliverable 3.1, 2025): a conditional, continuous-time DDIM over the thickness
 //! anomaly. Tensors are `[sample, channel, row, column]`, f32 outside the network.
 
+mod calibration;
 mod checkpoint;
 mod device;
 mod network;
@@ -12,6 +13,7 @@ mod schedule;
 
 use std::path::PathBuf;
 
+pub use calibration::{Calibration, SpreadFactor};
 pub use checkpoint::{
     Checkpoint, CheckpointInfo, FeatureStatistics, Features, MEAN_VARIANCE, Objective, Target, TargetScale,
     TrainingRecord, read_tensors, write_tensors,

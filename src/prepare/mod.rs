@@ -6,6 +6,7 @@ mod deformation;
 mod features;
 mod fill;
 mod smooth;
+mod uncertainty;
 
 use ndarray::{Array2, Array3, Zip};
 use rayon::prelude::*;
@@ -63,6 +64,8 @@ pub struct SatelliteFields<'a> {
     pub concentration: &'a Field,
     /// Mean thickness over the ice, m.
     pub thickness_m: &'a Field,
+    /// Standard deviation of its error, m, on the same grid; None where it is not known.
+    pub thickness_uncertainty_m: Option<&'a Field>,
     /// Displacement along the x axis of its grid, km.
     pub displacement_x_km: &'a Field,
     /// Displacement along the y axis of its grid (upwards), km.
@@ -91,6 +94,8 @@ pub struct Prepared {
     pub thickness_m: Array2<f32>,
     /// Volume per cell area: thickness times concentration, m.
     pub effective_thickness_m: Array2<f32>,
+    /// Standard deviation of the error of the effective thickness, m, inside the mask; None where it is not known.
+    pub effective_thickness_uncertainty_m: Option<Array2<f32>>,
     /// Divergence of the ice motion, 1/day.
     pub divergence_per_day: Array2<f32>,
     /// Shear of the ice motion, 1/day.
@@ -129,6 +134,8 @@ pub fn prepare(
     let on_grid = |weights: &Weights, values: &Array2<f32>| smooth::smooth(&weights.apply(values.view()));
     let concentration = on_grid(&remaps.concentration, fields.concentration.values());
     let mut thickness_m = on_grid(&remaps.thickness, fields.thickness_m.values());
+    let uncertainty_m =
+        fields.thickness_uncertainty_m.map(|field| on_grid(&remaps.thickness, field.values()));
     let mut divergence_per_day = on_grid(&remaps.deformation, &motion.divergence_per_day);
     let mut shear_per_day = on_grid(&remaps.deformation, &motion.shear_per_day);
 
@@ -144,6 +151,7 @@ pub fn prepare(
         .and(&thickness_m)
         .and(&deformation_per_day)
         .map_collect(|&ice, thickness, deformation| ice && !thickness.is_nan() && !deformation.is_nan());
+    let uncertainty_m = uncertainty_m.and_then(|known| uncertainty::complete(known, &ice, &mask, reach));
     let flags = Array2::from_shape_fn(mask.dim(), |cell| {
         let when = |condition: bool, bit: u16| if condition { bit } else { 0 };
         let land = grid.land[cell];
@@ -156,6 +164,7 @@ pub fn prepare(
     });
     Prepared {
         effective_thickness_m: &thickness_m * &concentration,
+        effective_thickness_uncertainty_m: uncertainty_m.map(|uncertainty_m| uncertainty_m * &concentration),
         concentration,
         thickness_m,
         divergence_per_day,
@@ -193,6 +202,7 @@ mod tests {
     struct Day {
         grid: Grid,
         fields: [Field; 5],
+        uncertainty_m: Option<f32>,
     }
 
     impl Day {
@@ -211,6 +221,7 @@ mod tests {
             Self {
                 grid: Grid { spec: Arc::clone(&spec), land: Array2::from_elem((SIZE, SIZE), false) },
                 fields,
+                uncertainty_m: None,
             }
         }
 
@@ -225,9 +236,13 @@ mod tests {
             let weights = || Weights::build(spec, spec, &self.grid.sea(), Kernel::Bilinear).unwrap();
             let remaps = Remaps { concentration: weights(), thickness: weights(), deformation: weights() };
             let [concentration, thickness_m, displacement_x_km, displacement_y_km, drift_days] = &self.fields;
+            let uncertainty_m = self
+                .uncertainty_m
+                .map(|value| Field::new(Arc::clone(spec), Array2::from_elem((SIZE, SIZE), value)).unwrap());
             let fields = SatelliteFields {
                 concentration,
                 thickness_m,
+                thickness_uncertainty_m: uncertainty_m.as_ref(),
                 displacement_x_km,
                 displacement_y_km,
                 drift_days,
@@ -253,6 +268,17 @@ mod tests {
             flag::MISSING_INPUT,
             "the edge has no deformation and nothing is filled"
         );
+    }
+
+    #[test]
+    fn the_uncertainty_of_the_thickness_is_that_of_its_effective_thickness() {
+        let mut day = Day::new();
+        assert!(day.prepare(None).effective_thickness_uncertainty_m.is_none());
+        day.uncertainty_m = Some(0.5);
+        day.set(1, [5, 2], f32::NAN);
+        let prepared = day.prepare(Some(150.0));
+        let uncertainty_m = prepared.effective_thickness_uncertainty_m.unwrap();
+        assert!(uncertainty_m.iter().all(|value| (value - 0.45).abs() < 1e-5), "{uncertainty_m}");
     }
 
     #[test]

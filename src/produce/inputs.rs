@@ -115,6 +115,7 @@ impl Inputs {
         let fields = SatelliteFields {
             concentration: &self.concentration.fraction,
             thickness_m: &self.thickness.thickness_m,
+            thickness_uncertainty_m: self.thickness.uncertainty_m.as_ref(),
             displacement_x_km: &self.drift.displacement_x_km,
             displacement_y_km: &self.drift.displacement_y_km,
             drift_days: &self.drift.duration_days,

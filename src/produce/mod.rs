@@ -18,7 +18,7 @@ use crate::config::{Config, ConfigError};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, RemapCache};
-use crate::model::{Checkpoint, ModelError, Placement, select_device};
+use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_device};
 use crate::prepare::Prepared;
 use crate::progress::{StageTiming, Stages};
 use crate::publish::{
@@ -40,6 +40,9 @@ pub use verify::{Verdict, verify};
 
 /// Probabilities of the published quantiles.
 const PROBABILITIES: [f64; 3] = [0.1, 0.5, 0.9];
+
+/// What a product was made without where its thickness file says nothing of its error that can be used.
+const NO_UNCERTAINTY: &str = "made without the uncertainty of the thickness, which its file does not state in metres: the spread is that of the fine scales only";
 
 /// Why a day could not be produced. Nothing was published then (but see [`PublishError::NotLatest`]), and what was published
 /// before stays.
@@ -196,9 +199,10 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     sys::fail_point("produce.read");
     let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
-    let plan = plan(day, config, &checkpoint)?;
+    let sampler = checkpoint.info.sampler(config.ensemble.sampler_choice())?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
+    let plan = plan(day, config, sampler, &prepared);
     let statistics = stages.run("draw", plan.members * plan.sampler.steps, |bar| {
         ensemble::draw(&checkpoint, &prepared.context(), plan, &mut store, bar)
     })?;
@@ -217,7 +221,7 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
             quantiles: &quantiles,
         },
     )?;
-    let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint, plan);
+    let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint, &plan);
     let timings = stages.timings().to_vec();
     let product = Product {
         day,
@@ -311,15 +315,15 @@ fn prepare(day: ProductDay, inputs: &Inputs, config: &Config, grid: &Grid) -> Re
     }
 }
 
-fn plan(day: ProductDay, config: &Config, checkpoint: &Checkpoint) -> Result<Plan, ModelError> {
+fn plan<'a>(day: ProductDay, config: &Config, sampler: Sampler, prepared: &'a Prepared) -> Plan<'a> {
     let ensemble = &config.ensemble;
-    Ok(Plan {
-        day,
-        members: ensemble.members,
-        sampler: checkpoint.info.sampler(ensemble.sampler_choice())?,
-        seed: ensemble.seed,
+    let uncertainty_m = prepared.effective_thickness_uncertainty_m.as_ref();
+    Plan {
         batch: ensemble.batch,
-    })
+        calibrated: config.model.calibrate,
+        input_uncertainty_m: uncertainty_m.filter(|_| ensemble.perturb_input),
+        ..Plan::new(day, ensemble.members, sampler, ensemble.seed)
+    }
 }
 
 fn scratch(config: &Config) -> Result<ScratchFile, ProduceError> {
@@ -337,7 +341,7 @@ fn lineage(
     config_hash: String,
     inputs: &Inputs,
     checkpoint: &Checkpoint,
-    plan: Plan,
+    plan: &Plan<'_>,
 ) -> Lineage {
     let Order { config, gathered, .. } = order;
     let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
@@ -351,11 +355,21 @@ fn lineage(
         steps: plan.sampler.steps,
         time_grid: Some(plan.sampler.time_grid),
         lowest_noise_rate: Some(plan.sampler.lowest_noise_rate),
+        calibration: checkpoint.info.calibration.clone().filter(|_| plan.calibrated),
+        input_perturbed: plan.input_uncertainty_m.is_some(),
         seed: plan.seed,
         device: placement.device_name(),
         precision: config.model.precision.name().into(),
         config_hash,
         code_version: env!("CARGO_PKG_VERSION").into(),
-        degradation: order.degradation.clone(),
+        degradation: degradation(order, plan),
     }
+}
+
+/// What is worse than it should be: what was known before, and that the uncertainty of the thickness is not known.
+fn degradation(order: &Order, plan: &Plan<'_>) -> Option<String> {
+    let lacks_uncertainty = order.config.ensemble.perturb_input && plan.input_uncertainty_m.is_none();
+    let known = order.degradation.clone().into_iter();
+    let reasons: Vec<_> = known.chain(lacks_uncertainty.then(|| NO_UNCERTAINTY.to_owned())).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; and "))
 }

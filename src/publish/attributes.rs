@@ -5,6 +5,7 @@ use ndarray::Array2;
 
 use crate::config::Publisher;
 use crate::grid::LonLat;
+use crate::model::Calibration;
 use crate::time::ProductDay;
 
 use super::cf::Attributes;
@@ -243,9 +244,16 @@ fn inputs(records: &[InputRecord]) -> Attributes {
     vec![("input_files", records.iter().map(line).collect::<Vec<_>>().join("; ").into())]
 }
 
+/// How the uncertainty of the input is in the members.
+const INPUT_PERTURBED: &str = "each member starts from a thickness perturbed within sea_ice_thickness_low_resolution_uncertainty, correlated over 120 km";
+
 fn lineage(lineage: &Lineage) -> Attributes {
     let mut attributes = model(lineage);
     attributes.extend(lineage.time_grid.map(|grid| ("sampler_time_grid", grid.name().into())));
+    let calibration = lineage.calibration.as_ref().map_or("none".to_owned(), Calibration::in_words);
+    attributes.push(("spread_calibration", calibration.into()));
+    let input = if lineage.input_perturbed { INPUT_PERTURBED } else { "not included" };
+    attributes.push(("input_uncertainty", input.into()));
     attributes.extend(lineage.lowest_noise_rate.map(|rate| ("sampler_lowest_noise_rate", rate.into())));
     attributes
 }

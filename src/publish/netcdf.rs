@@ -8,14 +8,15 @@ use crate::prepare::flag;
 
 use super::attributes;
 use super::cf::{
-    CfFile, Kind, Layer, MEASUREMENT, MODEL_RESULT, Variable, flag_variable, on_grid, outside, rounding_note,
-    time_variable,
+    CfFile, Kind, Layer, MEASUREMENT, MODEL_RESULT, QUALITY, Variable, flag_variable, on_grid, outside,
+    rounding_note, time_variable,
 };
 use super::geography::Geography;
 use super::{Product, PublishError, Status, seconds_since_1970};
 
 const COORDINATES: &str = "time lat lon";
 const MEMBERS: &str = "sea_ice_thickness";
+const UNCERTAINTY: &str = "sea_ice_thickness_low_resolution_uncertainty";
 
 /// Writes the product as a NetCDF-4 file after CF-1.11 and ACDD-1.3. Members go through memory one at a time.
 pub(super) fn write(
@@ -133,7 +134,7 @@ fn statistics_layers<'a>(product: &Product<'a>) -> Vec<Layer<'a>> {
         rounded: true,
         values,
     };
-    vec![
+    let mut layers = vec![
         thickness(
             "sea_ice_thickness_mean",
             "effective sea-ice thickness (ice volume per cell area), mean of the members",
@@ -162,7 +163,31 @@ fn statistics_layers<'a>(product: &Product<'a>) -> Vec<Layer<'a>> {
             "status_flag",
             over_ice(product, &statistics.spread_m),
         ),
-    ]
+    ];
+    // Parts of a spread are no thickness that members have, so they do without its standard name.
+    let part = |name, long_name, values: &'a Array2<f32>| Layer {
+        standard_name: None,
+        ..thickness(
+            name,
+            long_name,
+            "area: mean realization: standard_deviation",
+            "status_flag",
+            values.view().into(),
+        )
+    };
+    layers.push(part(
+        "sea_ice_thickness_spread_fine_scales",
+        "standard deviation between the members of what is added to the low-resolution thickness: what the inputs leave open",
+        &statistics.fine_spread_m,
+    ));
+    layers.extend(statistics.input_spread_m.as_ref().map(|spread_m| {
+        part(
+            "sea_ice_thickness_spread_input",
+            "standard deviation between the low-resolution thicknesses that the members start from: the uncertainty of the input",
+            spread_m,
+        )
+    }));
+    layers
 }
 
 /// Effective thickness divided by concentration inside the mask, NaN elsewhere.
@@ -224,6 +249,19 @@ fn input_layers<'a>(product: &Product<'a>) -> Vec<Layer<'a>> {
         rounded: true,
         values: prepared.effective_thickness_m.view().into(),
     }];
+    layers.extend(prepared.effective_thickness_uncertainty_m.as_ref().map(|uncertainty_m| Layer {
+        name: UNCERTAINTY,
+        long_name: "standard error of the low-resolution effective thickness, as the merged satellite product states it for the ice",
+        standard_name: Some("sea_ice_thickness standard_error"),
+        units: "m",
+        more: vec![("cell_methods", "area: mean".into())],
+        content: QUALITY,
+        rounded: true,
+        values: uncertainty_m.view().into(),
+    }));
+    if prepared.effective_thickness_uncertainty_m.is_some() {
+        layers[0].more.push(("ancillary_variables", UNCERTAINTY.into()));
+    }
     layers.extend(ice_state_layers(prepared));
     layers
 }

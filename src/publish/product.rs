@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Publisher, SamplerKind, TimeGrid};
 use crate::ensemble::{MemberStore, Quantiles, Statistics};
 use crate::grid::Grid;
+use crate::model::Calibration;
 use crate::prepare::Prepared;
 use crate::progress::StageTiming;
 use crate::time::{ProductDay, Window};
@@ -75,6 +76,12 @@ pub struct Lineage {
     /// The noise rate that the sampler went down to.
     #[serde(default)]
     pub lowest_noise_rate: Option<f64>,
+    /// How the spread was fitted to the truth; none where it was not, or was not asked for.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
+    /// Whether each member started from a low-resolution thickness of its own, within the uncertainty of the input.
+    #[serde(default)]
+    pub input_perturbed: bool,
     /// Seed of the members' noise.
     pub seed: u64,
     /// The device that the network ran on.

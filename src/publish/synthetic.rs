@@ -55,6 +55,8 @@ impl Synthetic {
                 members: MEMBERS,
                 mean_m: on_mask(&thickness),
                 spread_m: on_mask(&|_, _| 0.258_199),
+                fine_spread_m: on_mask(&|_, _| 0.15),
+                input_spread_m: Some(on_mask(&|_, _| 0.21)),
                 clamped_fraction: 0.0,
             },
             quantiles: Quantiles {
@@ -111,6 +113,7 @@ fn prepared(grid: &Grid, mask: &Array2<bool>, effective_m: &Array2<f32>) -> Prep
     Prepared {
         thickness_m: effective_m / &concentration,
         effective_thickness_m: effective_m.clone(),
+        effective_thickness_uncertainty_m: Some(effective_m.mapv(|value| 0.1 * value)),
         divergence_per_day: effective_m.mapv(|value| 0.01 * value),
         shear_per_day: effective_m.mapv(|value| 0.02 * value),
         deformation_per_day: effective_m.mapv(|value| 0.022_36 * value),
@@ -146,6 +149,8 @@ fn lineage() -> Lineage {
         steps: 40,
         time_grid: Some(TimeGrid::Angle),
         lowest_noise_rate: Some(0.31),
+        calibration: None,
+        input_perturbed: true,
         seed: 1,
         device: "cpu".into(),
         precision: "f32".into(),

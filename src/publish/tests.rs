@@ -208,6 +208,14 @@ fn the_files_follow_the_products_rules() {
     assert_eq!(members.chunking().unwrap(), Some(vec![1, 40, 40]));
     let values = members.get_values::<f32, _>(..).unwrap();
     assert!(values.iter().all(|value| *value == cf::FILL || (value * 1024.0).fract() == 0.0));
+    let parts = ["sea_ice_thickness_spread_fine_scales", "sea_ice_thickness_spread_input"];
+    for name in parts.into_iter().chain(["sea_ice_thickness_low_resolution_uncertainty"]) {
+        let values = file.variable(name).unwrap().get_values::<f32, _>(..).unwrap();
+        assert!(values.iter().any(|&value| value > 0.1), "{name}");
+    }
+    let text = |name: &str| file.attribute(name).unwrap().value().unwrap();
+    assert_eq!(text("spread_calibration"), "none".into());
+    assert_eq!(text("sampler_time_grid"), "angle".into());
     let age: f64 = file.variable("thickness_age").unwrap().get_value(()).unwrap();
     assert!((age - 5.0).abs() < 1e-9);
     let area = published.figures.ice_area_km2 / (0.9 * published.figures.ice_cells as f64);

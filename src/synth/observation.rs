@@ -118,6 +118,7 @@ impl Observer {
         let fields = SatelliteFields {
             concentration: &satellites.concentration,
             thickness_m: &satellites.thickness_m,
+            thickness_uncertainty_m: None,
             displacement_x_km: x,
             displacement_y_km: y,
             drift_days: days,

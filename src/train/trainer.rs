@@ -270,6 +270,7 @@ impl<'a> Training<'a> {
             target_scale: self.scale,
             schedule: self.options.schedule,
             sampler: SamplerChoice::default(),
+            calibration: None,
             objective: self.options.objective,
             target: self.options.target,
             features: self.options.features,

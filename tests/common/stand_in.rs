@@ -62,6 +62,8 @@ pub(crate) fn publish(order: &Order, now: DateTime<Utc>) -> Produced {
             steps: 1,
             time_grid: None,
             lowest_noise_rate: None,
+            calibration: None,
+            input_perturbed: false,
             seed: 1,
             device: format!("{:?}", order.config.model.device).to_lowercase(),
             precision: "f32".into(),
