@@ -44,8 +44,9 @@ pub(super) struct Arguments {
     /// Samplers as KIND:CALLS[:GRID[:LOWEST-NOISE-RATE]], such as dpm-solver++:10,ddim:40; `usual` is what each checkpoint says.
     #[arg(long, value_delimiter = ',', default_value = "usual")]
     samplers: Vec<SamplerText>,
-    /// What is done to members: each variant is a row of its own.
-    #[arg(long, value_delimiter = ',', default_value = "published")]
+    /// What is done to members: each variant is a row of its own. Without the option they are as published, and uncalibrated as well where the
+    /// checkpoint is calibrated.
+    #[arg(long, value_delimiter = ',')]
     variants: Vec<Variant>,
     /// Members that are drawn for each scene.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
@@ -105,7 +106,7 @@ impl FromStr for SamplerText {
 
 /// Days on the command line.
 #[derive(Debug, Clone, PartialEq)]
-struct DaysText(DayChoice);
+pub(super) struct DaysText(pub(super) DayChoice);
 
 impl FromStr for DaysText {
     type Err = String;

@@ -4,13 +4,19 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::evaluate::DaysText;
 use super::failure::Failure;
 use super::print;
 use super::sampler::SamplerOptions;
+use crate::archive::Archive;
 use crate::config::{DeviceChoice, Precision, SamplerChoice};
+use crate::evaluate::{EvaluateError, EvaluateOptions, calibrate};
 use crate::model::{
-    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, select_device,
+    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, read_tensors,
+    select_device,
 };
+use crate::progress::Stages;
+use crate::time::SystemClock;
 
 /// Looks at a checkpoint, or runs it on tensors in safetensors files.
 #[derive(Subcommand)]
@@ -29,6 +35,44 @@ pub(super) enum Arguments {
         #[command(flatten)]
         sampler: SamplerOptions,
     },
+    /// Fits the spread of its samples to held-out truth, and writes the checkpoint with this calibration.
+    Calibrate(Box<Calibrate>),
+}
+
+/// What a calibration is fitted to.
+#[derive(Args)]
+pub(super) struct Calibrate {
+    /// The checkpoint file.
+    checkpoint: PathBuf,
+    /// Folder of the archive (the one that holds model/features). Its days were not trained on and will not be scored.
+    #[arg(long)]
+    archive: PathBuf,
+    /// Checkpoint file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Days: a number, spread evenly over the archive, or a list such as 2022-10-20,2022-11-05.
+    #[arg(long, default_value = "20")]
+    days: DaysText,
+    /// Cells along a side of the window, half of it ice, that is drawn from each day; 0 takes whole fields.
+    #[arg(long, default_value_t = 256)]
+    window: usize,
+    /// Members that are drawn for each scene.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..))]
+    members: u16,
+    /// Seed of noise and windows.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Members handled at once on a GPU.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    #[command(flatten)]
+    sampler: SamplerOptions,
+    /// Where the network runs.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Threads on CPU; 0 takes as many as the process may use.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
 }
 
 /// Files and place of a run.
@@ -60,6 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Arguments::Sample { tensors, sampler } => {
             tensors.run(|checkpoint, input, out| checkpoint.sample_file(input, out, sampler.choice()))
         }
+        Arguments::Calibrate(options) => options.run(),
     }
 }
 
@@ -112,6 +157,32 @@ fn describe(info: &CheckpointInfo, sha256: &str) -> Result<(), Failure> {
     ));
     print(format_args!("validation    noise loss {:.4}", training.validation_noise_loss));
     Ok(())
+}
+
+impl Calibrate {
+    fn run(&self) -> Result<(), Failure> {
+        let archive = Archive::open(&self.archive).map_err(EvaluateError::from)?;
+        let placement =
+            Placement { device: select_device(self.device, self.threads)?, precision: Precision::F32 };
+        let mut checkpoint = Checkpoint::load(&self.checkpoint, placement)?;
+        let sampler = checkpoint.info.sampler(self.sampler.choice())?;
+        let options = EvaluateOptions {
+            days: self.days.0.clone(),
+            window: (self.window > 0).then_some(self.window),
+            members: usize::from(self.members),
+            seed: self.seed,
+            batch: usize::from(self.batch),
+            samplers: Vec::new(),
+            with_similarity: false,
+        };
+        let clock = SystemClock::new();
+        let fitted = calibrate(&archive, &mut checkpoint, sampler, &options, &mut Stages::new(&clock))?;
+        let tensors: Vec<_> = read_tensors(&self.checkpoint)?.into_iter().collect();
+        Checkpoint::save(&self.out, &checkpoint.info, &tensors)?;
+        print(fitted.in_words());
+        print(self.out.display());
+        Ok(())
+    }
 }
 
 impl Tensors {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::SamplerKind;
 use crate::ensemble::{self, EnsembleError, InMemory, Plan, standard_normal};
-use crate::model::{Checkpoint, Sampler};
+use crate::model::{Calibration, Checkpoint, Sampler};
 use crate::progress::Bar;
 use crate::score::{AnomalyStatistics, RandomFields, normals_needed};
 
@@ -103,12 +103,14 @@ impl Forecast<'_> {
                 format!("{}, a network of the same kind that was trained for the mean and is called once", checkpoint.info.name)
             }
             Self::Members { checkpoint, sampler, variant } => {
+                let calibration = checkpoint.info.calibration.as_ref().filter(|_| variant.is_calibrated());
+                let calibration = calibration.map_or("none".to_owned(), Calibration::in_words);
                 let order = match sampler.kind {
                     SamplerKind::Ddim => "first order",
                     SamplerKind::DpmSolverPlusPlus => "second order",
                 };
                 format!(
-                    "members of {} ({order}, {} network calls, grid {}, down to noise rate {:.3}), {}",
+                    "members of {} ({order}, {} network calls, grid {}, down to noise rate {:.3}), {}; calibration: {calibration}",
                     checkpoint.info.name,
                     sampler.steps,
                     sampler.time_grid.name(),

@@ -3,6 +3,7 @@
 //!
 //! What is scored, and how, is said in `docs/evaluation.md`; the formulas stand in [`crate::score`].
 
+mod calibrate;
 mod forecast;
 mod observed;
 mod record;
@@ -26,6 +27,7 @@ use record::Entry;
 use scenes::Place;
 use store::{Scored, Store};
 
+pub use calibrate::calibrate;
 pub use forecast::Variant;
 pub use observed::{ObservedMeasure, ObservedRecord, ObservedRow};
 pub use record::{Evaluation, Row};
@@ -102,7 +104,7 @@ pub struct EvaluateOptions {
     pub batch: usize,
     /// Samplers: with each checkpoint and variant a row.
     pub samplers: Vec<SamplerChoice>,
-    /// What is done to members.
+    /// What is done to members; without any, they are as published, and uncalibrated as well where the checkpoint is calibrated.
     pub variants: Vec<Variant>,
     /// Whether structural similarity is computed, too.
     pub with_similarity: bool,
@@ -187,8 +189,13 @@ fn rows<'a>(
         checkpoint.info.refuse_unless(Objective::Noise)?;
         for &choice in &options.samplers {
             let sampler = checkpoint.info.sampler(choice)?;
-            let variants = options.variants.iter();
-            rows.extend(variants.map(|&variant| Forecast::Members { checkpoint, sampler, variant }));
+            // Without a word, what calibration did is told where there was one.
+            let usual: &[Variant] = match checkpoint.info.calibration {
+                Some(_) => &[Variant::Published, Variant::Uncalibrated],
+                None => &[Variant::Published],
+            };
+            let variants = if options.variants.is_empty() { usual } else { &options.variants };
+            rows.extend(variants.iter().map(|&variant| Forecast::Members { checkpoint, sampler, variant }));
         }
     }
     Ok((regressions, rows))

@@ -103,7 +103,7 @@ impl SpectraTally {
     /// Wavelength of each ring, km.
     #[must_use]
     pub fn wavelengths_km(&self) -> Ring {
-        (1..=RINGS).map(|ring| WINDOW as f64 * self.cell_km / ring as f64).collect()
+        wavelengths_km(self.cell_km)
     }
 
     /// What the mean of endlessly many members would miss: that of so many has a share of their differences in it.
@@ -178,6 +178,12 @@ fn smoothed(curve: &Ring) -> Ring {
         near.iter().sum::<f64>() / near.len() as f64
     };
     (0..curve.len()).map(|index| if index == 0 { curve[0] } else { mean(index) }).collect()
+}
+
+/// Wavelength of each ring on cells of `cell_km`, km.
+#[must_use]
+pub fn wavelengths_km(cell_km: f64) -> Ring {
+    (1..=RINGS).map(|ring| WINDOW as f64 * cell_km / ring as f64).collect()
 }
 
 /// Corners of the windows wholly inside a mask, every 64 cells.

@@ -9,6 +9,7 @@ mod forcing;
 mod fractures;
 mod observation;
 mod pack;
+mod portrait;
 mod start;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use rand_chacha::ChaCha20Rng;
 pub use forcing::Forcing;
 pub use observation::Observer;
 pub use pack::Budget;
+pub use portrait::{Portrait, coarse};
 
 use crate::archive::{Provenance, Sample};
 use crate::grid::GridError;

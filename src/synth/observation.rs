@@ -286,10 +286,10 @@ fn along_columns(values: &Array2<f32>, weights: &[f32], reach: usize) -> Array2<
 }
 
 /// Sums over rectangles in constant time.
-struct Totals(Array2<f64>);
+pub(super) struct Totals(Array2<f64>);
 
 impl Totals {
-    fn of(values: &Array2<f32>) -> Self {
+    pub(super) fn of(values: &Array2<f32>) -> Self {
         let (rows, columns) = values.dim();
         let mut totals = Array2::zeros((rows + 1, columns + 1));
         for r in 0..rows {
@@ -303,7 +303,7 @@ impl Totals {
     }
 
     /// Sum over a square of `side` cells around a place; what lies beyond the edge counts nothing.
-    fn over(&self, row: f64, column: f64, side: f64) -> f32 {
+    pub(super) fn over(&self, row: f64, column: f64, side: f64) -> f32 {
         let bounds = |centre: f64, length: usize| {
             let limit = |place: f64| place.round().clamp(0.0, length as f64 - 1.0) as usize;
             (limit(centre + 0.5 - 0.5 * side), limit(centre + 0.5 + 0.5 * side))

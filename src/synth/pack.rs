@@ -564,3 +564,108 @@ impl RigidMotion {
         ((self.u - self.turn * dy) as f32, (self.v + self.turn * dx) as f32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::dice::dice;
+    use super::*;
+
+    const SIDE: usize = 150;
+
+    /// A sea without frost or coast, with ice `thickness_m(row, column)` thick in the middle and open water around it.
+    fn scene(frost: bool, thickness_m: impl Fn(usize, usize) -> f32) -> (Sea, Network, Pack) {
+        let shape = (SIDE, SIDE);
+        let sea = Sea {
+            land: Array2::from_elem(shape, false),
+            coast: Array2::from_elem(shape, false),
+            cold: Array2::from_elem(shape, frost),
+            warm: Array2::from_elem(shape, false),
+            land_around: Array2::zeros(shape),
+        };
+        let mut dice = dice("pack");
+        let mut network = Network::new(1, &mut dice);
+        let side = SIDE as f32;
+        let whole = network.cut([0.0, 0.0, side, side], &shearing(), Texture::default(), &mut dice);
+        let mut pack = Pack::default();
+        for row in 30..120 {
+            for column in 30..120 {
+                let block = network.block_at(whole, column as f32, row as f32);
+                pack.add((row, column), 1.0, thickness_m(row, column), block);
+            }
+        }
+        (sea, network, pack)
+    }
+
+    /// Ice that drifts, turns and is sheared by 0.01 a day.
+    fn shearing() -> Motion {
+        Motion::of(12, 15.0, |x, y| (0.3 + 0.01 * (y - 75.0), -0.2 + 0.002 * (x - 75.0)))
+    }
+
+    fn turning() -> Motion {
+        Motion::of(12, 15.0, |x, y| (0.41 - 0.006 * (y - 75.0), 0.23 + 0.006 * (x - 75.0)))
+    }
+
+    fn drive(scene: &mut (Sea, Network, Pack), motion: &Motion, days: i64) -> View {
+        let (sea, network, pack) = scene;
+        let mut dice = dice("drive");
+        (0..days).map(|day| pack.step(sea, motion, network, day, &mut dice)).last().unwrap()
+    }
+
+    /// Sum of squares about the mean over the ice.
+    fn variance(values: &Array2<f32>, ice: &Array2<f32>) -> f32 {
+        let inside: Vec<f32> = values.iter().zip(ice).filter(|(_, c)| **c > 0.9).map(|(v, _)| *v).collect();
+        let mean = inside.iter().sum::<f32>() / inside.len() as f32;
+        inside.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / inside.len() as f32
+    }
+
+    #[test]
+    fn a_stripe_of_12_km_keeps_its_contrast_for_30_days() {
+        let stripe = |_: usize, column: usize| if (73..77).contains(&column) { 3.0 } else { 1.0 };
+        let mut scene = scene(false, stripe);
+        let before = 4.0 * (4.0 / 90.0) * (1.0 - 4.0 / 90.0);
+        let view = drive(&mut scene, &turning(), 30);
+        let kept = variance(&view.thickness_m, &view.concentration) / before;
+        assert!((0.8..1.05).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn volume_is_what_came_less_what_went() {
+        for frost in [false, true] {
+            let mut scene = scene(frost, |row, column| 0.5 + 0.02 * (row + column) as f32);
+            let view = drive(&mut scene, &shearing(), 25);
+            let budget = scene.2.budget;
+            assert!(budget.imbalance() < 1e-3, "{budget:?}");
+            let on_grid: f64 = view.thickness_m.iter().map(|&m| f64::from(m)).sum();
+            let grown_today = if frost { 0.02 } else { 1e-3 };
+            assert!((on_grid / budget.volume - 1.0).abs() < grown_today, "{on_grid} of {}", budget.volume);
+            assert!(budget.closed_area > 0.0, "shear between blocks closes some ice: {budget:?}");
+        }
+    }
+
+    #[test]
+    fn leads_freeze_over_with_thin_ice_and_squeezed_ice_gets_thicker() {
+        let squeeze = Motion::of(12, 15.0, |x, y| (0.012 * (x - 75.0), -0.012 * (y - 75.0)));
+        let mut scene = scene(true, |_, _| 1.5);
+        let view = drive(&mut scene, &squeeze, 20);
+        let budget = scene.2.budget;
+        assert!(budget.opened_area > 50.0 && budget.closed_area > 50.0, "{budget:?}");
+        let inside = |test: fn(f32) -> bool| {
+            view.thickness_m.slice(ndarray::s![60..90, 60..90]).iter().filter(|m| test(**m)).count()
+        };
+        assert!(inside(|m| m < 1.0) > 0 && inside(|m| m > 2.0) > 0);
+    }
+
+    #[test]
+    fn coasts_stop_the_ice() {
+        let mut scene = scene(false, |_, _| 1.0);
+        scene.0.land.slice_mut(ndarray::s![.., 118..]).fill(true);
+        let before = scene.2.parcels.iter().filter(|p| p.column < 117.5).count();
+        scene.2.parcels.retain(|p| p.column < 117.5);
+        let to_the_right = Motion::of(12, 15.0, |_, _| (1.5, 0.0));
+        let view = drive(&mut scene, &to_the_right, 10);
+        assert!(view.thickness_m.slice(ndarray::s![.., 118..]).iter().all(|&m| m == 0.0));
+        assert!(before > 0 && scene.2.parcels.iter().all(|p| p.column < 117.5));
+        let pressed = view.thickness_m.slice(ndarray::s![60..90, 110..118]).mean().unwrap();
+        assert!(pressed > 1.2, "ice piles up at the coast: {pressed} m");
+    }
+}
