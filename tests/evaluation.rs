@@ -39,7 +39,17 @@ impl Workshop {
 
     fn train(&self, name: &str, objective: &str) {
         let mut command = Command::new(PROGRAM);
-        command.args(["train", "--name", name, "--objective", objective, "--widths", "4,6", "--block-depth", "1"]);
+        command.args([
+            "train",
+            "--name",
+            name,
+            "--objective",
+            objective,
+            "--widths",
+            "4,6",
+            "--block-depth",
+            "1",
+        ]);
         command.args(["--batch", "2", "--window", "32", "--steps", "4", "--device", "cpu", "--threads", "1"]);
         command.arg("--archive").arg(self.path("archive")).arg("--out").arg(self.path(name));
         expect_success(&command.output().unwrap());
@@ -223,6 +233,7 @@ fn what_cannot_be_scored_is_said() {
     let mean = workshop.checkpoint("mean");
     let mean = mean.to_str().unwrap();
     refused(&mut workshop.evaluate(&[("--checkpoint", mean)]), "mean");
-    let nothing = Command::new(PROGRAM).args(["evaluate", "--out", "x", "--checkpoint", mean]).output().unwrap();
+    let nothing =
+        Command::new(PROGRAM).args(["evaluate", "--out", "x", "--checkpoint", mean]).output().unwrap();
     assert_eq!(nothing.status.code(), Some(2));
 }

@@ -79,7 +79,7 @@ pub(super) struct Arguments {
 
 /// A sampler on the command line.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct SamplerText(SamplerChoice);
+pub(super) struct SamplerText(pub(super) SamplerChoice);
 
 impl FromStr for SamplerText {
     type Err = String;

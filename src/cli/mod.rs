@@ -28,6 +28,7 @@ mod report;
 mod run;
 mod sampler;
 mod status;
+mod sweep;
 mod synth;
 mod train;
 mod verify;

@@ -12,7 +12,7 @@ use crate::archive::Archive;
 use crate::config::{DeviceChoice, Precision, SamplerChoice};
 use crate::evaluate::{EvaluateError, EvaluateOptions, calibrate};
 use crate::model::{
-    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, read_tensors,
+    Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, Target, read_tensors,
     select_device,
 };
 use crate::progress::Stages;
@@ -146,6 +146,18 @@ fn describe(info: &CheckpointInfo, sha256: &str) -> Result<(), Failure> {
         format!("{} (fitted on {})", fitted.in_words(), fitted.fitted_on)
     });
     print(format_args!("calibration   {calibration}"));
+    let target = match info.target {
+        Target::Anomaly => "anomaly",
+        Target::Full => "full field",
+    };
+    print(format_args!("gives         {} of the {target}", info.objective));
+    let features =
+        [("concentration", info.features.concentration), ("deformation", info.features.deformation)];
+    let shown: Vec<_> = features.into_iter().filter(|(_, shown)| *shown).map(|(name, _)| name).collect();
+    print(format_args!(
+        "sees          {}",
+        ["thickness, mask"].into_iter().chain(shown).collect::<Vec<_>>().join(", ")
+    ));
     print(format_args!("scale         {:.4} m + {:.4} x thickness", scale.constant_m, scale.per_metre));
     print(format_args!("mean          {:?}", info.statistics.mean));
     print(format_args!("deviation     {:?}", info.statistics.standard_deviation));
@@ -172,8 +184,7 @@ impl Calibrate {
             members: usize::from(self.members),
             seed: self.seed,
             batch: usize::from(self.batch),
-            samplers: Vec::new(),
-            with_similarity: false,
+            ..EvaluateOptions::default()
         };
         let clock = SystemClock::new();
         let fitted = calibrate(&archive, &mut checkpoint, sampler, &options, &mut Stages::new(&clock))?;

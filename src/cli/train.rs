@@ -7,11 +7,12 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::print;
+use super::sweep::Sweep;
 use crate::archive::Archive;
 use crate::config::{DeviceChoice, Precision};
 use crate::model::{Features, NetworkConfiguration, Objective, Placement, Schedule, Target, select_device};
 use crate::time::SystemClock;
-use crate::train::{End, Limits, Outcome, TrainError, TrainOptions, train};
+use crate::train::{End, HeldOut, Limits, Outcome, TrainError, TrainOptions, train};
 
 /// Trains a network on an archive. Run it again with the same options to go on after an interruption. Defaults are
 /// the recipe of SuperIce deliverable 3.1.
@@ -104,6 +105,9 @@ pub(super) struct Arguments {
     /// Seed of weights, windows, holes, diffusion times and noise.
     #[arg(long, default_value_t = TrainOptions::default().seed)]
     seed: u64,
+    /// The days kept for validation: a share, taken from the end of the archive, or a list such as 2020-10-18,2021-03-01.
+    #[arg(long, default_value_t = HeldOut::default())]
+    validation_days: HeldOut,
     /// Steps between two validations.
     #[arg(long, default_value_t = TrainOptions::default().validate_every, value_parser = clap::value_parser!(u64).range(1..))]
     validate_every: u64,
@@ -116,6 +120,10 @@ pub(super) struct Arguments {
     /// End after so many validations in a row that are not better than the best.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     patience: Option<u64>,
+    /// Train a table of runs (TOML, see docs/training.md) into folders of --out, score each on the held-out days, and draw the measures.
+    /// The other options hold for every run that does not change them.
+    #[arg(long)]
+    sweep: Option<PathBuf>,
     /// Where to train.
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -132,7 +140,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let time = arguments.minutes.map(|minutes| Duration::try_from_secs_f64(60.0 * minutes)).transpose();
     let time = time.map_err(|error| Failure::Usage(format!("--minutes: {error}")))?;
     let limits = Limits { time, patience: arguments.patience };
-    let outcome = train(&archive, &options, limits, placement, &arguments.out, &SystemClock::new())?;
+    let clock = SystemClock::new();
+    if let Some(file) = &arguments.sweep {
+        let sweep = Sweep {
+            archive: &archive,
+            folder: &arguments.archive,
+            options: &options,
+            limits,
+            placement,
+            out: &arguments.out,
+            clock: &clock,
+        };
+        return sweep.run(file);
+    }
+    let outcome = train(&archive, &options, limits, placement, &arguments.out, &clock)?;
     let Outcome { steps, total_steps, began_at, best_step, best_loss, .. } = outcome;
     print(format_args!("checkpoint        {}", outcome.checkpoint.display()));
     print(format_args!("steps             {steps} of {total_steps} (this run began at {began_at})"));
@@ -185,6 +206,7 @@ impl Arguments {
             precision: self.precision,
             moments: self.moments,
             seed: self.seed,
+            validation_days: self.validation_days.clone(),
             validate_every: self.validate_every,
             save_every: self.save_every,
         };

@@ -114,6 +114,24 @@ pub struct EvaluateOptions {
     pub observed_window: Option<usize>,
 }
 
+impl Default for EvaluateOptions {
+    /// Twenty windows of 256 cells, 30 members, each checkpoint with the sampler that it says itself.
+    fn default() -> Self {
+        Self {
+            days: DayChoice::Number(20),
+            window: Some(256),
+            members: 30,
+            seed: 1,
+            batch: 8,
+            samplers: vec![SamplerChoice::default()],
+            variants: Vec::new(),
+            with_similarity: false,
+            observed_days: None,
+            observed_window: None,
+        }
+    }
+}
+
 /// The networks that are scored.
 #[derive(Debug)]
 pub struct Candidates {

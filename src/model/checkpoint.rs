@@ -330,8 +330,8 @@ impl Checkpoint {
         })
     }
 
-    /// What a network trained for the mean says of `context` `[n, 4, rows, columns]`: the target in units of its scale, `[n, 1, rows, columns]`,
-    /// 0 outside the mask.
+    /// What a network trained for the mean says of `context` `[n, 4, rows, columns]`: the target in units of its scale,
+    /// `[n, 1, rows, columns]`, 0 outside the mask.
     ///
     /// # Errors
     /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it was trained for noise.

@@ -3,6 +3,7 @@
 mod canvas;
 mod chart;
 mod map;
+mod page;
 mod picture;
 mod quicklook;
 
@@ -13,6 +14,7 @@ use ndarray::Array2;
 use crate::grid::{GridError, GridSpec};
 
 pub use chart::{Axis, Chart, Curve, Stroke, escape};
+pub use page::{page, table};
 pub use picture::{Shades, colour_bar, picture};
 pub use quicklook::draw_quicklook;
 

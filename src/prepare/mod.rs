@@ -175,7 +175,8 @@ pub fn prepare(
     }
 }
 
-/// Fills the holes that lie inside `ice` and at most `reach` cells from data; the fields have the same valid cells. True where a cell was filled.
+/// Fills the holes that lie inside `ice` and at most `reach` cells from data; the fields have the same valid cells. True where a cell
+/// was filled.
 pub fn fill(fields: &mut [&mut Array2<f32>], ice: &Array2<bool>, reach: f64) -> Array2<bool> {
     let holes = fill::Holes::find(fields[0], ice, reach);
     fields.par_iter_mut().for_each(|field| holes.fill(field));

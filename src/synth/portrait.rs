@@ -54,8 +54,7 @@ impl Portrait {
         let ice: Vec<f64> = thickness_m.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v)).collect();
         let around = box_mean(thickness_m, ANOMALY_KM / cell_km);
         let anomaly = thickness_m - &around;
-        let anomalies: Vec<f64> =
-            anomaly.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v)).collect();
+        let anomalies: Vec<f64> = anomaly.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v)).collect();
         let [mean_m, deviation_m, ..] = moments(&ice);
         let [_, anomaly_m, skewness, kurtosis] = moments(&anomalies);
         let (increments_m, structure_exponents) = increments(thickness_m);
@@ -106,8 +105,7 @@ impl Portrait {
 pub fn coarse(thickness_m: &Array2<f32>, side: usize) -> Array2<f32> {
     let shape = (thickness_m.nrows() / side, thickness_m.ncols() / side);
     Array2::from_shape_fn(shape, |(r, c)| {
-        let block =
-            thickness_m.slice(ndarray::s![side * r..side * (r + 1), side * c..side * (c + 1)]);
+        let block = thickness_m.slice(ndarray::s![side * r..side * (r + 1), side * c..side * (c + 1)]);
         let (sum, count) =
             block.iter().filter(|v| !v.is_nan()).fold((0.0, 0), |(sum, count), v| (sum + v, count + 1));
         if 10 * count > 7 * side * side { sum / count as f32 } else { f32::NAN }
@@ -255,7 +253,8 @@ fn features(anomaly: &Array2<f32>, around: &Array2<f32>) -> Vec<Feature> {
 impl Feature {
     fn of(cells: &[(usize, usize)]) -> Self {
         let count = cells.len() as f64;
-        let mean = |of: fn(&(usize, usize)) -> usize| cells.iter().map(|cell| of(cell) as f64).sum::<f64>() / count;
+        let mean =
+            |of: fn(&(usize, usize)) -> usize| cells.iter().map(|cell| of(cell) as f64).sum::<f64>() / count;
         let (row, column) = (mean(|cell| cell.0), mean(|cell| cell.1));
         let [yy, xy, xx] = cells.iter().fold([0.0; 3], |[yy, xy, xx], &(r, c)| {
             let (y, x) = (r as f64 - row, c as f64 - column);
@@ -274,7 +273,8 @@ mod tests {
 
     #[test]
     fn white_noise_has_its_moments_and_a_flat_structure() {
-        let noise = Array2::from_shape_vec((200, 200), standard_normal("portrait", 40_000)).unwrap() * 0.2 + 2.0;
+        let noise =
+            Array2::from_shape_vec((200, 200), standard_normal("portrait", 40_000)).unwrap() * 0.2 + 2.0;
         let portrait = Portrait::of(&noise, 3.0);
         assert!((portrait.mean_m - 2.0).abs() < 0.01 && (portrait.anomaly_m - 0.2).abs() < 0.01);
         assert!((portrait.kurtosis - 3.0).abs() < 0.2 && portrait.skewness.abs() < 0.1);
@@ -287,7 +287,10 @@ mod tests {
     #[test]
     fn a_lead_is_a_long_feature() {
         let field =
-            Array2::from_shape_fn((100, 100), |(r, c)| if c == 50 && (20..80).contains(&r) { 0.2 } else { 2.0 });
+            Array2::from_shape_fn(
+                (100, 100),
+                |(r, c)| if c == 50 && (20..80).contains(&r) { 0.2 } else { 2.0 },
+            );
         let portrait = Portrait::of(&field, 3.0);
         assert!((portrait.feature_length_km - 180.0).abs() < 6.0, "{}", portrait.feature_length_km);
         assert!(portrait.feature_aspect > 20.0);

@@ -7,11 +7,13 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 use super::TrainError;
+use super::held_out::HeldOut;
 use super::holes::Holes;
 use crate::archive::{Archive, Provenance, Sample};
 use crate::ensemble::standard_normal;
 use crate::model::{FeatureStatistics, Features, Target, TargetScale};
 use crate::prepare;
+use crate::time::ProductDay;
 
 /// A window with less ice than this teaches little.
 const SMALLEST_ICE_SHARE: f32 = 0.1;
@@ -66,7 +68,7 @@ const TRUTH: usize = 4;
 const COAST: usize = 5;
 const FIELDS: usize = 6;
 
-/// The days of an archive in memory; the last tenth (at least one day) is held out for validation.
+/// The days of an archive in memory, some of them held out for validation.
 #[derive(Debug)]
 pub struct TrainingSet {
     training: Vec<Day>,
@@ -118,15 +120,15 @@ impl TrainingSet {
     /// Reads an archive.
     ///
     /// # Errors
-    /// [`TrainError`] when a day cannot be read, a field is smaller than a window, or there are fewer than two days.
-    pub fn read(archive: &Archive, window: usize) -> Result<Self, TrainError> {
-        let (mut days, provenance) = read_days(archive, window)?;
-        if days.len() < 2 {
-            return Err(TrainError::Option(
-                "training needs at least 2 days, one of them for validation".into(),
-            ));
+    /// [`TrainError`] when a day cannot be read, a field is smaller than a window, or no day is left for training or validation.
+    pub fn read(archive: &Archive, window: usize, held_out: &HeldOut) -> Result<Self, TrainError> {
+        let names: Vec<ProductDay> = archive.days().collect();
+        let held_out = held_out.of(&names)?;
+        let (read, provenance) = read_days(archive, window)?;
+        let (mut days, mut validation) = (Vec::new(), Vec::new());
+        for (name, day) in names.iter().zip(read) {
+            if held_out.contains(name) { validation.push(day) } else { days.push(day) }
         }
-        let validation = days.split_off(days.len() - (days.len() / 10).max(1));
         if !days.iter().any(Day::has_ice) {
             return Err(TrainError::Option(
                 "no training day has a cell of ice with every field; there is nothing to learn".into(),

@@ -37,6 +37,14 @@ impl Log {
         Ok(Self { path })
     }
 
+    /// Every line: the numbers of [`HEADER`] in their order, those that cannot be read as NaN.
+    pub(super) fn rows(&self) -> Result<Vec<Vec<f64>>, TrainError> {
+        let refuse = |source| TrainError::File { path: self.path.clone(), source };
+        let text = std::fs::read_to_string(&self.path).map_err(refuse)?;
+        let row = |line: &str| line.split(',').map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+        Ok(text.lines().skip(1).map(row).collect())
+    }
+
     /// Adds the line of a validation; `loss` is the mean of the training losses since the line before.
     pub(super) fn write(
         &self,

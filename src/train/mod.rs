@@ -4,14 +4,17 @@
 //! of 4, 250 epochs, averaged weights.
 
 mod batch;
+mod held_out;
 mod holes;
 mod log;
 mod optimiser;
 mod options;
+mod report;
 mod state;
 mod trainer;
 
 pub use batch::{BatchOptions, TrainingSet};
+pub use held_out::HeldOut;
 pub use options::TrainOptions;
 pub use trainer::{End, Limits, Outcome, train};
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::batch::BatchOptions;
+use super::held_out::HeldOut;
 use crate::config::Precision;
 use crate::model::{Features, NetworkConfiguration, Objective, Schedule, Target};
 
@@ -56,6 +57,8 @@ pub struct TrainOptions {
     pub moments: Precision,
     /// Seed of weights, windows, holes, times and noise.
     pub seed: u64,
+    /// The days that are kept for validation.
+    pub validation_days: HeldOut,
     /// Steps between two validations.
     pub validate_every: u64,
     /// Steps between two savings of the state.
@@ -88,6 +91,7 @@ impl Default for TrainOptions {
             precision: Precision::F32,
             moments: Precision::F32,
             seed: 1,
+            validation_days: HeldOut::default(),
             validate_every: 500,
             save_every: 100,
         }

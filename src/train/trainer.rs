@@ -13,7 +13,7 @@ use super::batch::{Batch, Drawn, TrainingSet};
 use super::log::Log;
 use super::optimiser::Optimiser;
 use super::state::{Best, Progress, Store};
-use super::{TrainError, TrainOptions};
+use super::{TrainError, TrainOptions, report};
 use crate::archive::Archive;
 use crate::config::{Precision, SamplerChoice};
 use crate::model::{
@@ -29,6 +29,8 @@ const VALIDATION_BATCHES: u64 = 8;
 const AHEAD: usize = 2;
 /// The best checkpoint so far of a training that has not ended.
 const BEST: &str = "best.safetensors";
+/// How the names of files begin that are to replace others.
+const PARTIAL: &str = ".tmp";
 
 /// When to end before the last step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -87,7 +89,8 @@ pub(super) struct Validation {
     pub holes: Losses,
 }
 
-/// Trains on an archive and writes `<name>.safetensors`, `log.csv` and the state into `out`. If a state lies there, goes on from it.
+/// Trains on an archive and writes `<name>.safetensors`, `log.csv`, `report.html` and the state into `out`. If a state lies there,
+/// goes on from it.
 ///
 /// # Errors
 /// [`TrainError`].
@@ -102,7 +105,8 @@ pub fn train(
     let begin = clock.monotonic();
     options.validate().map_err(TrainError::Option)?;
     let _lock = lock(out)?;
-    let set = TrainingSet::read(archive, options.window)?;
+    clear_partial_files(out)?;
+    let set = TrainingSet::read(archive, options.window, &options.validation_days)?;
     let scale = set.target_scale(options.target, options.scale_grows_with_thickness);
     let total = options.total_steps(set.training_days());
     let mut training = Training::new(options, placement, &set, scale, out);
@@ -163,6 +167,19 @@ fn lock(out: &Path) -> Result<File, TrainError> {
     }
 }
 
+/// Removes what a process left that was killed while it replaced a file.
+fn clear_partial_files(out: &Path) -> Result<(), TrainError> {
+    let refuse = |source| TrainError::File { path: out.to_owned(), source };
+    for entry in fs::read_dir(out).map_err(refuse)? {
+        let entry = entry.map_err(refuse)?;
+        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+            fs::remove_file(entry.path())
+                .map_err(|source| TrainError::File { path: entry.path(), source })?;
+        }
+    }
+    Ok(())
+}
+
 /// A training in the middle of its steps.
 struct Training<'a> {
     options: &'a TrainOptions,
@@ -215,6 +232,7 @@ impl<'a> Training<'a> {
         let loss = self.progress.loss_sum / self.progress.loss_count as f64;
         (self.progress.loss_sum, self.progress.loss_count) = (0.0, 0);
         log.write(step, learning_rate, loss, &validation)?;
+        report::write(self.out, self.options, &self.set.provenance, &log.rows()?)?;
         tracing::info!(
             step,
             loss,
