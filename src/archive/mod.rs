@@ -5,6 +5,7 @@
 //! safetensors. `sit` is effective thickness. NaN is missing.
 
 mod netcdf;
+mod observed;
 mod safetensors;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::ProductDay;
 
 pub use netcdf::NetCdf;
+pub use observed::{Observed, ObservedArchive, write_observed};
 pub use safetensors::Safetensors;
 
 const FOLDER: &str = "model/features";
@@ -63,6 +65,14 @@ pub enum ArchiveError {
         found: &'static str,
         /// End of the names of the files that can be read.
         wanted: &'static str,
+    },
+    /// There is no day as satellites saw it.
+    #[error(
+        "no day in {folder}; write days with `nilas features --date D --archive DIR`, or name the folder that holds observations/features"
+    )]
+    NoObservation {
+        /// The folder that was looked into.
+        folder: PathBuf,
     },
     /// There is nothing in the archive.
     #[error(

@@ -55,18 +55,7 @@ fn parse(bytes: &[u8]) -> Result<Day, String> {
     let entries = metadata.metadata().clone().unwrap_or_default().into_iter().collect();
     let provenance = Provenance::from_entries(&entries)?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
-    let field = |name: &str| {
-        let view = file.tensor(name).map_err(|error| error.to_string())?;
-        let &[rows, columns] = view.shape() else {
-            return Err(format!("{name} has the shape {:?}, expected rows and columns", view.shape()));
-        };
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("{name} is {:?}, expected f32", view.dtype()));
-        }
-        let values =
-            view.data().chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-        Array2::from_shape_vec((rows, columns), values.collect()).map_err(|error| error.to_string())
-    };
+    let field = |name: &str| field(&file, name);
     let has = |name: &str| file.names().into_iter().any(|known| known == name);
     let coordinates = (has("longitude") && has("latitude"))
         .then(|| {
@@ -74,4 +63,18 @@ fn parse(bytes: &[u8]) -> Result<Day, String> {
         })
         .transpose()?;
     Ok(Day { sample: Sample::from_fields(field)?, provenance, coordinates })
+}
+
+/// A field of a file, `[row, column]`.
+pub(super) fn field(file: &SafeTensors<'_>, name: &str) -> Result<Array2<f32>, String> {
+    let view = file.tensor(name).map_err(|error| error.to_string())?;
+    let &[rows, columns] = view.shape() else {
+        return Err(format!("{name} has the shape {:?}, expected rows and columns", view.shape()));
+    };
+    if view.dtype() != Dtype::F32 {
+        return Err(format!("{name} is {:?}, expected f32", view.dtype()));
+    }
+    let values =
+        view.data().chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    Array2::from_shape_vec((rows, columns), values.collect()).map_err(|error| error.to_string())
 }

@@ -7,9 +7,11 @@ use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
 use super::print;
-use crate::archive::Archive;
+use crate::archive::{Archive, ObservedArchive};
 use crate::config::{DeviceChoice, Precision, SamplerChoice, SamplerKind, TimeGrid};
-use crate::evaluate::{Candidates, DayChoice, EvaluateError, EvaluateOptions, Evaluation, evaluate};
+use crate::evaluate::{
+    Candidates, DayChoice, EvaluateError, EvaluateOptions, Evaluation, Grounds, Variant, evaluate,
+};
 use crate::model::{Checkpoint, Placement, select_device};
 use crate::progress::Stages;
 use crate::time::{ProductDay, SystemClock};
@@ -18,9 +20,18 @@ use crate::time::{ProductDay, SystemClock};
 /// after an interruption; what was scored before is taken as it is.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Folder of the archive (the one that holds model/features). None of its days may have been trained on.
+    /// Folder of an archive with a truth (the one that holds model/features). None of its days may have been trained on.
+    #[arg(long, required_unless_present = "observed")]
+    archive: Option<PathBuf>,
+    /// Folder of an archive of days as satellites saw them (the one that holds observations/features, from `nilas features --archive`).
     #[arg(long)]
-    archive: PathBuf,
+    observed: Option<PathBuf>,
+    /// The first days of these, so many at most.
+    #[arg(long)]
+    observed_days: Option<usize>,
+    /// Cells along a side of the one window that is drawn on all of these days; 0 takes whole fields.
+    #[arg(long, default_value_t = 0)]
+    observed_window: usize,
     /// A checkpoint; give the option again for more.
     #[arg(long = "checkpoint", required = true)]
     checkpoints: Vec<PathBuf>,
@@ -33,6 +44,10 @@ pub(super) struct Arguments {
     /// Samplers as KIND:CALLS[:GRID[:LOWEST-NOISE-RATE]], such as dpm-solver++:10,ddim:40; `usual` is what each checkpoint says.
     #[arg(long, value_delimiter = ',', default_value = "usual")]
     samplers: Vec<SamplerText>,
+    /// What is done to members: each variant is a row of its own. Without the option they are as published, and uncalibrated as well where the
+    /// checkpoint is calibrated.
+    #[arg(long, value_delimiter = ',')]
+    variants: Vec<Variant>,
     /// Members that are drawn for each scene.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
     members: u16,
@@ -112,7 +127,9 @@ impl FromStr for DaysText {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let archive = Archive::open(&arguments.archive).map_err(EvaluateError::from)?;
+    let archive = arguments.archive.as_deref().map(Archive::open).transpose().map_err(EvaluateError::from)?;
+    let observed =
+        arguments.observed.as_deref().map(ObservedArchive::open).transpose().map_err(EvaluateError::from)?;
     let device = select_device(arguments.device, arguments.threads)?;
     let placement = Placement { device, precision: arguments.precision };
     let load = |paths: &[PathBuf]| {
@@ -127,16 +144,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         seed: arguments.seed,
         batch: usize::from(arguments.batch),
         samplers: arguments.samplers.iter().map(|sampler| sampler.0).collect(),
+        variants: arguments.variants.clone(),
         with_similarity: arguments.ssim,
+        observed_days: arguments.observed_days,
+        observed_window: (arguments.observed_window > 0).then_some(arguments.observed_window),
     };
     let clock = SystemClock::new();
-    let found = evaluate(
-        (&archive, &arguments.archive),
-        &candidates,
-        &options,
-        &arguments.out,
-        &mut Stages::new(&clock),
-    )?;
+    let grounds = Grounds {
+        archive: archive.as_ref().zip(arguments.archive.as_deref()),
+        observed: observed.as_ref().zip(arguments.observed.as_deref()),
+    };
+    let found = evaluate(grounds, &candidates, &options, &arguments.out, &mut Stages::new(&clock))?;
     tell(&found);
     print(format_args!("{}", arguments.out.join("report.html").display()));
     Ok(())

@@ -9,19 +9,22 @@ use super::produce::{Common, HandedOver};
 use super::{house, print};
 use crate::config::Overrides;
 use crate::prepare::{Prepared, flag};
-use crate::produce::{Gathered, features};
+use crate::produce::{FeatureFiles, Gathered, features};
 use crate::progress::Stages;
 use crate::time::{ProductDay, SystemClock};
 
-/// Writes the network's inputs of a day on the grid, before standardising, as NetCDF.
+/// Writes the network's inputs of a day on the grid, before standardising: as NetCDF, into an archive for `nilas evaluate --observed`, or both.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The day, such as 2022-04-15.
     #[arg(long)]
     date: ProductDay,
-    /// File to write.
+    /// NetCDF file to write.
+    #[arg(long, required_unless_present = "archive")]
+    out: Option<PathBuf>,
+    /// Folder of an archive to add the day to (observations/features/YYYYMMDD.safetensors).
     #[arg(long)]
-    out: PathBuf,
+    archive: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -35,9 +38,12 @@ pub(super) fn gather(arguments: &Arguments) -> Result<Gathered, Failure> {
 pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Failure> {
     let config = arguments.common.load(Overrides::default())?;
     let clock = SystemClock::new();
-    let prepared = features(&inputs.gathered, &config, &arguments.out, &mut Stages::new(&clock))?;
+    let files = FeatureFiles { netcdf: arguments.out.as_deref(), archive: arguments.archive.as_deref() };
+    let prepared = features(&inputs.gathered, &config, files, &mut Stages::new(&clock))?;
     let (rows, columns) = prepared.mask.dim();
-    print(format_args!("{}: {rows} x {columns}", arguments.out.display()));
+    for written in [&arguments.out, &arguments.archive].into_iter().flatten() {
+        print(format_args!("{}: {rows} x {columns}", written.display()));
+    }
     print(format_args!("  ice              {:>8} cells", count(&prepared, flag::ICE)));
     print(format_args!("  filled drift     {:>8} cells", count(&prepared, flag::FILLED_DRIFT)));
     print(format_args!("  filled thickness {:>8} cells", count(&prepared, flag::FILLED_THICKNESS)));

@@ -184,8 +184,7 @@ impl Calibrate {
             members: usize::from(self.members),
             seed: self.seed,
             batch: usize::from(self.batch),
-            samplers: Vec::new(),
-            with_similarity: false,
+            ..EvaluateOptions::default()
         };
         let clock = SystemClock::new();
         let fitted = calibrate(&archive, &mut checkpoint, sampler, &options, &mut Stages::new(&clock))?;

@@ -12,7 +12,7 @@ use super::evaluate::SamplerText;
 use super::failure::Failure;
 use super::print;
 use crate::archive::Archive;
-use crate::evaluate::{Candidates, DayChoice, EvaluateOptions, Row, evaluate};
+use crate::evaluate::{Candidates, DayChoice, EvaluateOptions, Grounds, Row, evaluate};
 use crate::model::{Checkpoint, Objective, Placement};
 use crate::plot::{Axis, Chart, Curve, Stroke, page, table};
 use crate::progress::Stages;
@@ -159,16 +159,11 @@ impl Sweep<'_> {
             seed: scoring.seed,
             batch: run.options.batch,
             samplers: run.samplers.iter().map(|sampler| sampler.0).collect(),
-            with_similarity: false,
+            ..EvaluateOptions::default()
         };
         let scores = run.out.join("evaluation");
-        let evaluation = evaluate(
-            (self.archive, self.folder),
-            &candidates,
-            &options,
-            &scores,
-            &mut Stages::new(self.clock),
-        )?;
+        let grounds = Grounds { archive: Some((self.archive, self.folder)), observed: None };
+        let evaluation = evaluate(grounds, &candidates, &options, &scores, &mut Stages::new(self.clock))?;
         let rows = evaluation.rows.into_iter().filter(|row| row.checkpoint.is_some()).collect();
         Ok(Some(Done { prepared: run, best_loss, rows, losses: losses(&run.out)? }))
     }

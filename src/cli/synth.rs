@@ -10,7 +10,8 @@ use super::print;
 use crate::archive;
 use crate::grid::Grid;
 use crate::progress::Stages;
-use crate::synth::{Budget, Forcing, Observer, Series, Split, SynthError, provenance};
+use crate::synth::{Forcing, Observer, Portrait, Report, Series, Split, SynthError, provenance};
+use crate::sys;
 use crate::time::{ProductDay, SystemClock};
 
 /// Makes a synthetic training archive in the SuperIce layout (model/features/YYYYMMDD, safetensors) on the configuration's grid.
@@ -54,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let stated = provenance(split, arguments.seed);
     let first: ProductDay = FIRST_DAY.parse().map_err(Failure::other)?;
     let clock = SystemClock::new();
-    let mut budgets = Vec::new();
+    let mut report = Report::default();
     Stages::new(&clock).run("synth", arguments.days, |bar| {
         for begin in (0..arguments.days).step_by(Series::SAMPLES) {
             let number = begin / Series::SAMPLES;
@@ -64,33 +65,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 let day = first.plus_days(index as i64);
                 archive::write(&arguments.out, day, &sample, &stated).map_err(Failure::other)?;
                 tracing::info!(%day, %driven_by, series = number, "synthetic day written");
+                report.add_day(&sample);
                 bar.step();
             }
-            budgets.push(series.budget());
+            report.add_series(series.budget());
         }
         Ok::<_, Failure>(())
     })?;
-    report(arguments, &budgets);
+    let path = arguments.out.join("synthetic-ice.md");
+    let text = report.text(&stated.origin, &Portrait::of_nextsim(&forcing));
+    sys::replace_file(&path, text.as_bytes()).map_err(|error| {
+        Failure::other(format!("{}: {error}; see that the folder may be written and has space", path.display()))
+    })?;
+    print(format_args!("{} synthetic days in {}", arguments.days, arguments.out.display()));
+    print(format_args!("volume not explained, at most {:.4} %", 100.0 * report.largest_imbalance()));
+    print(format_args!("compared with neXtSIM in {}", path.display()));
     Ok(())
-}
-
-fn report(arguments: &Arguments, budgets: &[Budget]) {
-    let days = arguments.days;
-    print(format_args!("{days} synthetic days in {}", arguments.out.display()));
-    let of_initial = |of: fn(&Budget) -> f64| {
-        let sum: f64 = budgets.iter().map(|budget| of(budget) / budget.initial_volume).sum();
-        100.0 * sum / budgets.len() as f64
-    };
-    print(format_args!(
-        "volume, % of the beginning: grown {:.1}, molten {:.1}, drifted out {:.1}; not explained at most {:.4}; area opened {:.4} closed {:.4} vol {:.4}",
-        of_initial(|budget| budget.grown_volume),
-        of_initial(|budget| budget.molten_volume),
-        of_initial(|budget| budget.exported_volume),
-        100.0 * budgets.iter().map(Budget::imbalance).fold(0.0, f64::max),
-        of_initial(|b| 1.7 * b.opened_area),
-        of_initial(|b| 1.7 * b.closed_area),
-        of_initial(|b| b.volume)
-    ));
 }
 
 impl Arguments {

@@ -1,6 +1,7 @@
 //! What can be scored: baselines, and members of a network.
 
 use ndarray::Array2;
+use serde::Serialize;
 
 use crate::config::SamplerKind;
 use crate::ensemble::{self, EnsembleError, InMemory, Plan, standard_normal};
@@ -10,6 +11,50 @@ use crate::score::{AnomalyStatistics, RandomFields, normals_needed};
 
 use super::scenes::SceneFields;
 use super::{EvaluateError, EvaluateOptions};
+
+/// What is done to members on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// All that is done to published members, but for the uncertainty of the input.
+    Published,
+    /// The spread as the network has it, not as it was fitted.
+    Uncalibrated,
+    /// Their coarse mean as it came.
+    Inconsistent,
+    /// Neither calibrated nor made consistent.
+    Raw,
+}
+
+impl Variant {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Uncalibrated => "uncalibrated",
+            Self::Inconsistent => "inconsistent",
+            Self::Raw => "raw",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Published => {
+                "as they are published: calibrated, if the checkpoint is, and consistent with the input at coarse scales"
+            }
+            Self::Uncalibrated => "not calibrated, but consistent with the input at coarse scales",
+            Self::Inconsistent => "calibrated, if the checkpoint is, but not made consistent with the input",
+            Self::Raw => "neither calibrated nor made consistent with the input",
+        }
+    }
+
+    fn is_calibrated(self) -> bool {
+        matches!(self, Self::Published | Self::Inconsistent)
+    }
+
+    fn is_consistent(self) -> bool {
+        matches!(self, Self::Published | Self::Uncalibrated)
+    }
+}
 
 /// Something that says how thick the ice is.
 pub(super) enum Forecast<'a> {
@@ -25,8 +70,8 @@ pub(super) enum Forecast<'a> {
         checkpoint: &'a Checkpoint,
         /// How it is asked.
         sampler: Sampler,
-        /// Whether its spread is that which was fitted, where it has a calibration.
-        calibrated: bool,
+        /// What is done to its members.
+        variant: Variant,
     },
 }
 
@@ -37,9 +82,12 @@ impl Forecast<'_> {
             Self::Low => "low resolution".into(),
             Self::Random(_) => "random field".into(),
             Self::Regression(checkpoint) => format!("{} regression", checkpoint.info.name),
-            Self::Members { checkpoint, sampler, calibrated } => {
-                let note = if *calibrated { "" } else { " uncalibrated" };
-                format!("{} {}:{}{note}", checkpoint.info.name, sampler.kind.name(), sampler.steps)
+            Self::Members { checkpoint, sampler, variant } => {
+                let suffix = match variant {
+                    Variant::Published => String::new(),
+                    other => format!(" {}", other.name()),
+                };
+                format!("{} {}:{}{suffix}", checkpoint.info.name, sampler.kind.name(), sampler.steps)
             }
         }
     }
@@ -54,19 +102,20 @@ impl Forecast<'_> {
             Self::Regression(checkpoint) => {
                 format!("{}, a network of the same kind that was trained for the mean and is called once", checkpoint.info.name)
             }
-            Self::Members { checkpoint, sampler, calibrated } => {
-                let calibration = checkpoint.info.calibration.as_ref().filter(|_| *calibrated);
+            Self::Members { checkpoint, sampler, variant } => {
+                let calibration = checkpoint.info.calibration.as_ref().filter(|_| variant.is_calibrated());
                 let calibration = calibration.map_or("none".to_owned(), Calibration::in_words);
                 let order = match sampler.kind {
                     SamplerKind::Ddim => "first order",
                     SamplerKind::DpmSolverPlusPlus => "second order",
                 };
                 format!(
-                    "members of {} ({order}, {} network calls, grid {}, down to noise rate {:.3}; calibration: {calibration})",
+                    "members of {} ({order}, {} network calls, grid {}, down to noise rate {:.3}), {}; calibration: {calibration}",
                     checkpoint.info.name,
                     sampler.steps,
                     sampler.time_grid.name(),
-                    sampler.lowest_noise_rate
+                    sampler.lowest_noise_rate,
+                    variant.meaning()
                 )
             }
         }
@@ -93,8 +142,8 @@ impl Forecast<'_> {
             Self::Low => "low".into(),
             Self::Random(statistics) => format!("random|{statistics:?}"),
             Self::Regression(checkpoint) => format!("regression|{}|{}", checkpoint.sha256, self.device()),
-            Self::Members { checkpoint, sampler, calibrated } => {
-                format!("members|{}|{sampler:?}|{calibrated}|{}", checkpoint.sha256, self.device())
+            Self::Members { checkpoint, sampler, variant } => {
+                format!("members|{}|{sampler:?}|{variant:?}|{}", checkpoint.sha256, self.device())
             }
         }
     }
@@ -122,10 +171,11 @@ impl Forecast<'_> {
                 let mean = ensemble::regress(checkpoint, &scene.context);
                 Ok(vec![mean.map_err(|source| self.failed(scene, source))?])
             }
-            Self::Members { checkpoint, sampler, calibrated } => {
+            Self::Members { checkpoint, sampler, variant } => {
                 let plan = Plan {
                     batch: options.batch,
-                    calibrated: *calibrated,
+                    calibrated: variant.is_calibrated(),
+                    consistent: variant.is_consistent(),
                     ..Plan::new(scene.day, options.members, *sampler, options.seed)
                 };
                 let mut members = InMemory::default();

@@ -5,6 +5,7 @@
 
 mod calibrate;
 mod forecast;
+mod observed;
 mod record;
 mod report;
 mod scenes;
@@ -12,7 +13,7 @@ mod store;
 
 use std::path::{Path, PathBuf};
 
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, ObservedArchive};
 use crate::config::SamplerChoice;
 use crate::ensemble::EnsembleError;
 use crate::model::{Checkpoint, ModelError, Objective};
@@ -27,6 +28,8 @@ use scenes::Place;
 use store::{Scored, Store};
 
 pub use calibrate::calibrate;
+pub use forecast::Variant;
+pub use observed::{ObservedMeasure, ObservedRecord, ObservedRow};
 pub use record::{Evaluation, Row};
 
 /// Side of a cell of an archive, km.
@@ -99,10 +102,34 @@ pub struct EvaluateOptions {
     pub seed: u64,
     /// Members handled at once on a GPU.
     pub batch: usize,
-    /// Samplers: with each checkpoint a row.
+    /// Samplers: with each checkpoint and variant a row.
     pub samplers: Vec<SamplerChoice>,
+    /// What is done to members; without any, they are as published, and uncalibrated as well where the checkpoint is calibrated.
+    pub variants: Vec<Variant>,
     /// Whether structural similarity is computed, too.
     pub with_similarity: bool,
+    /// The first days without a truth, so many at most.
+    pub observed_days: Option<usize>,
+    /// Cells along a side of the one window that is cut from all days without a truth; `None` takes whole fields.
+    pub observed_window: Option<usize>,
+}
+
+impl Default for EvaluateOptions {
+    /// Twenty windows of 256 cells, 30 members, each checkpoint with the sampler that it says itself.
+    fn default() -> Self {
+        Self {
+            days: DayChoice::Number(20),
+            window: Some(256),
+            members: 30,
+            seed: 1,
+            batch: 8,
+            samplers: vec![SamplerChoice::default()],
+            variants: Vec::new(),
+            with_similarity: false,
+            observed_days: None,
+            observed_window: None,
+        }
+    }
 }
 
 /// The networks that are scored.
@@ -114,50 +141,82 @@ pub struct Candidates {
     pub regressions: Vec<Checkpoint>,
 }
 
-/// Scores every checkpoint with every sampler on the days of an archive, which lies in a folder. What is scored is kept in `out`, row by row and day by day, so
-/// that the same call goes on after an interruption, and one with more rows takes what is there.
+/// What is evaluated on; at least one of the two.
+#[derive(Debug, Clone, Copy)]
+pub struct Grounds<'a> {
+    /// Days with a truth, and their folder.
+    pub archive: Option<(&'a Archive, &'a Path)>,
+    /// Days as satellites saw them, and their folder.
+    pub observed: Option<(&'a ObservedArchive, &'a Path)>,
+}
+
+/// Scores every checkpoint with every sampler, on days with a truth and on days without. What is scored is kept in `out`, row by row and
+/// day by day, so that the same call goes on after an interruption, and one with more rows takes what is there.
 ///
 /// # Errors
 /// [`EvaluateError`]; what was scored until then stays in `out`.
 pub fn evaluate(
-    (archive, folder): (&Archive, &Path),
+    grounds: Grounds<'_>,
     candidates: &Candidates,
     options: &EvaluateOptions,
     out: &Path,
     stages: &mut Stages<'_>,
 ) -> Result<Evaluation, EvaluateError> {
-    let mut rows = Vec::new();
+    let (regressions, rows) = rows(candidates, options)?;
+    let store = Store::new(out);
+    let mut evaluation = Evaluation::new(options);
+    if let Some((archive, folder)) = grounds.archive {
+        let days = archive.days().len();
+        let places = stages.run("look", days, |bar| scenes::choose(archive, options, bar))?;
+        let work = Work { archive, places: &places, options, store: &store };
+        evaluation.begin(archive, folder, &places)?;
+        let low = work.score(&Forecast::Low, stages)?;
+        let pooled = Tally::sum(&low.days);
+        evaluation.add(low, out)?;
+        if let Some(statistics) = AnomalyStatistics::of(&pooled.spectra, &pooled.classes) {
+            evaluation.add(work.score(&Forecast::Random(statistics), stages)?, out)?;
+        } else {
+            tracing::warn!(
+                "no window of 128 x 128 cells is all ice: there are no spectra and no baseline of random fields"
+            );
+        }
+        for row in regressions.iter().chain(&rows) {
+            evaluation.add(work.score(row, stages)?, out)?;
+        }
+    }
+    if let Some(observed) = grounds.observed {
+        let classes = evaluation.truth_classes();
+        let truth = grounds.archive.map(|(archive, _)| (archive, &classes[..]));
+        let seen = observed::look(observed, truth, &rows, options, &store, stages)?;
+        evaluation.show_observed(seen, out)?;
+    }
+    Ok(evaluation)
+}
+
+/// The rows of networks: regressions, then those that draw members.
+fn rows<'a>(
+    candidates: &'a Candidates,
+    options: &EvaluateOptions,
+) -> Result<(Vec<Forecast<'a>>, Vec<Forecast<'a>>), EvaluateError> {
+    let (mut regressions, mut rows) = (Vec::new(), Vec::new());
     for checkpoint in &candidates.regressions {
         checkpoint.info.refuse_unless(Objective::Mean)?;
-        rows.push(Forecast::Regression(checkpoint));
+        regressions.push(Forecast::Regression(checkpoint));
     }
     for checkpoint in &candidates.checkpoints {
         checkpoint.info.refuse_unless(Objective::Noise)?;
         for &choice in &options.samplers {
             let sampler = checkpoint.info.sampler(choice)?;
-            rows.push(Forecast::Members { checkpoint, sampler, calibrated: true });
-            if checkpoint.info.calibration.is_some() {
-                rows.push(Forecast::Members { checkpoint, sampler, calibrated: false });
-            }
+            // Without a word, what calibration did is told where there was one.
+            let usual: &[Variant] = match checkpoint.info.calibration {
+                Some(_) => &[Variant::Published, Variant::Uncalibrated],
+                None => &[Variant::Published],
+            };
+            let variants = if options.variants.is_empty() { usual } else { &options.variants };
+            rows.extend(variants.iter().map(|&variant| Forecast::Members { checkpoint, sampler, variant }));
         }
     }
-    let places = stages.run("look", archive.days().len(), |bar| scenes::choose(archive, options, bar))?;
-    let work = Work { archive, places: &places, options, store: Store::new(out) };
-    let mut evaluation = Evaluation::begin(archive, folder, &places, options)?;
-    let low = work.score(&Forecast::Low, stages)?;
-    let pooled = Tally::sum(&low.days);
-    evaluation.add(low, out)?;
-    if let Some(statistics) = AnomalyStatistics::of(&pooled.spectra, &pooled.classes) {
-        evaluation.add(work.score(&Forecast::Random(statistics), stages)?, out)?;
-    } else {
-        tracing::warn!(
-            "no window of 128 x 128 cells is all ice: there are no spectra and no baseline of random fields"
-        );
-    }
-    for row in &rows {
-        evaluation.add(work.score(row, stages)?, out)?;
-    }
-    Ok(evaluation)
+    Ok((regressions, rows))
 }
 
 /// What every row is scored on.
@@ -165,7 +224,7 @@ struct Work<'a> {
     archive: &'a Archive,
     places: &'a [Place],
     options: &'a EvaluateOptions,
-    store: Store,
+    store: &'a Store,
 }
 
 impl Work<'_> {

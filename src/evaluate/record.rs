@@ -8,11 +8,13 @@ use serde::Serialize;
 use crate::archive::{Archive, Provenance};
 use crate::model::{CheckpointInfo, Sampler};
 use crate::score::{
-    self, Estimate, MEASURES, Regimes, SpectraTally, THIN_ICE_M, Tally, bands, estimates, measure, ratio,
+    self, ClassTally, Estimate, MEASURES, Regimes, SpectraTally, THIN_ICE_M, Tally, bands, estimates,
+    measure, ratio,
 };
 use crate::sys;
 
 use super::forecast::Forecast;
+use super::observed::ObservedRecord;
 use super::scenes::{self, Dice, Place};
 use super::store::{self, Scored};
 use super::{EvaluateError, EvaluateOptions, SHOWN, report};
@@ -27,24 +29,33 @@ const FEWEST_CELLS: f64 = 200.0;
 pub struct Evaluation {
     /// Version of Nilas.
     pub version: &'static str,
-    /// Folder of the archive.
-    pub archive: String,
-    /// What the archive says of its data.
-    pub provenance: Provenance,
-    /// The scenes.
-    pub scenes: Vec<SceneRecord>,
+    /// What was scored on.
+    pub archive: Option<ArchiveRecord>,
     /// Members that were drawn for each.
     pub members: usize,
     /// The seed.
     pub seed: u64,
     /// The rows of the table.
     pub rows: Vec<Row>,
+    /// What days without a truth showed.
+    pub observed: Option<ObservedRecord>,
     /// Maps of truth and low resolution of the scenes that are shown.
     #[serde(skip)]
     pub(super) shown: Vec<Shown>,
     /// What the rows come from.
     #[serde(skip)]
     pub(super) entries: Vec<Entry>,
+}
+
+/// An archive with a truth.
+#[derive(Debug, Serialize)]
+pub struct ArchiveRecord {
+    /// Its folder.
+    pub folder: String,
+    /// What it says of its data.
+    pub provenance: Provenance,
+    /// The scenes.
+    pub scenes: Vec<SceneRecord>,
 }
 
 /// Where a scene lies in the archive.
@@ -265,17 +276,29 @@ fn dice(seed: u64) -> Dice {
 }
 
 impl Evaluation {
+    pub(super) fn new(options: &EvaluateOptions) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            archive: None,
+            members: options.members,
+            seed: options.seed,
+            rows: Vec::new(),
+            observed: None,
+            shown: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Says what is scored on.
     pub(super) fn begin(
+        &mut self,
         archive: &Archive,
         folder: &Path,
         places: &[Place],
-        options: &EvaluateOptions,
-    ) -> Result<Self, EvaluateError> {
-        let mut shown = Vec::new();
+    ) -> Result<(), EvaluateError> {
         for place in places.iter().take(SHOWN) {
-            shown.push(store::shown(&scenes::read(archive, place)?)?);
+            self.shown.push(store::shown(&scenes::read(archive, place)?)?);
         }
-        let provenance = archive.read(0)?.1;
         let scenes = places.iter().map(|place| SceneRecord {
             day: place.day.to_string(),
             corner: place.corner,
@@ -283,17 +306,23 @@ impl Evaluation {
             ice_cells: place.ice_cells,
             sha256: place.sha256.clone(),
         });
-        Ok(Self {
-            version: env!("CARGO_PKG_VERSION"),
-            archive: folder.display().to_string(),
-            provenance,
+        self.archive = Some(ArchiveRecord {
+            folder: folder.display().to_string(),
+            provenance: archive.read(0)?.1,
             scenes: scenes.collect(),
-            members: options.members,
-            seed: options.seed,
-            rows: Vec::new(),
-            shown,
-            entries: Vec::new(),
-        })
+        });
+        Ok(())
+    }
+
+    /// The variances of the truth's anomaly: over all ice, then by thickness class.
+    pub(super) fn truth_classes(&self) -> Vec<ClassTally> {
+        self.entries.first().map(|entry| Tally::sum(&entry.days).classes).unwrap_or_default()
+    }
+
+    /// Adds what days without a truth showed, and writes everything.
+    pub(super) fn show_observed(&mut self, seen: ObservedRecord, out: &Path) -> Result<(), EvaluateError> {
+        self.observed = Some(seen);
+        self.write(out)
     }
 
     /// Adds a row and writes everything that is known by now.

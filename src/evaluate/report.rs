@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::plot::{Axis, Chart, Curve, Stroke};
 use crate::score::{Estimate, Regimes};
 
-use super::record::{Evaluation, Row, SpectraRecord};
+use super::observed::{ObservedRecord, ObservedRow};
+use super::record::{ArchiveRecord, Evaluation, Row, SpectraRecord};
 
 const TEMPLATE: &str = include_str!("report.html");
 const WAVELENGTH: &str = "wavelength, km";
@@ -92,24 +93,71 @@ struct Maps {
     thickness_m: String,
     spread_m: String,
     bars: [String; 2],
-    /// Name, picture, and whether it is a zoom.
-    pictures: Vec<(String, String, bool)>,
+    pictures: Vec<Picture>,
 }
 
 #[derive(Serialize)]
 struct Page<'a> {
     version: &'static str,
-    archive: &'a str,
-    provenance: Vec<(&'static str, &'a str)>,
-    scenes: usize,
-    shape: String,
+    archive: Option<Ground<'a>>,
     members: usize,
     seed: u64,
     columns: Vec<(&'static str, &'static str)>,
     rows: Vec<TableRow<'a>>,
     overview: Vec<String>,
     blocks: Vec<Block<'a>>,
+    observed: Option<ObservedPart<'a>>,
 }
+
+/// An archive with a truth.
+#[derive(Serialize)]
+struct Ground<'a> {
+    said: Vec<(&'static str, &'a str)>,
+    scenes: usize,
+    shape: String,
+}
+
+/// Days without a truth.
+#[derive(Serialize)]
+struct ObservedPart<'a> {
+    archive: &'a str,
+    days: &'a [(String, String)],
+    place: String,
+    truth_hole_gradient: Option<String>,
+    columns: Vec<(&'static str, &'static str)>,
+    rows: Vec<(&'a str, Vec<Option<Cell>>)>,
+    charts: Vec<String>,
+    maps: Vec<ObservedMaps<'a>>,
+}
+
+/// Name, source of the picture, and whether it is a zoom.
+type Picture = (String, String, bool);
+
+/// The maps of a row: days with pictures.
+#[derive(Serialize)]
+struct ObservedMaps<'a> {
+    name: &'a str,
+    days: Vec<(&'a str, Vec<Picture>)>,
+}
+
+const OBSERVED_COLUMNS: [Column; 10] = [
+    column("coarse_inner_m", "coarse, m", "at most 0.02", 4, Some([0.0, 0.02])),
+    column("coarse_edge_m", "coarse at edge, m", "at most 0.04", 4, Some([0.0, 0.04])),
+    column(
+        "deviation_over_truth_0.3_0.8",
+        "anomaly std, 0.3–0.8 m",
+        "over synthetic, 0.8 to 1.25",
+        2,
+        Some([0.8, 1.25]),
+    ),
+    column("deviation_over_truth_0.8_1.3", "0.8–1.3 m", "0.8 to 1.25", 2, Some([0.8, 1.25])),
+    column("deviation_over_truth_1.3_2", "1.3–2 m", "0.8 to 1.25", 2, Some([0.8, 1.25])),
+    column("deviation_over_truth_2_3", "2–3 m", "0.8 to 1.25", 2, Some([0.8, 1.25])),
+    column("deviation_over_truth_3_5", "3–5 m", "0.8 to 1.25", 2, Some([0.8, 1.25])),
+    column("bump", "bump, 60–90 km", "at most 1.2", 3, Some([0.0, 1.2])),
+    column("hole_gradient", "gradient at holes", "as the truth's there, within 20 %", 3, None),
+    column("daily_change", "daily change / input's", "at most 1.2", 3, Some([0.0, 1.2])),
+];
 
 /// The page.
 pub(super) fn page(evaluation: &Evaluation) -> Result<String, Error> {
@@ -120,14 +168,7 @@ pub(super) fn page(evaluation: &Evaluation) -> Result<String, Error> {
     let first_network = evaluation.rows.iter().position(|row| row.sampler.is_some());
     let page = Page {
         version: evaluation.version,
-        archive: &evaluation.archive,
-        provenance: vec![
-            ("data", &evaluation.provenance.origin),
-            ("low resolution", &evaluation.provenance.degradation),
-            ("thickness", &evaluation.provenance.thickness_definition),
-        ],
-        scenes: evaluation.scenes.len(),
-        shape: shape(evaluation),
+        archive: evaluation.archive.as_ref().map(ground),
         members: evaluation.members,
         seed: evaluation.seed,
         columns: used.iter().map(|column| (column.title, column.hint)).collect(),
@@ -136,6 +177,7 @@ pub(super) fn page(evaluation: &Evaluation) -> Result<String, Error> {
         blocks: (0..evaluation.rows.len())
             .map(|number| block(evaluation, number, first_network == Some(number)))
             .collect(),
+        observed: evaluation.observed.as_ref().map(observed),
     };
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -144,14 +186,112 @@ pub(super) fn page(evaluation: &Evaluation) -> Result<String, Error> {
     environment.get_template("report")?.render(Value::from(Serde(page)))
 }
 
-fn shape(evaluation: &Evaluation) -> String {
-    let mut shapes: Vec<String> = evaluation
-        .scenes
-        .iter()
-        .map(|scene| format!("{} x {} cells", scene.shape[0], scene.shape[1]))
-        .collect();
+fn ground(archive: &ArchiveRecord) -> Ground<'_> {
+    let shapes = archive.scenes.iter().map(|scene| format!("{} x {} cells", scene.shape[0], scene.shape[1]));
+    let mut shapes: Vec<String> = shapes.collect();
     shapes.dedup();
-    shapes.join(", ")
+    Ground {
+        said: vec![
+            ("archive", &archive.folder),
+            ("data", &archive.provenance.origin),
+            ("low resolution", &archive.provenance.degradation),
+            ("thickness", &archive.provenance.thickness_definition),
+        ],
+        scenes: archive.scenes.len(),
+        shape: shapes.join(", "),
+    }
+}
+
+fn observed(record: &ObservedRecord) -> ObservedPart<'_> {
+    let used: Vec<&Column> = OBSERVED_COLUMNS
+        .iter()
+        .filter(|column| record.rows.iter().any(|row| row.measures.contains_key(column.name)))
+        .collect();
+    let cell = |row: &ObservedRow, column: &Column| {
+        let found = row.measures.get(column.name)?;
+        let wanted = match (column.name, record.truth_hole_gradient) {
+            ("hole_gradient", Some(truth)) => Some([0.8 * truth, 1.2 * truth]),
+            _ => column.wanted,
+        };
+        let days: Vec<f64> = found.by_day.iter().flatten().copied().collect();
+        Some(Cell {
+            value: format!("{:.1$}", found.value, column.decimals),
+            error: format!("{:.1$}", deviation(&days), column.decimals),
+            verdict: wanted.map_or("", |wanted| verdict(wanted, found.value)),
+        })
+    };
+    let [row, column, rows, columns] = record.place;
+    let maps = record.rows.iter().zip(&record.maps).map(|(row, days)| ObservedMaps {
+        name: &row.name,
+        days: days.iter().map(|day| (day.day.as_str(), zooms_last(day.pictures.iter()))).collect(),
+    });
+    ObservedPart {
+        archive: &record.archive,
+        days: &record.days,
+        place: format!("{rows} x {columns} cells from row {row}, column {column}"),
+        truth_hole_gradient: record.truth_hole_gradient.map(|ratio| format!("{ratio:.3}")),
+        columns: used.iter().map(|column| (column.title, column.hint)).collect(),
+        rows: record
+            .rows
+            .iter()
+            .map(|row| (row.name.as_str(), used.iter().map(|column| cell(row, column)).collect()))
+            .collect(),
+        charts: observed_chart(record).iter().map(Chart::svg).collect(),
+        maps: maps.collect(),
+    }
+}
+
+fn deviation(values: &[f64]) -> f64 {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count.max(1.0);
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0)).sqrt()
+}
+
+fn verdict([low, high]: [f64; 2], value: f64) -> &'static str {
+    if (low..=high).contains(&value) { "held" } else { "missed" }
+}
+
+fn observed_chart(record: &ObservedRecord) -> Option<Chart> {
+    let rows: Vec<_> = record.rows.iter().filter(|row| !row.wavelengths_km.is_empty()).collect();
+    let first = rows.first()?;
+    let curve = |name: &str, colour: usize, stroke: Stroke, powers: &[f64]| Curve {
+        name: name.to_owned(),
+        colour,
+        stroke,
+        points: first.wavelengths_km.iter().copied().zip(powers.iter().copied()).collect(),
+        band: Vec::new(),
+    };
+    let mut curves = vec![curve("low resolution", 5, Stroke::Dashed, &first.low)];
+    curves.extend(
+        rows.iter().enumerate().map(|(number, row)| curve(&row.name, number + 1, Stroke::Line, &row.members)),
+    );
+    let powers = rows.iter().flat_map(|row| &row.members);
+    let [lowest, highest] =
+        powers.fold([f64::INFINITY, 0.0], |ends: [f64; 2], power| [ends[0].min(*power), ends[1].max(*power)]);
+    Some(Chart {
+        title: "Power spectra of members on real days".into(),
+        x: wavelengths(),
+        y: Axis { range: Some([0.3 * lowest, 3.0 * highest]), ..Axis::logarithmic(POWER) },
+        curves,
+        marks: vec![(90.0, "a bump".into()), (60.0, "would be here".into())],
+        reference: None,
+    })
+}
+
+/// Pictures as they stand in the page, whole maps first.
+fn zooms_last<'a>(pictures: impl Iterator<Item = &'a (&'static str, Vec<u8>)>) -> Vec<Picture> {
+    let mut pictures: Vec<Picture> = pictures
+        .map(|(name, bytes)| {
+            let zoom = name.strip_prefix("zoom ");
+            (zoom.unwrap_or(name).to_owned(), inline(bytes), zoom.is_some())
+        })
+        .collect();
+    pictures.sort_by_key(|(_, _, zoom)| *zoom);
+    pictures
+}
+
+fn inline(bytes: &[u8]) -> String {
+    format!("data:image/png;base64,{}", base64(bytes))
 }
 
 fn estimate<'a>(row: &'a Row, column: &Column) -> Option<&'a Estimate> {
@@ -272,15 +412,7 @@ fn block(evaluation: &Evaluation, number: usize, open: bool) -> Block<'_> {
         charts.push(event_chart(row).svg());
     }
     let maps = evaluation.shown.iter().zip(&evaluation.entries[number].pictures).map(|(shown, own)| {
-        let inline = |bytes: &[u8]| format!("data:image/png;base64,{}", base64(bytes));
-        let pictures = shown.pictures.iter().chain(own);
-        let mut pictures: Vec<(String, String, bool)> = pictures
-            .map(|(name, bytes)| {
-                let zoom = name.strip_prefix("zoom ");
-                (zoom.unwrap_or(name).to_owned(), inline(bytes), zoom.is_some())
-            })
-            .collect();
-        pictures.sort_by_key(|(_, _, zoom)| *zoom);
+        let pictures = zooms_last(shown.pictures.iter().chain(own));
         Maps {
             day: shown.day.clone(),
             thickness_m: format!("{:.1}", shown.bars[0].0),

@@ -56,7 +56,7 @@ impl SceneFields {
     }
 
     /// The same rule as in training: ice where concentration says so and no field is missing.
-    fn of(day: ProductDay, sample: &Sample) -> Self {
+    pub(super) fn of(day: ProductDay, sample: &Sample) -> Self {
         let deformation = Zip::from(&sample.low_divergence_per_day)
             .and(&sample.low_shear_per_day)
             .map_collect(|divergence, shear| divergence.hypot(*shear));
@@ -81,7 +81,7 @@ impl SceneFields {
         }
     }
 
-    fn cut(&self, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> Self {
+    pub(super) fn cut(&self, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> Self {
         let window = s![row..row + rows, column..column + columns];
         Self {
             day: self.day,
@@ -92,7 +92,7 @@ impl SceneFields {
         }
     }
 
-    fn sha256(&self) -> String {
+    pub(super) fn sha256(&self) -> String {
         let values = self.context.iter().chain(&self.truth_m);
         sys::sha256(values.flat_map(|value| value.to_bits().to_le_bytes()).collect::<Vec<u8>>())
     }
@@ -161,7 +161,7 @@ fn indices(days: &[ProductDay], choice: &DayChoice) -> Result<Vec<usize>, Evalua
 }
 
 /// A corner of a window that is half ice, drawn by `key`; that of the whole field where it is asked for and has ice.
-fn corner(mask: &Array2<bool>, [rows, columns]: [usize; 2], key: &str) -> Option<[usize; 2]> {
+pub(super) fn corner(mask: &Array2<bool>, [rows, columns]: [usize; 2], key: &str) -> Option<[usize; 2]> {
     if mask.dim() == (rows, columns) {
         return mask.iter().any(|&inside| inside).then_some([0, 0]);
     }

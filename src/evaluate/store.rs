@@ -4,18 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Zip, s};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::plot::{Ramp, Shades, colour_bar, picture};
 use crate::score::Tally;
 use crate::sys;
 
+use super::forecast::Forecast;
 use super::record::Shown;
 use super::scenes::{Place, SceneFields};
 use super::{EvaluateError, EvaluateOptions};
 
 /// Goes up when a tally comes to mean something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Cells along a side of the zoomed piece of a map.
 const ZOOM: usize = 80;
 /// Longer side of a picture, pixels; the page enlarges it.
@@ -47,13 +49,33 @@ impl Store {
         Self(out.join("cache"))
     }
 
+    /// The key of a row on a day without a truth.
+    pub(super) fn key_of_observed(
+        forecast: &Forecast<'_>,
+        scene: &SceneFields,
+        filled: &Array2<bool>,
+        options: &EvaluateOptions,
+    ) -> String {
+        let filled: Vec<u8> = filled.iter().map(|&filled| u8::from(filled)).collect();
+        let text = format!(
+            "observed|{VERSION}|{}|{}|{}|{}|{}|{}",
+            forecast.identity(),
+            scene.sha256(),
+            sys::sha256(filled),
+            scene.day,
+            options.members,
+            options.seed
+        );
+        sys::sha256(text)[..32].to_owned()
+    }
+
     /// What was scored under a key; nothing where the file is not there or of another version.
-    pub(super) fn find(&self, key: &str) -> Option<Scored> {
+    pub(super) fn find<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let text = fs::read(self.0.join(format!("{key}.json"))).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    pub(super) fn keep(&self, key: &str, scored: &Scored) -> Result<(), EvaluateError> {
+    pub(super) fn keep<T: Serialize>(&self, key: &str, scored: &T) -> Result<(), EvaluateError> {
         let text = serde_json::to_vec(scored)
             .map_err(|error| EvaluateError::Report { reason: error.to_string() })?;
         self.write(&format!("{key}.json"), &text)
@@ -115,7 +137,8 @@ fn shades_of_spread(scene: &SceneFields) -> Shades {
         .fold((0.0_f64, 0.0), |(sum, count), (truth, low)| {
             (sum + f64::from(truth - low).powi(2), count + 1.0)
         });
-    let deviation = if count > 0.0 { (sum / count).sqrt() } else { 0.1 };
+    // Days without a truth have no anomaly to go by.
+    let deviation = if sum > 0.0 { (sum / count).sqrt() } else { 0.2 };
     let highest = (40.0 * deviation).ceil().max(1.0) / 20.0;
     Shades { ramp: Ramp::Magma, lowest: 0.0, highest: highest as f32 }
 }
@@ -172,6 +195,15 @@ pub(super) fn shown(scene: &SceneFields) -> Result<Shown, EvaluateError> {
         ],
         bars: [(thickness.highest, colour_bar(thickness)?), (spread.highest, colour_bar(spread)?)],
     })
+}
+
+/// The map of a day without a truth that does not depend on the row.
+pub(super) fn shown_of_observed(scene: &SceneFields) -> Result<Vec<(&'static str, Vec<u8>)>, EvaluateError> {
+    let thickness = shades_of_thickness(scene);
+    Ok(vec![
+        ("low resolution", whole(&scene.low_m, thickness)?),
+        ("zoom low resolution", zoomed(&scene.low_m, zoom_of(scene), thickness)?),
+    ])
 }
 
 fn pictures(

@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::{self, ArchiveError, Observed};
 use crate::config::{Config, ConfigError};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, RemapCache};
 use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_device};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, flag};
 use crate::progress::{StageTiming, Stages};
 use crate::publish::{
     self, Features, InputRecord, Lineage, Product, PublishError, Published, ScratchFile, Status,
@@ -87,6 +88,9 @@ pub enum ProduceError {
         /// The sum that it has.
         found: String,
     },
+    /// The inputs could not be added to an archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The ensemble could not be drawn.
     #[error(transparent)]
     Ensemble(#[from] EnsembleError),
@@ -252,23 +256,36 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
     })
 }
 
-/// Writes the network's inputs of a day to `out`.
+/// Where the network's inputs of a day go.
+#[derive(Debug, Clone, Copy)]
+pub struct FeatureFiles<'a> {
+    /// A NetCDF file.
+    pub netcdf: Option<&'a Path>,
+    /// The folder of an archive of days without a truth.
+    pub archive: Option<&'a Path>,
+}
+
+/// Writes the network's inputs of a day.
 ///
 /// # Errors
 /// [`ProduceError`].
 pub fn features(
     gathered: &Gathered,
     config: &Config,
-    out: &Path,
+    files: FeatureFiles<'_>,
     stages: &mut Stages<'_>,
 ) -> Result<Prepared, ProduceError> {
     let day = gathered.day;
-    make_folder_of(out)?;
+    files.netcdf.map_or(Ok(()), make_folder_of)?;
     let grid = Grid::load(&config.grid_file()?)?;
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
     let created = stages.clock().now();
     stages.run("write", 1, |_| {
+        if let Some(folder) = files.archive {
+            archive::write_observed(folder, day, &observed(&prepared, &inputs))?;
+        }
+        let Some(out) = files.netcdf else { return Ok(()) };
         let features = Features {
             day,
             created,
@@ -283,6 +300,21 @@ pub fn features(
         fs::rename(&part, out).map_err(|source| ProduceError::Output { path: out.to_owned(), source })
     })?;
     Ok(prepared)
+}
+
+/// The prepared fields of a day as an archive holds them.
+fn observed(prepared: &Prepared, inputs: &Inputs) -> Observed {
+    let names: Vec<&str> = inputs.records.iter().map(|record| record.name.as_str()).collect();
+    let flagged = |bit: u16| prepared.flags.mapv(|flags| flags & bit != 0);
+    Observed {
+        concentration: prepared.concentration.clone(),
+        effective_thickness_m: prepared.effective_thickness_m.clone(),
+        divergence_per_day: prepared.divergence_per_day.clone(),
+        shear_per_day: prepared.shear_per_day.clone(),
+        filled_drift: flagged(flag::FILLED_DRIFT),
+        filled_thickness: flagged(flag::FILLED_THICKNESS),
+        origin: format!("satellites: {}", names.join(", ")),
+    }
 }
 
 /// Makes the folder that a file shall be written to, before any work is spent on the file.

@@ -120,12 +120,23 @@ fn convolve(values: &Array2<f32>, kernel: &[f32]) -> Array2<f32> {
     result
 }
 
-/// How far each cell of the mask lies from the nearest cell outside, in cells between centres, at most `limit`; 0 outside. The array's
-/// own border is no edge.
+/// How far each cell of the mask lies from the nearest cell outside, in cells between centres, at most `limit`; 0 outside. Beyond the
+/// array is outside.
 #[must_use]
 pub fn distance_from_edge(mask: &Array2<bool>, limit: usize) -> Array2<f32> {
     let (rows, columns) = mask.dim();
-    let mut along = Array2::from_shape_fn((rows, columns), |cell| if mask[cell] { limit } else { 0 });
+    let mut distance = distance_to(&mask.mapv(|inside| !inside), limit);
+    for ((row, column), distance) in distance.indexed_iter_mut() {
+        let to_border = (row + 1).min(rows - row).min(column + 1).min(columns - column);
+        *distance = distance.min(to_border as f32);
+    }
+    distance
+}
+
+/// How far each cell lies from the nearest one that is true, in cells between centres, at most `limit`.
+pub(super) fn distance_to(places: &Array2<bool>, limit: usize) -> Array2<f32> {
+    let (rows, columns) = places.dim();
+    let mut along = places.mapv(|place| if place { 0 } else { limit });
     for column in 0..columns {
         for row in 1..rows {
             along[[row, column]] = along[[row, column]].min(along[[row - 1, column]] + 1);
@@ -150,9 +161,12 @@ mod tests {
         let mut mask = Array2::from_elem((9, 9), true);
         mask[[0, 0]] = false;
         let found = distance_from_edge(&mask, 6);
+        assert!((found[[3, 4]] - 4.0).abs() < 1e-6, "the border is an edge, too");
+        assert!((found[[2, 2]] - 8.0_f32.sqrt()).abs() < 1e-6);
+        assert!(found[[0, 0]].abs() < 1e-6);
+        let found = distance_to(&mask.mapv(|inside| !inside), 6);
         assert!((found[[3, 4]] - 5.0).abs() < 1e-6);
         assert!((found[[8, 8]] - 6.0).abs() < 1e-6);
-        assert!(found[[0, 0]].abs() < 1e-6);
     }
 
     #[test]
@@ -166,7 +180,10 @@ mod tests {
         assert!(
             (tally.inner_m().unwrap() - 0.05).abs() < 1e-4 && (tally.edge_m().unwrap() - 0.05).abs() < 1e-4
         );
-        assert!((tally.edge_cells - 15.0 * 160.0).abs() < 1e-6, "{}", tally.edge_cells);
+        // 15 cells from each side; the upper one begins 20 cells down.
+        let inner = (160.0 - 20.0 - 30.0) * (160.0 - 30.0);
+        assert!((tally.inner_cells - inner).abs() < 1e-6, "{}", tally.inner_cells);
+        assert!((tally.edge_cells + inner - 140.0 * 160.0).abs() < 1e-6);
         let checked =
             Array2::from_shape_fn(shape, |(row, column)| 1.0 + 0.3 * (((row + column) % 2) as f32 - 0.5));
         let tally = CoarseTally::between(&low, &[checked], &mask, 3.0);

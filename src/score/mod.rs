@@ -25,7 +25,7 @@ pub use measures::{CLASS_MEASURES, MEASURES, Measure, measure};
 pub use points::{PointTally, fair_crps};
 pub use random_field::{RandomFields, normals_needed};
 pub use ranks::{Ranks, largest_deviation};
-pub use real_days::{BlockMeans, bump, gradient_magnitude};
+pub use real_days::{HoleTally, block_means, bump, gradient_magnitude};
 pub use reliability::{ReliabilityTally, THIN_ICE_M};
 pub use similarity::{SimilarityTally, structural_similarity};
 pub use spectra::{

@@ -1,13 +1,19 @@
 //! Measures for days without a truth: what is wrong of itself, whatever the truth may be.
 
 use ndarray::{Array2, s};
+use serde::{Deserialize, Serialize};
 
+use super::coarse::{distance_from_edge, distance_to};
 use super::spectra::Ring;
 
 /// Wavelengths, km, at which D3.1 figure 11 has a bump.
 const BUMP_KM: [f64; 2] = [60.0, 90.0];
 /// Wavelengths of its neighbours, between which a power law is fitted.
 const NEIGHBOURS_KM: [[f64; 2]; 2] = [[40.0, 60.0], [90.0, 135.0]];
+/// What lies so near to the boundary of a hole is beside it, km.
+const NEAR_KM: f64 = 6.0;
+/// What lies farther than this from it, or from the mask's edge, is free of it, km.
+const CLEAR_KM: f64 = 30.0;
 /// A block counts where at least this share of it is ice.
 const LEAST_ICE: f64 = 0.5;
 
@@ -51,45 +57,85 @@ pub fn gradient_magnitude(values: &Array2<f32>) -> Array2<f32> {
     result
 }
 
-/// Means over square blocks of a field, and where there is none: NaN.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BlockMeans {
-    /// Blocks along a row.
-    pub columns: usize,
-    /// The means, row by row.
-    pub means: Vec<f64>,
+/// Gradients of an anomaly beside the boundary of what was filled, and far from it, both far from the mask's edge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct HoleTally {
+    /// Cells within 6 km of the boundary, on either side.
+    pub near_cells: f64,
+    /// Sum of their gradients.
+    pub near: f64,
+    /// Cells farther than 30 km from it.
+    pub far_cells: f64,
+    /// Sum of their gradients.
+    pub far: f64,
 }
 
-impl BlockMeans {
-    /// The means over blocks of `side` cells, over the cells that have a value, where these are at least half of the block. Blocks that
-    /// the array cuts do not count.
+impl HoleTally {
+    /// The gradients of an anomaly (NaN outside the mask), where some cells of the mask were filled.
     #[must_use]
-    pub fn of(values: &Array2<f32>, side: usize) -> Self {
-        let (rows, columns) = (values.nrows() / side, values.ncols() / side);
-        let blocks = (0..rows * columns).map(|block| {
-            let (row, column) = (side * (block / columns), side * (block % columns));
-            let cells = values.slice(s![row..row + side, column..column + side]);
-            let (sum, count) = cells
-                .iter()
-                .filter(|value| !value.is_nan())
-                .fold((0.0, 0.0), |(sum, count), &value| (sum + f64::from(value), count + 1.0));
-            if count >= LEAST_ICE * (side * side) as f64 { sum / count } else { f64::NAN }
-        });
-        Self { columns, means: blocks.collect() }
+    pub fn of(anomaly: &Array2<f32>, filled: &Array2<bool>, mask: &Array2<bool>, cell_km: f64) -> Self {
+        let clear = (CLEAR_KM / cell_km).round() as usize;
+        let from_edge = distance_from_edge(mask, clear + 1);
+        // How far the other kind is: a filled cell's distance to what was seen, and a seen one's to what was filled. The border of
+        // the array is no boundary of either.
+        let seen = filled.mapv(|filled| !filled);
+        let to_seen = distance_to(&seen, clear + 1);
+        let to_filled = distance_to(filled, clear + 1);
+        let mut sum = Self::default();
+        for (cell, &gradient) in gradient_magnitude(anomaly).indexed_iter() {
+            let km = |distance: &Array2<f32>| f64::from(distance[cell]) * cell_km;
+            if gradient.is_nan() || km(&from_edge) <= CLEAR_KM {
+                continue;
+            }
+            let boundary = km(if filled[cell] { &to_seen } else { &to_filled });
+            if boundary <= NEAR_KM {
+                sum.near_cells += 1.0;
+                sum.near += f64::from(gradient);
+            } else if boundary > CLEAR_KM {
+                sum.far_cells += 1.0;
+                sum.far += f64::from(gradient);
+            }
+        }
+        sum
     }
 
-    /// Squares of the differences to another field's means, summed over the blocks that both have, and their number.
-    #[must_use]
-    pub fn squared_change(&self, other: &Self) -> (f64, usize) {
-        let differences = self.means.iter().zip(&other.means).map(|(one, other)| one - other);
-        differences
-            .filter(|difference| !difference.is_nan())
-            .fold((0.0, 0), |(sum, count), difference| (sum + difference * difference, count + 1))
+    /// Adds other sums.
+    pub fn add(&mut self, other: &Self) {
+        self.near_cells += other.near_cells;
+        self.near += other.near;
+        self.far_cells += other.far_cells;
+        self.far += other.far;
     }
+
+    /// The mean gradient near the boundary over that far from it.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
+        let both = self.near_cells > 0.0 && self.far_cells > 0.0 && self.far > 0.0;
+        both.then(|| (self.near / self.near_cells) / (self.far / self.far_cells))
+    }
+}
+
+/// Means over square blocks of `side` cells, row by row, over the cells that have a value, where these are at least half of the block.
+/// Blocks that the array cuts do not count.
+#[must_use]
+pub fn block_means(values: &Array2<f32>, side: usize) -> Vec<Option<f64>> {
+    let (rows, columns) = (values.nrows() / side, values.ncols() / side);
+    let blocks = (0..rows * columns).map(|block| {
+        let (row, column) = (side * (block / columns), side * (block % columns));
+        let cells = values.slice(s![row..row + side, column..column + side]);
+        let (sum, count) = cells
+            .iter()
+            .filter(|value| !value.is_nan())
+            .fold((0.0, 0.0), |(sum, count), &value| (sum + f64::from(value), count + 1.0));
+        (count >= LEAST_ICE * (side * side) as f64).then_some(sum / count)
+    });
+    blocks.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Zip;
+
     use super::*;
     use crate::score::RINGS;
 
@@ -115,14 +161,27 @@ mod tests {
     }
 
     #[test]
-    fn blocks_need_ice_and_changes_need_both() {
-        let mut field = Array2::from_elem((4, 6), 1.0_f32);
+    fn blocks_need_ice() {
+        let mut field = Array2::from_elem((5, 6), 1.0_f32);
         field.slice_mut(s![.., 2]).fill(f32::NAN);
         field.slice_mut(s![1, 3]).fill(f32::NAN);
-        let before = BlockMeans::of(&field, 2);
-        assert_eq!((before.columns, before.means.len()), (3, 6));
-        assert!(before.means[1].is_nan() && (before.means[4] - 1.0).abs() < 1e-12);
-        let after = BlockMeans::of(&Array2::from_elem((4, 6), 3.0), 2);
-        assert_eq!(before.squared_change(&after), (20.0, 5));
+        assert_eq!(block_means(&field, 2), [Some(1.0), None, Some(1.0), Some(1.0), Some(1.0), Some(1.0)]);
+    }
+
+    /// Twice the slope on the one side of a boundary, and a step at it that is ten times the slope.
+    #[test]
+    fn a_step_at_the_boundary_of_a_hole_is_seen() {
+        let shape = (80, 80);
+        let mask = Array2::from_elem(shape, true);
+        let filled = Array2::from_shape_fn(shape, |(_, column)| column >= 40);
+        let smooth = Array2::from_shape_fn(shape, |(_, column)| 0.1 * column as f32);
+        let even = HoleTally::of(&smooth, &filled, &mask, 3.0);
+        assert!((even.ratio().unwrap() - 1.0).abs() < 1e-3, "{even:?}");
+        let step =
+            Zip::from(&smooth).and(&filled).map_collect(|&v, &filled| if filled { v + 1.0 } else { v });
+        // Central differences see the step in 2 of the 4 columns within 6 km: (0.1 + 0.6) / 2 over 0.1.
+        let stepped = HoleTally::of(&step, &filled, &mask, 3.0);
+        assert!((stepped.ratio().unwrap() - 3.5).abs() < 1e-2, "{stepped:?}");
+        assert_eq!(HoleTally::of(&smooth, &Array2::from_elem(shape, false), &mask, 3.0).ratio(), None);
     }
 }

@@ -176,7 +176,7 @@ mod tests {
         close("fine_scale_bias", 1.0, 0.05);
         close("medium_scale_ratio", 1.0, 0.15);
         assert!((measure("deviation_ratio_0.3_0.8").unwrap().of)(&sum).is_none());
-        assert!(of("coarse_inner_m") < 0.01);
+        assert!(of("coarse_inner_m") < 0.01 && of("coarse_edge_m") < 0.02);
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl ClassTally {
     }
 
     /// Standard deviation of the members' anomaly, m.
-    pub(super) fn deviation_m(&self) -> Option<f64> {
+    #[must_use]
+    pub fn deviation_m(&self) -> Option<f64> {
         let mean = self.members.iter().sum::<f64>() / self.members.len() as f64;
         (self.cells > 0.0 && !self.members.is_empty()).then(|| (mean / self.cells).sqrt())
     }

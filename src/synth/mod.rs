@@ -10,6 +10,7 @@ mod fractures;
 mod observation;
 mod pack;
 mod portrait;
+mod report;
 mod start;
 
 use std::collections::VecDeque;
@@ -20,7 +21,8 @@ use rand_chacha::ChaCha20Rng;
 pub use forcing::Forcing;
 pub use observation::Observer;
 pub use pack::Budget;
-pub use portrait::{Portrait, coarse};
+pub use portrait::Portrait;
+pub use report::Report;
 
 use crate::archive::{Provenance, Sample};
 use crate::grid::GridError;

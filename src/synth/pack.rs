@@ -65,6 +65,8 @@ pub(super) struct Sea {
 pub struct Budget {
     /// Volume at the beginning.
     pub initial_volume: f64,
+    /// Area at the beginning.
+    pub initial_area: f64,
     /// Volume grown by frost.
     pub grown_volume: f64,
     /// Volume molten in warm water.
@@ -127,6 +129,7 @@ impl Pack {
     pub(super) fn add(&mut self, cell: (usize, usize), area: f32, thickness_m: f32, block: u32) {
         let volume = area * thickness_m;
         self.budget.initial_volume += f64::from(volume);
+        self.budget.initial_area += f64::from(area);
         self.parcels.push(Parcel {
             column: cell.1 as f32,
             row: cell.0 as f32,

@@ -2,8 +2,8 @@
 //! within 90 km, increments, slopes of the spectrum, and linear features.
 
 use ndarray::{Array2, Zip};
-use serde::Serialize;
 
+use super::forcing::Forcing;
 use super::observation::Totals;
 use crate::score;
 
@@ -13,13 +13,15 @@ const ANOMALY_KM: f64 = 90.0;
 const FEATURE_SHARE: f32 = 0.2;
 /// Features of fewer cells are not counted.
 const SMALLEST_FEATURE: usize = 4;
+/// Cells of the neXtSIM field.
+const NEXTSIM_CELL_KM: f64 = 12.4;
 /// Distances of the increments, cells.
 const LAGS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Bands in which the slope of the spectrum is taken, km.
 const BANDS_KM: [(f64, f64); 3] = [(400.0, 100.0), (100.0, 40.0), (60.0, 25.0)];
 
-/// The numbers of a field, or the mean of those of several.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The numbers of a field.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Portrait {
     /// Cells with ice.
     pub cells: usize,
@@ -76,6 +78,13 @@ impl Portrait {
         }
     }
 
+    /// Of the neXtSIM field that comes with the forcing, where its ice is thicker than 5 cm.
+    #[must_use]
+    pub fn of_nextsim(forcing: &Forcing) -> Self {
+        let ice = forcing.nextsim_thickness_m().mapv(|m| if m > 0.05 { m } else { f32::NAN });
+        Self::of(&ice, NEXTSIM_CELL_KM)
+    }
+
     /// The numbers with their names, in the order of a report.
     #[must_use]
     pub fn entries(&self) -> Vec<(String, Option<f64>)> {
@@ -102,7 +111,7 @@ impl Portrait {
 
 /// Means over blocks of `side` cells, where most of a block has ice.
 #[must_use]
-pub fn coarse(thickness_m: &Array2<f32>, side: usize) -> Array2<f32> {
+pub(super) fn coarse(thickness_m: &Array2<f32>, side: usize) -> Array2<f32> {
     let shape = (thickness_m.nrows() / side, thickness_m.ncols() / side);
     Array2::from_shape_fn(shape, |(r, c)| {
         let block = thickness_m.slice(ndarray::s![side * r..side * (r + 1), side * c..side * (c + 1)]);

@@ -1,0 +1,116 @@
+//! What was made, beside what a model and satellites show: a page to read before training on it.
+
+use ndarray::Array2;
+
+use super::pack::Budget;
+use super::portrait::{Portrait, coarse};
+use crate::archive::Sample;
+use crate::prepare;
+
+/// Cells that make one of about the neXtSIM field's, and the length of a cell, km.
+const COARSE_CELLS: usize = 4;
+const CELL_KM: f64 = 3.0;
+/// The features, as `prepare::context` orders them.
+const FEATURES: [&str; 3] = ["concentration", "effective thickness, m", "ln(deformation, 1/day)"];
+
+/// What is known of the days and series so far.
+#[derive(Debug, Default)]
+pub struct Report {
+    portraits: Vec<Portrait>,
+    budgets: Vec<Budget>,
+    /// Number, sum and sum of squares of each feature over the ice.
+    features: [[f64; 3]; FEATURES.len()],
+}
+
+impl Report {
+    /// Counts a day.
+    pub fn add_day(&mut self, sample: &Sample) {
+        let ice = ndarray::Zip::from(&sample.effective_thickness_m)
+            .and(&sample.concentration)
+            .map_collect(|&m, &c| if c >= prepare::ICE_EDGE { m } else { f32::NAN });
+        self.portraits.push(Portrait::of(&coarse(&ice, COARSE_CELLS), COARSE_CELLS as f64 * CELL_KM));
+        let deformation = ndarray::Zip::from(&sample.low_divergence_per_day)
+            .and(&sample.low_shear_per_day)
+            .map_collect(|divergence, shear| divergence.hypot(*shear));
+        let low = (&sample.low_concentration, &sample.low_effective_thickness_m);
+        let mask: Array2<bool> = ndarray::Zip::from(low.0)
+            .and(low.1)
+            .and(&deformation)
+            .map_collect(|&c, &m, &d| c >= prepare::ICE_EDGE && !m.is_nan() && !d.is_nan());
+        let context = prepare::context(low.0, low.1, &deformation, &mask);
+        for (sums, values) in self.features.iter_mut().zip(context.outer_iter()) {
+            for (&value, _) in values.iter().zip(&mask).filter(|(_, inside)| **inside) {
+                let value = f64::from(value);
+                *sums = [sums[0] + 1.0, sums[1] + value, sums[2] + value * value];
+            }
+        }
+    }
+
+    /// Counts a series that has ended.
+    pub fn add_series(&mut self, budget: Budget) {
+        self.budgets.push(budget);
+    }
+
+    /// The largest share of a series' volume that its budget does not explain.
+    #[must_use]
+    pub fn largest_imbalance(&self) -> f64 {
+        self.budgets.iter().map(Budget::imbalance).fold(0.0, f64::max)
+    }
+
+    /// The page, in Markdown.
+    #[must_use]
+    pub fn text(&self, origin: &str, model: &Portrait) -> String {
+        let count = self.portraits.len();
+        let mut text = format!("# Synthetic ice\n\n{origin}\n\n");
+        text += &format!(
+            "## Beside a model\n\nThickness of {count} days, means over {COARSE_CELLS} x {COARSE_CELLS} cells of {CELL_KM} km, beside a neXtSIM \
+             field of January 2015 on cells of about 12.4 km. What is finer than 25 km is a prior: nothing here is evidence for it.\n\n\
+             | | synthetic: mean (least, most) | neXtSIM |\n|---|---|---|\n"
+        );
+        for (index, (name, of_model)) in model.entries().into_iter().enumerate() {
+            let values: Vec<f64> =
+                self.portraits.iter().filter_map(|portrait| portrait.entries()[index].1).collect();
+            text += &format!("| {name} | {} | {} |\n", range(&values), number(of_model));
+        }
+        text += "\n## Inputs of the network\n\nOver the ice of all days; `nilas features` gives those of a real day.\n\n| | mean | standard deviation |\n|---|---|---|\n";
+        for (name, [n, sum, squares]) in FEATURES.iter().zip(self.features) {
+            let mean = sum / n;
+            text += &format!("| {name} | {mean:.3} | {:.3} |\n", (squares / n - mean * mean).sqrt());
+        }
+        text + &self.budget_text()
+    }
+
+    fn budget_text(&self) -> String {
+        let share = |of: fn(&Budget) -> f64| {
+            let shares: Vec<f64> =
+                self.budgets.iter().map(|budget| 100.0 * of(budget) / budget.initial_volume).collect();
+            range(&shares)
+        };
+        format!(
+            "\n## Where volume and area went\n\nOver the weeks of a series, % of its first volume, or of its first area.\n\n\
+             | | mean (least, most) |\n|---|---|\n\
+             | grown by frost | {} |\n| molten | {} |\n| drifted out of the grid | {} |\n| not explained | {} |\n\
+             | water that opened and froze over, area | {} |\n| area lost to ridging | {} |\n",
+            share(|budget| budget.grown_volume),
+            share(|budget| budget.molten_volume),
+            share(|budget| budget.exported_volume),
+            share(|budget| budget.imbalance() * budget.initial_volume),
+            share(|budget| budget.opened_area / budget.initial_area * budget.initial_volume),
+            share(|budget| budget.closed_area / budget.initial_area * budget.initial_volume),
+        )
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.3}"))
+}
+
+fn range(values: &[f64]) -> String {
+    if values.is_empty() {
+        return "-".into();
+    }
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{mean:.3} ({least:.3}, {most:.3})")
+}
