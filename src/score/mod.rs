@@ -30,7 +30,7 @@ pub use reliability::{ReliabilityTally, THIN_ICE_M};
 pub use similarity::{SimilarityTally, structural_similarity};
 pub use spectra::{
     AnomalyStatistics, FINE_KM, MEDIUM_KM, RINGS, Regimes, Ring, SpectraTally, WINDOW, regimes, rings,
-    wavelengths_km, windows_inside,
+    wavelengths_km, windows_every, windows_inside,
 };
 pub use tally::{Scene, Tally, tally};
 pub use variability::{CLASSES_M, ClassTally, class_of};

@@ -189,13 +189,19 @@ pub fn wavelengths_km(cell_km: f64) -> Ring {
 /// Corners of the windows wholly inside a mask, every 64 cells.
 #[must_use]
 pub fn windows_inside(mask: &Array2<bool>) -> Vec<[usize; 2]> {
+    windows_every(STEP, mask)
+}
+
+/// Corners of the windows wholly inside a mask, every `step` cells.
+#[must_use]
+pub fn windows_every(step: usize, mask: &Array2<bool>) -> Vec<[usize; 2]> {
     let (rows, columns) = mask.dim();
     if rows < WINDOW || columns < WINDOW {
         return Vec::new();
     }
     let corners = (0..=rows - WINDOW)
-        .step_by(STEP)
-        .flat_map(|row| (0..=columns - WINDOW).step_by(STEP).map(move |column| [row, column]));
+        .step_by(step)
+        .flat_map(|row| (0..=columns - WINDOW).step_by(step).map(move |column| [row, column]));
     corners
         .filter(|&[row, column]| {
             mask.slice(s![row..row + WINDOW, column..column + WINDOW]).iter().all(|&inside| inside)

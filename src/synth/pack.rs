@@ -646,6 +646,21 @@ mod tests {
     }
 
     #[test]
+    fn the_recipe_makes_what_it_made() {
+        let made = || {
+            let mut scene = scene(true, |_, _| 1.5);
+            drive(&mut scene, &shearing(), 15).thickness_m
+        };
+        let (one, other) = (made(), made());
+        assert!(one.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits()), "the same seed, the same ice");
+        let squares: f64 = one.iter().map(|&m| f64::from(m).powi(2)).sum();
+        let rough: f64 = one.windows((1, 2)).into_iter().map(|w| f64::from(w[[0, 0]] - w[[0, 1]]).abs()).sum();
+        // Whoever changes these numbers gives RECIPE a new name.
+        assert_eq!(super::super::RECIPE, "parcels-1");
+        assert!((squares / 1.0 - 1.0).abs() < 1e-4 && (rough / 1.0 - 1.0).abs() < 1e-4, "{squares} {rough}");
+    }
+
+    #[test]
     fn leads_freeze_over_with_thin_ice_and_squeezed_ice_gets_thicker() {
         let squeeze = Motion::of(12, 15.0, |x, y| (0.012 * (x - 75.0), -0.012 * (y - 75.0)));
         let mut scene = scene(true, |_, _| 1.5);

@@ -17,6 +17,8 @@ const SMALLEST_FEATURE: usize = 4;
 const NEXTSIM_CELL_KM: f64 = 12.4;
 /// Distances of the increments, cells.
 const LAGS: [usize; 5] = [1, 2, 4, 8, 16];
+/// Cells between two windows that a spectrum is taken from.
+const WINDOW_STEP: usize = 16;
 /// Bands in which the slope of the spectrum is taken, km.
 const BANDS_KM: [(f64, f64); 3] = [(400.0, 100.0), (100.0, 40.0), (60.0, 25.0)];
 
@@ -183,7 +185,7 @@ fn increments(values: &Array2<f32>) -> (Vec<f64>, Vec<f64>) {
 /// Slopes of the ring-summed power; rings hold cells in proportion to their wavenumber.
 fn slopes(thickness_m: &Array2<f32>, cell_km: f64) -> Vec<Option<f64>> {
     let mask = thickness_m.mapv(|v| !v.is_nan());
-    let windows = score::windows_inside(&mask);
+    let windows = score::windows_every(WINDOW_STEP, &mask);
     if windows.is_empty() {
         return vec![None; BANDS_KM.len()];
     }
