@@ -657,7 +657,7 @@ mod tests {
         let rough: f64 = one.windows((1, 2)).into_iter().map(|w| f64::from(w[[0, 0]] - w[[0, 1]]).abs()).sum();
         // Whoever changes these numbers gives RECIPE a new name.
         assert_eq!(super::super::RECIPE, "parcels-1");
-        assert!((squares / 1.0 - 1.0).abs() < 1e-4 && (rough / 1.0 - 1.0).abs() < 1e-4, "{squares} {rough}");
+        assert!((squares / 20_492.338 - 1.0).abs() < 1e-4 && (rough / 1_082.800 - 1.0).abs() < 1e-4, "{squares} {rough}");
     }
 
     #[test]
