@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at once")]
 
+#[path = "common/small_archive.rs"]
+mod small_archive;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -35,10 +38,7 @@ impl Workshop {
     fn new() -> Self {
         let workshop = Self(tempfile::tempdir().unwrap());
         let archive = workshop.path("archive");
-        let output = run(Command::new(PROGRAM)
-            .args(["synth", "--days", "4", "--size", "64", "--seed", "2", "--out"])
-            .arg(archive));
-        assert_success(&output);
+        small_archive::write(&archive, 4, 64, 2);
         workshop
     }
 
@@ -337,7 +337,7 @@ fn info_says_what_the_checkpoint_is() {
     assert_eq!(fact("gives"), "noise of the anomaly");
     assert_eq!(fact("sees"), "thickness, mask, concentration, deformation");
     assert_eq!(fact("training"), "2 steps of 2 windows of 32 x 32 on cpu");
-    assert!(fact("data").contains("SYNTHETIC") && fact("data").contains("seed 2"), "{said}");
+    assert!(fact("data").contains(small_archive::ORIGIN) && fact("data").contains("seed 2"), "{said}");
 }
 
 #[test]
