@@ -7,10 +7,10 @@ use nilas::archive::{self, Provenance, Sample};
 use nilas::time::ProductDay;
 
 /// What the archive says of its origin.
-pub const ORIGIN: &str = "SYNTHETIC waves";
+pub(crate) const ORIGIN: &str = "SYNTHETIC waves";
 
 /// Writes `days` days of `side` x `side` cells; `seed` shifts the waves.
-pub fn write(folder: &Path, days: i64, side: usize, seed: u32) {
+pub(crate) fn write(folder: &Path, days: i64, side: usize, seed: u32) {
     let first: ProductDay = "2001-01-01".parse().unwrap();
     let stated = Provenance {
         origin: format!("{ORIGIN}, seed {seed}"),
