@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at once")]
 
+#[path = "common/small_archive.rs"]
+mod small_archive;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -36,9 +39,7 @@ fn bits(sample: &Sample) -> [Array2<u32>; 4] {
 fn an_archive_comes_back_from_netcdf_as_it_was_and_cannot_be_trained_on_before() {
     let folder = tempfile::tempdir().unwrap();
     let [first, netcdf, second] = ["first", "netcdf", "second"].map(|name| folder.path().join(name));
-    let mut synth = Command::new(TRAIN);
-    synth.args(["synth", "--days", "2", "--size", "64", "--seed", "3", "--out"]).arg(&first);
-    assert!(synth.output().unwrap().status.success());
+    small_archive::write(&first, 2, 48, 3);
 
     let output = convert(&first, &netcdf);
     assert!(output.status.success(), "{}", stderr(&output));

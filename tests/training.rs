@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at once")]
 
+#[path = "common/small_archive.rs"]
+mod small_archive;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -11,14 +14,8 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use ndarray::Array2;
-use nilas::archive::{self, Provenance, Sample};
 use nilas::config::{SamplerChoice, SamplerKind};
-use nilas::ensemble::standard_normal;
-use nilas::model::{
-    Checkpoint, CheckpointInfo, NoisePredictor, Placement, Unconstrained, read_tensors, write_tensors,
-};
-use nilas::time::ProductDay;
+use nilas::model::{Checkpoint, NoisePredictor, Placement, Unconstrained, read_tensors, write_tensors};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
@@ -40,10 +37,8 @@ struct Workshop(TempDir);
 impl Workshop {
     fn new() -> Self {
         let workshop = Self(tempfile::tempdir().unwrap());
-        for number in 0..4 {
-            let day = "2001-01-01".parse::<ProductDay>().unwrap().plus_days(number);
-            archive::write(&workshop.path("archive"), day, &sample(number), &provenance()).unwrap();
-        }
+        let archive = workshop.path("archive");
+        small_archive::write(&archive, 4, 64, 2);
         workshop
     }
 
@@ -80,41 +75,6 @@ impl Workshop {
     fn checkpoint(&self) -> PathBuf {
         assert_success(&run(&mut self.train("small", 2, &[])));
         self.path("small/nilas.safetensors")
-    }
-}
-
-/// A day of ice with detail, and open water along two sides.
-fn sample(number: i64) -> Sample {
-    const SIDE: usize = 64;
-    let noise = standard_normal(&format!("detail {number}"), SIDE * SIDE);
-    let field = |of: &dyn Fn(usize, usize) -> f32| Array2::from_shape_fn((SIDE, SIDE), |(r, c)| of(r, c));
-    let concentration = field(&|row, column| if row < 5 || column < 3 { 0.0 } else { 0.95 });
-    let low = field(&|row, column| {
-        let wave = (0.1 * row as f32 + number as f32).sin() * (0.07 * column as f32).cos();
-        1.2 + 0.8 * wave
-    });
-    let truth = field(&|row, column| {
-        let detail = noise[row * SIDE + column] + noise[row * SIDE + (column + 1) % SIDE];
-        (low[[row, column]] * (1.0 + 0.1 * detail)).max(0.0)
-    });
-    let rate = field(&|row, column| 0.01 * (0.2 * (row + column) as f32).sin());
-    Sample {
-        concentration: concentration.clone(),
-        effective_thickness_m: truth,
-        divergence_per_day: rate.clone(),
-        shear_per_day: rate.clone(),
-        low_concentration: concentration,
-        low_effective_thickness_m: low,
-        low_divergence_per_day: rate.clone(),
-        low_shear_per_day: rate,
-    }
-}
-
-fn provenance() -> Provenance {
-    Provenance {
-        origin: "Made for a test.".into(),
-        thickness_definition: "effective".into(),
-        degradation: "waves without their detail".into(),
     }
 }
 
@@ -377,9 +337,7 @@ fn info_says_what_the_checkpoint_is() {
     assert_eq!(fact("gives"), "noise of the anomaly");
     assert_eq!(fact("sees"), "thickness, mask, concentration, deformation");
     assert_eq!(fact("training"), "2 steps of 2 windows of 32 x 32 on cpu");
-    assert_eq!(fact("sampler"), "ddim, 40 calls (angle) down to a noise rate of 0.3122");
-    assert_eq!(fact("calibration"), "none");
-    assert!(fact("data").contains(&provenance().origin), "{said}");
+    assert!(fact("data").contains(small_archive::ORIGIN) && fact("data").contains("seed 2"), "{said}");
 }
 
 #[test]
@@ -480,32 +438,4 @@ fn a_missing_tensor_is_named() {
         assert!(said.contains(&format!("`{missing}`")) && said.contains("in.safetensors"), "{verb}: {said}");
         assert!(!out.exists(), "{verb} without {missing} wrote a result");
     }
-}
-
-#[test]
-fn a_calibration_is_fitted_and_kept_in_the_checkpoint() {
-    let workshop = Workshop::new();
-    let (checkpoint, out) = (workshop.checkpoint(), workshop.path("calibrated.safetensors"));
-    let calibrate = |checkpoint: &Path, out: &Path, members: &str| {
-        let mut command = Command::new(PROGRAM);
-        command.args(["model", "calibrate"]).arg(checkpoint);
-        command.arg("--archive").arg(workshop.path("archive")).arg("--out").arg(out);
-        command.args(["--window", "0", "--days", "all", "--steps", "3", "--members", members]);
-        run(command.args(["--device", "cpu", "--threads", "1"]))
-    };
-    assert_success(&calibrate(&checkpoint, &out, "4"));
-    let (before, after) = (CheckpointInfo::read(&checkpoint).unwrap(), CheckpointInfo::read(&out).unwrap());
-    let fitted = after.calibration.clone().unwrap();
-    assert!((0.5..=2.0).contains(&fitted.noise_temperature), "{fitted:?}");
-    assert!(!fitted.spread_factors.is_empty(), "{fitted:?}");
-    assert!(fitted.fitted_on.contains("4 members, ddim in 3 calls"), "{fitted:?}");
-    assert_eq!(CheckpointInfo { calibration: None, ..after }, before, "nothing else has changed");
-    let names = |path: &Path| read_tensors(path).unwrap().into_keys().collect::<Vec<_>>();
-    assert_eq!(names(&out), names(&checkpoint));
-
-    // What is fitted anew does not build on what was fitted before.
-    let again = workshop.path("again.safetensors");
-    assert_success(&calibrate(&out, &again, "4"));
-    assert_eq!(CheckpointInfo::read(&again).unwrap().calibration, Some(fitted));
-    assert_eq!(calibrate(&checkpoint, &again, "1").status.code(), Some(2), "one member has no spread");
 }

@@ -118,10 +118,17 @@ impl Axis {
             let steps: &[f64] = if high - low > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
             let decades = low.floor() as i32..=high.ceil() as i32;
             let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10_f64.powi(decade)));
-            return all
+            let ticks: Vec<_> = all
                 .filter(|value| (low..=high).contains(&value.log10()))
                 .map(|value| (value.log10(), text_of(value)))
                 .collect();
+            if ticks.len() > 1 {
+                return ticks;
+            }
+            // A short piece of a logarithmic axis is almost linear.
+            let linear = Self { logarithmic: false, ..self.clone() };
+            let ticks = linear.ticks([10_f64.powf(low), 10_f64.powf(high)]);
+            return ticks.into_iter().map(|(value, text)| (value.log10(), text)).collect();
         }
         let rough = (high - low) / 6.0;
         let decade = 10_f64.powf(rough.log10().floor());
@@ -372,6 +379,16 @@ mod tests {
     fn chart(points: Vec<(f64, f64)>) -> Chart {
         let curve = Curve { name: "a <b>".into(), colour: 1, stroke: Stroke::Line, points, band: vec![] };
         Chart { curves: vec![curve], ..Chart::default() }
+    }
+
+    #[test]
+    fn a_short_logarithmic_axis_has_numbers_too() {
+        let axis = Axis::logarithmic("loss");
+        let ticks = axis.ticks([0.91_f64.log10(), 0.99_f64.log10()]);
+        assert!(ticks.len() >= 3, "{ticks:?}");
+        assert!(
+            ticks.iter().all(|(at, text)| (10_f64.powf(*at) - text.parse::<f64>().unwrap()).abs() < 1e-6)
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::escape;
 const STYLE: &str = ":root { color-scheme: light; } body { margin: 0; background: #f2f5f7; color: #1c2733; font: 16px/1.5 system-ui, sans-serif; } \
 main { max-width: 1500px; margin: 0 auto; padding: 1rem 1.5rem 3rem; } h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; } \
 p { max-width: 62rem; } .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; background: #fff; font-variant-numeric: tabular-nums; } \
-th, td { padding: .3rem .6rem; border-bottom: 1px solid #d5dde3; text-align: right; } th:first-child, td:first-child { text-align: left; } \
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #d5dde3; text-align: left; } \
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(34rem, 100%), 1fr)); gap: .8rem; } \
 .charts svg { width: 100%; height: auto; background: #fff; border: 1px solid #d5dde3; border-radius: 4px; }";
 

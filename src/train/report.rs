@@ -52,7 +52,7 @@ fn body(options: &TrainOptions, provenance: &Provenance, rows: &[Vec<f64>]) -> S
         facts.iter().map(|(name, text)| vec![(*name).into(), (*text).to_owned()]).collect();
     let entries = serde_json::to_value(options).ok();
     let entries = entries.as_ref().and_then(|options| options.as_object()).into_iter().flatten();
-    facts.extend(entries.map(|(name, value)| vec![name.replace('_', " "), value.to_string()]));
+    facts.extend(entries.map(|(name, value)| vec![name.replace('_', " "), in_words(value)]));
     format!(
         "<p>Validation is of the averaged weights on days that training never sees, always with the same windows, times and noise; \
          once with the inputs as they are, once with holes in every sample. The loss of the training is the mean over the steps since the validation before, \
@@ -61,6 +61,21 @@ fn body(options: &TrainOptions, provenance: &Provenance, rows: &[Vec<f64>]) -> S
          <div class=\"charts\">{svgs}</div>\n<h2>Data and options</h2>\n{}",
         table(&["what".into(), "value".into()], &facts)
     )
+}
+
+fn in_words(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Null => "none".into(),
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(entries) => {
+            let parts: Vec<_> = entries
+                .iter()
+                .map(|(name, value)| format!("{} {}", name.replace('_', " "), in_words(value)))
+                .collect();
+            parts.join(", ")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Columns of the log over its steps: name, column and colour of each.
