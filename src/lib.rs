@@ -17,9 +17,9 @@
 //! * [`notify`] tells people, when they can help.
 //! * [`produce`] is the story of one day, from top to bottom.
 //!
-//! Beside the way: [`archive`] (training archives), [`train`], [`evaluate`] (how good a checkpoint is), [`plot`], [`ledger`] (what is
-//! remembered). Below it: [`score`] (metrics), [`field`], [`grid`], [`config`], [`time`], [`progress`], [`sys`]. Above it: [`cli`]. `docs/architecture.md` has the invariants,
-//! `tests/invariants.rs` holds them.
+//! Beside the way: [`archive`] (training archives), [`synth`] (synthetic truth), [`train`], [`evaluate`] (how good a checkpoint is),
+//! [`plot`], [`ledger`] (what is remembered). Below it: [`score`] (metrics), [`field`], [`grid`], [`config`], [`time`], [`progress`],
+//! [`sys`]. Above it: [`cli`]. `docs/architecture.md` has the invariants, `tests/invariants.rs` holds them.
 
 pub mod archive;
 pub mod cli;

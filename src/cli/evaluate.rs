@@ -44,8 +44,8 @@ pub(super) struct Arguments {
     /// Samplers as KIND:CALLS[:GRID[:LOWEST-NOISE-RATE]], such as dpm-solver++:10,ddim:40; `usual` is what each checkpoint says.
     #[arg(long, value_delimiter = ',', default_value = "usual")]
     samplers: Vec<SamplerText>,
-    /// What is done to members: each variant is a row of its own. Without the option they are as published, and uncalibrated as well where the
-    /// checkpoint is calibrated.
+    /// What is done to members: each variant is a row of its own. Without the option they are as published, and
+    /// uncalibrated as well where the checkpoint is calibrated.
     #[arg(long, value_delimiter = ',')]
     variants: Vec<Variant>,
     /// Members that are drawn for each scene.

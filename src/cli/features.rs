@@ -13,7 +13,8 @@ use crate::produce::{FeatureFiles, Gathered, features};
 use crate::progress::Stages;
 use crate::time::{ProductDay, SystemClock};
 
-/// Writes the network's inputs of a day on the grid, before standardising: as NetCDF, into an archive for `nilas evaluate --observed`, or both.
+/// Writes the network's inputs of a day on the grid, before standardising: as NetCDF, into an archive for `nilas evaluate
+/// --observed`, or both.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The day, such as 2022-04-15.

@@ -1,6 +1,7 @@
 //! The ensemble: noise per member, members one by one, and their statistics. No IO of its own, no clock.
 
 mod coarse;
+pub(crate) mod dice;
 mod draw;
 mod input;
 mod noise;

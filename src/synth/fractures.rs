@@ -6,8 +6,8 @@
 
 use rand_chacha::ChaCha20Rng;
 
-use super::dice::{normal, share, uniform};
 use super::forcing::Motion;
+use crate::ensemble::dice::{normal, share, uniform};
 
 /// Blocks larger than this always move by themselves: the drift resolves them. Cells of 3 km.
 const ALWAYS_ACTIVE: f32 = 40.0;
@@ -309,7 +309,7 @@ fn hash(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dice::dice;
+    use crate::ensemble::dice::dice;
     use super::*;
 
     fn network() -> (Network, u32) {

@@ -4,7 +4,6 @@
 //! The large scale is real: drift of the winters since 2017 (OSI SAF), and a thickness of one April (CS2SMOS), turned, mirrored,
 //! mixed and aged. What is finer than some 25 km is a prior and no evidence; `docs/training.md` says what it is compared with.
 
-mod dice;
 mod forcing;
 mod fractures;
 mod observation;
@@ -25,9 +24,9 @@ pub use portrait::Portrait;
 pub use report::Report;
 
 use crate::archive::{Provenance, Sample};
+use crate::ensemble::dice::{dice, share, uniform};
 use crate::grid::GridError;
 use crate::time::ProductDay;
-use dice::{dice, share, uniform};
 use fractures::{Network, Texture};
 use observation::WINDOW_DAYS;
 use pack::{Pack, Sea, View};

@@ -7,9 +7,9 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
 use super::SynthError;
-use super::dice::{normal, uniform};
 use super::forcing::ease_grid;
 use super::pack::View;
+use crate::ensemble::dice::{normal, uniform};
 use crate::archive::Sample;
 use crate::config::{Config, RemapInput};
 use crate::field::Field;

@@ -7,9 +7,9 @@ use ndarray::{Array2, Zip};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
-use super::dice::{share, uniform};
 use super::forcing::Motion;
 use super::fractures::{NONE, Network, Texture};
+use crate::ensemble::dice::{share, uniform};
 
 /// Ice piles up where its area in a cell is more than this, and water opens where it is less than [`GAP`].
 const CROWD: f32 = 1.06;
@@ -570,7 +570,7 @@ impl RigidMotion {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dice::dice;
+    use crate::ensemble::dice::dice;
     use super::*;
 
     const SIDE: usize = 150;

@@ -5,11 +5,11 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
 use super::SynthError;
-use super::dice::{share, uniform};
 use super::forcing::Forcing;
 use super::fractures::Network;
 use super::observation::gaussian;
 use super::pack::{COAST_CELLS, Pack, Sea};
+use crate::ensemble::dice::{share, uniform};
 use crate::field::Field;
 use crate::grid::{Grid, LonLat};
 

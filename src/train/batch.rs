@@ -433,16 +433,6 @@ fn turn(fields: ArrayView3<'_, f32>, quarters: usize, mirror: bool) -> Array3<f3
     view.as_standard_layout().into_owned()
 }
 
-/// The random numbers that belong to a key.
-pub(super) fn dice(key: &str) -> ChaCha20Rng {
-    ChaCha20Rng::from_seed(Sha256::digest(key).into())
-}
-
-/// A number in 0..1.
-pub(super) fn share(dice: &mut ChaCha20Rng) -> f64 {
-    (dice.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
-}
-
 /// A whole number from 0 to `limit` - 1.
 pub(super) fn below(dice: &mut ChaCha20Rng, limit: usize) -> usize {
     ((share(dice) * limit as f64) as usize).min(limit - 1)

@@ -5,21 +5,21 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
 /// The random numbers that belong to a key: the same key gives the same.
-pub(super) fn dice(key: &str) -> ChaCha20Rng {
+pub(crate) fn dice(key: &str) -> ChaCha20Rng {
     ChaCha20Rng::from_seed(Sha256::digest(key).into())
 }
 
 /// A number in 0..1.
-pub(super) fn share(dice: &mut ChaCha20Rng) -> f64 {
+pub(crate) fn share(dice: &mut ChaCha20Rng) -> f64 {
     (dice.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// A number between two others, evenly.
-pub(super) fn uniform(dice: &mut ChaCha20Rng, low: f64, high: f64) -> f64 {
+pub(crate) fn uniform(dice: &mut ChaCha20Rng, low: f64, high: f64) -> f64 {
     low + (high - low) * share(dice)
 }
 
 /// A standard normal number (Box-Muller).
-pub(super) fn normal(dice: &mut ChaCha20Rng) -> f64 {
+pub(crate) fn normal(dice: &mut ChaCha20Rng) -> f64 {
     (-2.0 * (1.0 - share(dice)).ln()).sqrt() * (std::f64::consts::TAU * share(dice)).cos()
 }
