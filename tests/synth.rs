@@ -17,7 +17,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_nilas-train");
 fn synthesise(house: &TinyHouse, out: &Path, seed: &str) {
     let forcing = Path::new(env!("CARGO_MANIFEST_DIR")).join("forcing/arctic-winters.safetensors");
     let mut command = Command::new(PROGRAM);
-    command.args(["synth", "--days", "1", "--part", "test", "--seed", seed, "--config"]).arg(house.configuration());
+    command
+        .args(["synth", "--days", "1", "--part", "test", "--seed", seed, "--config"])
+        .arg(house.configuration());
     let output = command.arg("--forcing").arg(forcing).arg("--out").arg(out).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");

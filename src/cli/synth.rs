@@ -75,7 +75,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = arguments.out.join("synthetic-ice.md");
     let text = report.text(&stated.origin, &Portrait::of_nextsim(&forcing));
     sys::replace_file(&path, text.as_bytes()).map_err(|error| {
-        Failure::other(format!("{}: {error}; see that the folder may be written and has space", path.display()))
+        Failure::other(format!(
+            "{}: {error}; see that the folder may be written and has space",
+            path.display()
+        ))
     })?;
     print(format_args!("{} synthetic days in {}", arguments.days, arguments.out.display()));
     print(format_args!("volume not explained, at most {:.4} %", 100.0 * report.largest_imbalance()));

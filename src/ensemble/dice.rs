@@ -19,6 +19,11 @@ pub(crate) fn uniform(dice: &mut ChaCha20Rng, low: f64, high: f64) -> f64 {
     low + (high - low) * share(dice)
 }
 
+/// A whole number from 0 to `limit` - 1.
+pub(crate) fn below(dice: &mut ChaCha20Rng, limit: usize) -> usize {
+    ((share(dice) * limit as f64) as usize).min(limit - 1)
+}
+
 /// A standard normal number (Box-Muller).
 pub(crate) fn normal(dice: &mut ChaCha20Rng) -> f64 {
     (-2.0 * (1.0 - share(dice)).ln()).sqrt() * (std::f64::consts::TAU * share(dice)).cos()

@@ -2,10 +2,9 @@
 
 use ndarray::{Array2, Array3, Zip, s};
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-use sha2::{Digest, Sha256};
 
 use crate::archive::{Archive, Sample};
+use crate::ensemble::dice;
 use crate::prepare;
 use crate::progress::Bar;
 use crate::score::Scene;
@@ -179,16 +178,16 @@ pub(super) struct Dice(ChaCha20Rng);
 
 impl Dice {
     pub(super) fn new(key: &str) -> Self {
-        Self(ChaCha20Rng::from_seed(Sha256::digest(format!("evaluate|{key}")).into()))
+        Self(dice::dice(&format!("evaluate|{key}")))
     }
 
     /// A number in 0..1.
     pub(super) fn share(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+        dice::share(&mut self.0)
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        ((self.share() * limit as f64) as usize).min(limit - 1)
+        dice::below(&mut self.0, limit)
     }
 }
 

@@ -169,7 +169,9 @@ impl Network {
     /// For every node the one of `wholes` to which it belongs, or [`NONE`].
     pub(super) fn belonging(&self, wholes: &[u32]) -> Vec<u32> {
         let mut belonging = vec![NONE; self.nodes.len()];
-        wholes.iter().for_each(|&whole| belonging[whole as usize] = whole);
+        for &whole in wholes {
+            belonging[whole as usize] = whole;
+        }
         for index in 0..self.nodes.len() {
             let parent = self.nodes[index].parent;
             if parent != NONE && belonging[index] == NONE {
@@ -309,8 +311,8 @@ fn hash(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::ensemble::dice::dice;
     use super::*;
+    use crate::ensemble::dice::dice;
 
     fn network() -> (Network, u32) {
         let mut dice = dice("fractures");

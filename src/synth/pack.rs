@@ -30,7 +30,7 @@ const SMALLEST_PARCEL: f32 = 0.02;
 const MOST_IN_A_CELL: usize = 4;
 /// First ice on open water, m.
 const FIRST_ICE_M: f32 = 0.03;
-/// Ice grows by GROWTH / (thickness + GROWTH_OFFSET) m/day: Stefan's law at some 20 degrees below freezing under snow.
+/// Ice grows by the first over (thickness + the second), m/day: Stefan's law at some 20 degrees below freezing under snow.
 const GROWTH_M2_PER_DAY: f32 = 7.0e-3;
 const GROWTH_OFFSET_M: f32 = 0.2;
 /// Ice that has drifted out of the cold melts by this share a day.
@@ -292,7 +292,7 @@ impl Pack {
             sea.each_weight(p, |cell, share| volumes[cell] += share * p.volume);
         }
         let pressure = |place: (i64, i64)| {
-            sea.sea_cell(place).map(|cell| (volumes[cell] - STRONGEST_M).max(0.0).min(LARGEST_PUSH_M))
+            sea.sea_cell(place).map(|cell| (volumes[cell] - STRONGEST_M).clamp(0.0, LARGEST_PUSH_M))
         };
         self.parcels.par_iter_mut().for_each(|p| {
             let (row, column) = ((p.row + 0.5).floor() as i64, (p.column + 0.5).floor() as i64);
@@ -570,8 +570,8 @@ impl RigidMotion {
 
 #[cfg(test)]
 mod tests {
-    use crate::ensemble::dice::dice;
     use super::*;
+    use crate::ensemble::dice::dice;
 
     const SIDE: usize = 150;
 
@@ -652,12 +652,19 @@ mod tests {
             drive(&mut scene, &shearing(), 15).thickness_m
         };
         let (one, other) = (made(), made());
-        assert!(one.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits()), "the same seed, the same ice");
+        assert!(
+            one.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits()),
+            "the same seed, the same ice"
+        );
         let squares: f64 = one.iter().map(|&m| f64::from(m).powi(2)).sum();
-        let rough: f64 = one.windows((1, 2)).into_iter().map(|w| f64::from(w[[0, 0]] - w[[0, 1]]).abs()).sum();
+        let rough: f64 =
+            one.windows((1, 2)).into_iter().map(|w| f64::from(w[[0, 0]] - w[[0, 1]]).abs()).sum();
         // Whoever changes these numbers gives RECIPE a new name.
         assert_eq!(super::super::RECIPE, "parcels-1");
-        assert!((squares / 20_492.338 - 1.0).abs() < 1e-4 && (rough / 1_082.800 - 1.0).abs() < 1e-4, "{squares} {rough}");
+        assert!(
+            (squares / 20_492.338 - 1.0).abs() < 1e-4 && (rough / 1_082.800 - 1.0).abs() < 1e-4,
+            "{squares} {rough}"
+        );
     }
 
     #[test]

@@ -61,23 +61,36 @@ impl Report {
     #[must_use]
     pub fn text(&self, origin: &str, model: &Portrait) -> String {
         let count = self.portraits.len();
-        let mut text = format!("# Synthetic ice\n\n{origin}\n\n");
-        text += &format!(
-            "## Beside a model\n\nThickness of {count} days, means over {COARSE_CELLS} x {COARSE_CELLS} cells of {CELL_KM} km, beside a neXtSIM \
-             field of January 2015 on cells of about 12.4 km. What is finer than 25 km is a prior: nothing here is evidence for it.\n\n\
-             | | synthetic: mean (least, most) | neXtSIM |\n|---|---|---|\n"
-        );
-        for (index, (name, of_model)) in model.entries().into_iter().enumerate() {
-            let values: Vec<f64> =
-                self.portraits.iter().filter_map(|portrait| portrait.entries()[index].1).collect();
-            text += &format!("| {name} | {} | {} |\n", range(&values), number(of_model));
-        }
-        text += "\n## Inputs of the network\n\nOver the ice of all days; `nilas features` gives those of a real day.\n\n| | mean | standard deviation |\n|---|---|---|\n";
-        for (name, [n, sum, squares]) in FEATURES.iter().zip(self.features) {
-            let mean = sum / n;
-            text += &format!("| {name} | {mean:.3} | {:.3} |\n", (squares / n - mean * mean).sqrt());
-        }
-        text + &self.budget_text()
+        let numbers: Vec<String> = model
+            .entries()
+            .into_iter()
+            .enumerate()
+            .map(|(index, (name, of_model))| {
+                let values: Vec<f64> =
+                    self.portraits.iter().filter_map(|portrait| portrait.entries()[index].1).collect();
+                format!("| {name} | {} | {} |\n", range(&values), number(of_model))
+            })
+            .collect();
+        let features: Vec<String> = FEATURES
+            .iter()
+            .zip(self.features)
+            .map(|(name, [n, sum, squares])| {
+                let mean = sum / n;
+                format!("| {name} | {mean:.3} | {:.3} |\n", (squares / n - mean * mean).sqrt())
+            })
+            .collect();
+        format!(
+            "# Synthetic ice\n\n{origin}\n\n\
+             ## Beside a model\n\nThickness of {count} days, means over {COARSE_CELLS} x {COARSE_CELLS} cells of {CELL_KM} km, \
+             beside a neXtSIM field of January 2015 on cells of about 12.4 km. What is finer than 25 km is a prior: nothing here is \
+             evidence for it.\n\n\
+             | | synthetic: mean (least, most) | neXtSIM |\n|---|---|---|\n{}\n\
+             ## Inputs of the network\n\nOver the ice of all days; `nilas features` gives those of a real day.\n\n\
+             | | mean | standard deviation |\n|---|---|---|\n{}{}",
+            numbers.concat(),
+            features.concat(),
+            self.budget_text()
+        )
     }
 
     fn budget_text(&self) -> String {

@@ -2,14 +2,13 @@
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip, s};
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-use sha2::{Digest, Sha256};
 use tch::{Device, Tensor};
 
 use super::TrainError;
 use super::held_out::HeldOut;
 use super::holes::Holes;
 use crate::archive::{Archive, Provenance, Sample};
+use crate::ensemble::dice::{below, dice, share};
 use crate::ensemble::standard_normal;
 use crate::model::{FeatureStatistics, Features, Target, TargetScale};
 use crate::prepare;
@@ -431,11 +430,6 @@ fn turn(fields: ArrayView3<'_, f32>, quarters: usize, mirror: bool) -> Array3<f3
         view.invert_axis(Axis(2));
     }
     view.as_standard_layout().into_owned()
-}
-
-/// A whole number from 0 to `limit` - 1.
-pub(super) fn below(dice: &mut ChaCha20Rng, limit: usize) -> usize {
-    ((share(dice) * limit as f64) as usize).min(limit - 1)
 }
 
 #[cfg(test)]

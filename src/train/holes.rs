@@ -4,7 +4,7 @@
 use ndarray::{Array2, ArrayView2, Zip};
 use rand_chacha::ChaCha20Rng;
 
-use super::batch::{below, share};
+use crate::ensemble::dice::{below, share};
 
 /// Side of a cell, km.
 const CELL_KM: f64 = 3.0;
@@ -116,8 +116,8 @@ fn between(dice: &mut ChaCha20Rng, [low, high]: [f64; 2]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::dice;
     use super::*;
+    use crate::ensemble::dice::dice;
 
     fn cells(hole: &Array2<bool>) -> usize {
         hole.iter().filter(|&&hole| hole).count()
