@@ -425,8 +425,7 @@ fn with_drift_that_ends_on_the_day_the_product_is_provisional_and_says_so_everyw
     for name in [layouts::CONCENTRATION, layouts::THICKNESS, drift] {
         fs::copy(layouts::sample(name), inputs.join(name)).unwrap();
     }
-    let run =
-        quick_production(DAY, &products).option("--inputs", &inputs).expect_code(0);
+    let run = quick_production(DAY, &products).option("--inputs", &inputs).expect_code(0);
     assert!(run.stdout.starts_with("2022-04-15 revision 1, PROVISIONAL\n"), "{}", run.stdout);
     assert_eq!(latest(&products), ("2022/04/15/r01".into(), Value::Null));
 

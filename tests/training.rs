@@ -15,7 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use nilas::config::{SamplerChoice, SamplerKind};
-use nilas::model::{Checkpoint, NoisePredictor, Placement, Unconstrained, read_tensors, write_tensors};
+use nilas::model::{
+    Checkpoint, CheckpointInfo, NoisePredictor, Placement, Unconstrained, read_tensors, write_tensors,
+};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
@@ -438,4 +440,32 @@ fn a_missing_tensor_is_named() {
         assert!(said.contains(&format!("`{missing}`")) && said.contains("in.safetensors"), "{verb}: {said}");
         assert!(!out.exists(), "{verb} without {missing} wrote a result");
     }
+}
+
+#[test]
+fn a_calibration_is_fitted_and_kept_in_the_checkpoint() {
+    let workshop = Workshop::new();
+    let (checkpoint, out) = (workshop.checkpoint(), workshop.path("calibrated.safetensors"));
+    let calibrate = |checkpoint: &Path, out: &Path, members: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["model", "calibrate"]).arg(checkpoint);
+        command.arg("--archive").arg(workshop.path("archive")).arg("--out").arg(out);
+        command.args(["--window", "0", "--days", "all", "--steps", "3", "--members", members]);
+        run(command.args(["--device", "cpu", "--threads", "1"]))
+    };
+    assert_success(&calibrate(&checkpoint, &out, "4"));
+    let (before, after) = (CheckpointInfo::read(&checkpoint).unwrap(), CheckpointInfo::read(&out).unwrap());
+    let fitted = after.calibration.clone().unwrap();
+    assert!((0.5..=2.0).contains(&fitted.noise_temperature), "{fitted:?}");
+    assert!(!fitted.spread_factors.is_empty(), "{fitted:?}");
+    assert!(fitted.fitted_on.contains("4 members, ddim in 3 calls"), "{fitted:?}");
+    assert_eq!(CheckpointInfo { calibration: None, ..after }, before, "nothing else has changed");
+    let names = |path: &Path| read_tensors(path).unwrap().into_keys().collect::<Vec<_>>();
+    assert_eq!(names(&out), names(&checkpoint));
+
+    // What is fitted anew does not build on what was fitted before.
+    let again = workshop.path("again.safetensors");
+    assert_success(&calibrate(&out, &again, "4"));
+    assert_eq!(CheckpointInfo::read(&again).unwrap().calibration, Some(fitted));
+    assert_eq!(calibrate(&checkpoint, &again, "1").status.code(), Some(2), "one member has no spread");
 }
