@@ -33,7 +33,7 @@ use pack::{Pack, Sea, View};
 use start::Start;
 
 /// The name of this generator as it is; whoever changes what it makes gives it another (a test compares what it makes).
-pub const RECIPE: &str = "parcels-1";
+pub const RECIPE: &str = "parcels-2";
 /// Days that the ice is driven before the first sample of a series.
 const SPIN_UP_DAYS: i64 = 18;
 /// Days between two samples of a series.

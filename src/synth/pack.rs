@@ -19,6 +19,8 @@ const YIELDING_M: f32 = 0.5;
 const LEAST_YIELDING: f32 = 0.03;
 /// A parcel loses at most this share of its area in a day.
 const MOST_PILED: f32 = 0.8;
+/// Ice of a cell that is thicker than this, m, lets no thinner ice in.
+const IMPENETRABLE_M: f32 = 8.0;
 /// Ice of a cell that is thicker than this, m, pushes outwards: by [`PUSH`] cells a day and metre of slope, of which no more
 /// than [`LARGEST_PUSH_M`] counts.
 const STRONGEST_M: f32 = 4.0;
@@ -233,17 +235,20 @@ impl Pack {
         });
     }
 
-    /// Moves the parcels. Those that would come ashore stay; those that leave the grid are gone.
+    /// Moves the parcels. Those that would come ashore or into stronger ice stay; those that leave the grid are gone.
     fn drift(&mut self, sea: &Sea) {
         let (rows, columns) = sea.land.dim();
         let (right, bottom) = (columns as f32 - 0.5, rows as f32 - 0.5);
+        let volumes = self.volumes(sea);
         self.parcels.par_iter_mut().for_each(|p| {
-            let ashore = (1..=4).any(|quarter| {
+            let here = cell_at(p.column, p.row, sea.land.dim()).map_or(0.0, |cell| volumes[cell]);
+            let blocked = (1..=4).any(|quarter| {
                 let share = 0.25 * quarter as f32;
-                cell_at(p.column + share * p.u, p.row + share * p.v, sea.land.dim())
-                    .is_some_and(|cell| sea.land[cell])
+                cell_at(p.column + share * p.u, p.row + share * p.v, sea.land.dim()).is_some_and(|cell| {
+                    sea.land[cell] || volumes[cell] > IMPENETRABLE_M && volumes[cell] > here
+                })
             });
-            if ashore {
+            if blocked {
                 (p.u, p.v) = (0.0, 0.0);
             }
             p.column += p.u;
@@ -269,6 +274,15 @@ impl Pack {
         areas
     }
 
+    /// Volume in each cell, each parcel spread over three by three cells of sea.
+    fn volumes(&self, sea: &Sea) -> Array2<f32> {
+        let mut volumes = Array2::zeros(sea.land.dim());
+        for p in &self.parcels {
+            sea.each_weight(p, |cell, share| volumes[cell] += share * p.volume);
+        }
+        volumes
+    }
+
     fn pile_up(&mut self, sea: &Sea, areas: &Array2<f32>) {
         let yielding = self.areas(sea, yielding);
         let rate = Zip::from(areas)
@@ -287,10 +301,7 @@ impl Pack {
 
     /// Ice that has become very thick gives way sideways: parcels are pushed down the slope of what is above a thickness.
     fn spread_thickest(&mut self, sea: &Sea) {
-        let mut volumes = Array2::<f32>::zeros(sea.land.dim());
-        for p in &self.parcels {
-            sea.each_weight(p, |cell, share| volumes[cell] += share * p.volume);
-        }
+        let volumes = self.volumes(sea);
         let pressure = |place: (i64, i64)| {
             sea.sea_cell(place).map(|cell| (volumes[cell] - STRONGEST_M).clamp(0.0, LARGEST_PUSH_M))
         };
@@ -660,7 +671,7 @@ mod tests {
         let rough: f64 =
             one.windows((1, 2)).into_iter().map(|w| f64::from(w[[0, 0]] - w[[0, 1]]).abs()).sum();
         // Whoever changes these numbers gives RECIPE a new name.
-        assert_eq!(super::super::RECIPE, "parcels-1");
+        assert_eq!(super::super::RECIPE, "parcels-2");
         assert!(
             (squares / 20_492.338 - 1.0).abs() < 1e-4 && (rough / 1_082.800 - 1.0).abs() < 1e-4,
             "{squares} {rough}"
