@@ -86,7 +86,7 @@ pub enum EnsembleError {
     },
 }
 
-/// Draws the members of `plan` from `context` (`[4, row, column]`, before standardising, see [`prepare::context`]) and hands each to
+/// Draws the members of `plan` from `context` (`[4, row, column]`, before standardising, see [`crate::prepare::context`]) and hands each to
 /// `store`: effective thickness, m, at least 0, NaN outside the mask. Steps `bar` once for every network call and member.
 ///
 /// # Errors
