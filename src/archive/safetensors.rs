@@ -1,11 +1,12 @@
 //! Days in safetensors files: f32 tensors `[row, column]`, NaN for missing; the provenance is the files' metadata.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
 use ndarray::Array2;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::Value;
 
 use super::{ArchiveError, Coordinates, Day, Entry, Format, Provenance, Sample};
 use crate::sys;
@@ -45,9 +46,24 @@ impl Format for Safetensors {
         let entries = day.provenance.entries().map(|(key, text)| (key.to_owned(), text.clone()));
         let bytes = views
             .and_then(|views| safetensors::serialize(views, Some(HashMap::from(entries))))
-            .map_err(|error| ArchiveError::Layout { path: path.to_owned(), reason: error.to_string() })?;
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| with_sorted_header(&bytes))
+            .map_err(|reason| ArchiveError::Layout { path: path.to_owned(), reason })?;
         sys::replace_file(path, &bytes).map_err(|source| ArchiveError::File { path: path.to_owned(), source })
     }
+}
+
+/// The same file with the entries of its header in the order of their names. The library writes them in an order of chance, and the
+/// same day would be another file each time.
+fn with_sorted_header(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let (length, rest) = bytes.split_first_chunk().ok_or("it has no header")?;
+    let (header, data) =
+        rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or("its header is cut off")?;
+    let entries: BTreeMap<String, BTreeMap<String, Value>> =
+        serde_json::from_slice(header).map_err(|error| error.to_string())?;
+    let mut header = serde_json::to_vec(&entries).map_err(|error| error.to_string())?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok([&(header.len() as u64).to_le_bytes(), header.as_slice(), data].concat())
 }
 
 fn parse(bytes: &[u8]) -> Result<Day, String> {

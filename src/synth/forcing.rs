@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors};
 
 use super::SynthError;
 use crate::field::Field;
-use crate::grid::{GridSpec, Projection};
+use crate::grid::{GridError, GridSpec, Projection};
 use crate::time::ProductDay;
 
 /// Drift is smoothed to at least this before it may drive anything, or its noise would become ice (Gaussian sigma, km; full
@@ -17,10 +17,11 @@ use crate::time::ProductDay;
 const LEAST_SMOOTHING_KM: f64 = 85.0;
 /// "None" in the packed tensors.
 const NONE: i16 = i16::MIN;
-/// The projection of OSI-405.
-const DRIFT_PROJECTION: &str = "+proj=stere +a=6378273 +b=6356889.44891 +lat_0=90 +lat_ts=70 +lon_0=-45";
+/// The polar stereographic projection of OSI SAF's products.
+pub(super) const POLAR_PROJECTION: &str =
+    "+proj=stere +a=6378273 +b=6356889.44891 +lat_0=90 +lat_ts=70 +lon_0=-45";
 /// The projection of CS2SMOS, EASE-Grid 2.0 north.
-pub(super) const EASE_PROJECTION: &str = "+proj=laea +lon_0=0 +lat_0=90 +datum=WGS84 +ellps=WGS84";
+const EASE_PROJECTION: &str = "+proj=laea +lon_0=0 +lat_0=90 +datum=WGS84 +ellps=WGS84";
 
 /// Large-scale drift of the freezing seasons, and a thickness to begin from.
 #[derive(Debug)]
@@ -64,10 +65,7 @@ impl Forcing {
     /// [`SynthError::Grid`] when the grid cannot be related to the drift's.
     pub(super) fn motion(&self, day: ProductDay, grid: &GridSpec) -> Result<Option<Motion>, SynthError> {
         let Some(nodes_km_per_day) = self.velocities.get(&day) else { return Ok(None) };
-        // Both are polar stereographic with the same axes, so that one factor brings coordinates across.
-        let probe_m = 1e6;
-        let (there_m, _) = self.nodes.projection.from_lonlat(grid.projection.to_lonlat(probe_m, 0.0)?)?;
-        let scale = there_m / probe_m;
+        let scale = scale(&grid.projection, &self.nodes.projection)?;
         let node_m = self.nodes.cell_size_m;
         Ok(Some(Motion {
             velocity: nodes_km_per_day
@@ -140,6 +138,13 @@ impl Motion {
     }
 }
 
+/// The factor that brings coordinates of one polar stereographic projection to those of another with the same axes.
+pub(super) fn scale(from: &Projection, to: &Projection) -> Result<f64, GridError> {
+    let probe_m = 1e6;
+    let (there_m, _) = to.from_lonlat(from.to_lonlat(probe_m, 0.0)?)?;
+    Ok(there_m / probe_m)
+}
+
 /// Catmull-Rom weights of the four nodes around a place.
 fn cubic(t: f32) -> [f32; 4] {
     let (t2, t3) = (t * t, t * t * t);
@@ -182,7 +187,7 @@ fn parse(bytes: &[u8]) -> Result<Forcing, String> {
         days.iter().enumerate().map(|(i, &day)| Ok((day, field(i)?))).collect::<Result<_, String>>()?;
     let nodes = GridSpec {
         name: "drift nodes".into(),
-        projection: Projection::parse(DRIFT_PROJECTION).map_err(|error| error.to_string())?,
+        projection: Projection::parse(POLAR_PROJECTION).map_err(|error| error.to_string())?,
         rows,
         columns,
         cell_size_m: 1000.0 * number(&stated, "spacing_km")?,

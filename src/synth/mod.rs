@@ -40,8 +40,8 @@ const SPIN_UP_DAYS: i64 = 18;
 const EVERY_DAYS: i64 = 4;
 /// Samples of a series.
 const SAMPLES: i64 = 5;
-/// Regions that break anew in a day on the full grid, and their size, cells.
-const BREAK_AGAIN: (f64, (f64, f64)) = (16.0, (40.0, 110.0));
+/// Regions that break anew in a day, and their size, cells.
+const BREAK_AGAIN: (usize, (f64, f64)) = (16, (40.0, 110.0));
 /// How much the first thickness differs between neighbouring floes, and the power with which that grows with their size. Nothing
 /// observed fixes the second below 25 km, so that it varies: slopes of -1.5, 0.3 either way.
 const TEXTURE_AMPLITUDE: (f64, f64) = (0.04, 0.07);
@@ -210,7 +210,7 @@ impl<'a> Series<'a> {
             .transpose()?
             .ok_or_else(|| no_drift(day))?;
         let (count, size) = BREAK_AGAIN;
-        self.pack.break_again(&mut self.network, &motion, count as usize, size, &mut self.dice);
+        self.pack.break_again(&mut self.network, &motion, count, size, &mut self.dice);
         let view = self.pack.step(&self.sea, &motion, &self.network, self.driven, &mut self.dice);
         if self.views.len() == WINDOW_DAYS {
             self.views.pop_front();

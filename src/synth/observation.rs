@@ -7,7 +7,7 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
 use super::SynthError;
-use super::forcing::ease_grid;
+use super::forcing::{POLAR_PROJECTION, ease_grid, scale};
 use super::pack::View;
 use crate::archive::Sample;
 use crate::config::{Config, RemapInput};
@@ -60,8 +60,7 @@ impl Observer {
     /// # Errors
     /// [`SynthError`] when the grid cannot be used.
     pub fn new(config: &Config, grid: Grid) -> Result<Self, SynthError> {
-        let stereographic =
-            Projection::parse("+proj=stere +a=6378273 +b=6356889.44891 +lat_0=90 +lat_ts=70 +lon_0=-45")?;
+        let stereographic = Projection::parse(POLAR_PROJECTION)?;
         let polar = |rows, columns, cell_size_m, first_x_m, first_y_m| GridSpec {
             name: format!("polstere-{}", cell_size_m / 100.0),
             projection: stereographic.clone(),
@@ -85,13 +84,12 @@ impl Observer {
             thickness: weights(&thickness, RemapInput::ThicknessV300)?,
             deformation: weights(&drift, RemapInput::Deformation)?,
         };
-        let probe_m = 1e6;
-        let (there_m, _) = drift.projection.from_lonlat(grid.spec.projection.to_lonlat(probe_m, 0.0)?)?;
+        let drift_scale = scale(&grid.spec.projection, &drift.projection)?;
         Ok(Self {
             concentration: Sampling::new(concentration, &grid.spec)?,
             thickness: Sampling::new(thickness, &grid.spec)?,
             drift: Sampling::new(drift, &grid.spec)?,
-            drift_scale: there_m / probe_m,
+            drift_scale,
             remaps,
             fill_reach_km: config.prepare.fill_gaps.then_some(config.prepare.fill_reach_km),
             grid,
@@ -252,7 +250,8 @@ impl Sampling {
     }
 }
 
-fn bilinear(values: &Array2<f32>, row: f64, column: f64) -> f32 {
+/// A value between the centres of four cells.
+pub(super) fn bilinear(values: &Array2<f32>, row: f64, column: f64) -> f32 {
     let (r, c) = (row as usize, column as usize);
     let (dr, dc) = (row.fract() as f32, column.fract() as f32);
     let across = |r: usize| (1.0 - dc) * values[[r, c]] + dc * values[[r, c + 1]];

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::SynthError;
 use super::forcing::Forcing;
 use super::fractures::Network;
-use super::observation::gaussian;
+use super::observation::{bilinear, gaussian};
 use super::pack::{COAST_CELLS, Pack, Sea};
 use crate::ensemble::dice::{share, uniform};
 use crate::field::Field;
@@ -148,10 +148,7 @@ fn sample(
             let (row, column) = grid.position(x_m, y_m);
             let (row, column) =
                 (row.clamp(0.0, grid.rows as f64 - 1.001), column.clamp(0.0, grid.columns as f64 - 1.001));
-            let (r, c) = (row as usize, column as usize);
-            let (dr, dc) = (row.fract() as f32, column.fract() as f32);
-            let across = |r: usize| (1.0 - dc) * values[[r, c]] + dc * values[[r, c + 1]];
-            Ok((1.0 - dr) * across(r) + dr * across(r + 1))
+            Ok(bilinear(values, row, column))
         })
         .collect::<Result<_, SynthError>>()?;
     Array2::from_shape_vec(places.dim(), flat).map_err(|error| SynthError::Option(error.to_string()))
