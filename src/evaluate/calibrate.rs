@@ -12,15 +12,20 @@ use crate::score::{CLASSES_M, class_of};
 
 /// A class with fewer cells says nothing sure about its spread.
 const LEAST_CELLS: f64 = 2000.0;
-/// A fit that would change a spread by more than this factor, or its inverse, shows that something else is wrong.
+/// A spread that would have to change by more than this factor, or its inverse, shows that something else is wrong.
 const MOST: f64 = 2.0;
+/// Times that members are drawn at most to find the temperature.
+const MOST_DRAWS: usize = 5;
+/// The temperature is found when the spread is right to this share; worse than the second after all draws is a failure.
+const NEAR: f64 = 0.02;
+const NEAR_ENOUGH: f64 = 0.1;
 
 /// Fits a calibration of `checkpoint` with `sampler` to the days of an archive, none of which it may have been trained on. First the
 /// temperature of the noise, so that over all ice the members' spread is the error of their mean; then, with members drawn at that
-/// temperature, what is left in each class of thickness. It is in the checkpoint afterwards.
+/// temperature, what is left in each class of thickness. Both are in the checkpoint afterwards, with the sampler, which it is for.
 ///
 /// # Errors
-/// [`EvaluateError`]; the checkpoint then has no calibration.
+/// [`EvaluateError`], also when what is wrong with the spread is not for a calibration to mend; the checkpoint then has none.
 pub fn calibrate(
     archive: &Archive,
     checkpoint: &mut Checkpoint,
@@ -29,22 +34,7 @@ pub fn calibrate(
     stages: &mut Stages<'_>,
 ) -> Result<Calibration, EvaluateError> {
     checkpoint.info.refuse_unless(Objective::Noise)?;
-    checkpoint.info.calibration = None;
     let places = stages.run("look", archive.days().len(), |bar| scenes::choose(archive, options, bar))?;
-    let calls = places.len() * options.members * sampler.steps;
-    let draw = |checkpoint: &Checkpoint, bar: &Bar| {
-        let mut spreads = Spreads::default();
-        for place in &places {
-            let scene = scenes::read(archive, place)?;
-            let members = members(checkpoint, sampler, options, &scene, bar)?;
-            spreads.add(&scene, &members);
-        }
-        Ok::<_, EvaluateError>(spreads)
-    };
-    let spreads = stages.run("temperature", calls, |bar| draw(checkpoint, bar))?;
-    let noise_temperature = spreads.all.factor().ok_or_else(|| {
-        EvaluateError::Option("the scenes have too little ice to fit a spread; give more --days".into())
-    })?;
     let fitted_on = format!(
         "{} scenes, {} members, {} in {} calls; {}",
         places.len(),
@@ -53,14 +43,63 @@ pub fn calibrate(
         sampler.steps,
         archive.read(0)?.1.origin
     );
-    let first = Calibration { noise_temperature, spread_factors: Vec::new(), fitted_on };
-    checkpoint.info.calibration = Some(first.clone());
-    let rest = stages.run("thickness classes", calls, |bar| draw(checkpoint, bar)).inspect_err(|_| {
-        checkpoint.info.calibration = None;
-    })?;
-    let calibration = Calibration { spread_factors: rest.factors(), ..first };
+    let at = |noise_temperature, spread_factors| Calibration {
+        noise_temperature,
+        spread_factors,
+        fitted_on: fitted_on.clone(),
+    };
+    let calls = MOST_DRAWS * places.len() * options.members * sampler.steps;
+    let found = stages.run("spread", calls, |bar| {
+        let mut last = Spreads::default();
+        let temperature = fit_temperature(|temperature| {
+            checkpoint.info.calibration = Some(at(temperature, Vec::new()));
+            last = Spreads::default();
+            for place in &places {
+                let scene = scenes::read(archive, place)?;
+                last.add(&scene, &members(checkpoint, sampler, options, &scene, bar)?);
+            }
+            last.all.too_little().ok_or_else(|| {
+                EvaluateError::Option(
+                    "the scenes have too little ice to fit a spread; give more --days".into(),
+                )
+            })
+        })?;
+        Ok::<_, EvaluateError>((temperature, last.factors()?))
+    });
+    checkpoint.info.calibration = None;
+    let (temperature, factors) = found?;
+    let calibration = at(temperature, factors);
     checkpoint.info.calibration = Some(calibration.clone());
+    checkpoint.info.sampler = sampler.choice();
     Ok(calibration)
+}
+
+/// The temperature at which `too_little` gives 1: the factor that the spread at a temperature lacks. Secants of the logarithms,
+/// which are one line for Gaussian fields; those of a network bend.
+fn fit_temperature(
+    mut too_little: impl FnMut(f64) -> Result<f64, EvaluateError>,
+) -> Result<f64, EvaluateError> {
+    let mut temperature = 1.0_f64;
+    let mut before: Option<(f64, f64)> = None;
+    for draw in 1..=MOST_DRAWS {
+        let lacking = too_little(temperature)?.ln();
+        let bound = !(1.0 / MOST..=MOST).contains(&temperature);
+        if lacking.abs() < NEAR || draw == MOST_DRAWS && lacking.abs() < NEAR_ENOUGH && !bound {
+            return Ok(temperature);
+        }
+        if bound {
+            break;
+        }
+        let at = temperature.ln();
+        let slope =
+            before.map_or(-1.0, |(other, lacked)| ((lacking - lacked) / (at - other)).clamp(-3.0, -0.5));
+        before = Some((at, lacking));
+        temperature = (at - lacking / slope).exp();
+    }
+    Err(EvaluateError::Calibration(format!(
+        "no noise temperature from {} to {MOST} makes the members' spread the error of their mean; the last one tried was {temperature:.3}",
+        1.0 / MOST
+    )))
 }
 
 fn members(
@@ -77,35 +116,51 @@ fn members(
     Ok(members.into_members())
 }
 
-/// How far members are from each other, and their mean from the truth, over some cells.
+/// Sums over some cells of how far members are from each other, and their mean from the truth; anomalies from the
+/// low-resolution thickness, m^2.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Spread {
     cells: f64,
-    /// Sum of the low-resolution effective thickness, m.
+    /// The low-resolution effective thickness, m.
     low_m: f64,
-    /// Sum of the squared errors of the mean, m^2.
-    errors: f64,
-    /// Sum of the variances of the members, m^2.
+    /// Squares of the mean's anomaly, its products with the truth's, and the squares of that.
+    means: f64,
+    products: f64,
+    truths: f64,
+    /// Variances of the members.
     variances: f64,
-    /// Sum of the variances of the mean, which is one of few members, m^2.
+    /// Variances of the mean, which is one of few members.
     of_mean: f64,
 }
 
 impl Spread {
-    fn add(&mut self, low_m: f64, error: f64, variance: f64, members: f64) {
+    fn add(&mut self, low_m: f64, mean: f64, truth: f64, variance: f64, members: f64) {
         self.cells += 1.0;
         self.low_m += low_m;
-        self.errors += error * error;
+        self.means += mean * mean;
+        self.products += mean * truth;
+        self.truths += truth * truth;
         self.variances += variance;
         self.of_mean += variance / members;
     }
 
-    /// What the members' deviations are to be multiplied with, so that the truth could be one of them: then the squared error of
-    /// the mean is their variance, and on top what a mean of few members errs by itself.
+    fn is_enough(&self) -> bool {
+        self.cells >= LEAST_CELLS && self.variances > 0.0
+    }
+
+    /// What the members' deviations from their mean lack as a factor, so that the truth could be one of them: then the squared error
+    /// of the mean is their variance, and on top what a mean of few members errs by itself.
+    fn too_little(&self) -> Option<f64> {
+        let errors = self.means - 2.0 * self.products + self.truths - self.of_mean;
+        self.is_enough().then(|| (errors.max(0.0) / self.variances).sqrt())
+    }
+
+    /// The factor on the members' anomalies after which they lack nothing. It moves their mean as well, so that it solves
+    /// f^2 means - 2 f products + truths = f^2 (variances + of_mean).
     fn factor(&self) -> Option<f64> {
-        let enough = self.cells >= LEAST_CELLS && self.variances > 0.0;
-        enough
-            .then(|| ((self.errors - self.of_mean).max(0.0) / self.variances).sqrt().clamp(1.0 / MOST, MOST))
+        let rest = self.variances + self.of_mean - self.means;
+        let root = self.products.powi(2) + self.truths * rest;
+        self.is_enough().then(|| self.truths / (self.products + root.max(0.0).sqrt()))
     }
 }
 
@@ -126,21 +181,29 @@ impl Spreads {
             let values = || members.iter().map(|member| f64::from(member[cell]));
             let mean = values().sum::<f64>() / count;
             let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-            let (low, error) = (scene.low_m[cell], mean - f64::from(scene.truth_m[cell]));
-            let class = class_of(low).and_then(|class| self.classes.get_mut(class));
+            let low = f64::from(scene.low_m[cell]);
+            let truth = f64::from(scene.truth_m[cell]);
+            let class = class_of(scene.low_m[cell]).and_then(|class| self.classes.get_mut(class));
             for spread in [Some(&mut self.all), class].into_iter().flatten() {
-                spread.add(f64::from(low), error, variance, count);
+                spread.add(low, mean - low, truth - low, variance, count);
             }
         }
     }
 
     /// The factors of the classes that have enough cells, at their mean thickness.
-    fn factors(&self) -> Vec<SpreadFactor> {
-        let factor = |class: &Spread| {
-            let factor = class.factor()? as f32;
-            Some(SpreadFactor { thickness_m: (class.low_m / class.cells) as f32, factor })
-        };
-        self.classes.iter().filter_map(factor).collect()
+    fn factors(&self) -> Result<Vec<SpreadFactor>, EvaluateError> {
+        let known =
+            self.classes.iter().filter_map(|class| Some((class.low_m / class.cells, class.factor()?)));
+        known
+            .map(|(thickness_m, factor)| {
+                if !(1.0 / MOST..=MOST).contains(&factor) {
+                    return Err(EvaluateError::Calibration(format!(
+                        "where ice is about {thickness_m:.1} m thick, members' anomalies would have to be multiplied by {factor:.2}"
+                    )));
+                }
+                Ok(SpreadFactor { thickness_m: thickness_m as f32, factor: factor as f32 })
+            })
+            .collect()
     }
 }
 
@@ -181,22 +244,58 @@ mod tests {
         let (scene, members) = scene(0.8);
         let mut spreads = Spreads::default();
         spreads.add(&scene, &members);
-        let factors = spreads.factors();
+        let factors = spreads.factors().unwrap();
         assert_eq!(factors.len(), 2, "{factors:?}");
         for (found, (thickness, factor)) in factors.iter().zip([(1.0, 1.0 / 0.8), (2.5, 1.0 / 0.64)]) {
             assert!((found.thickness_m - thickness).abs() < 1e-3, "{found:?}");
             assert!((found.factor / factor - 1.0).abs() < 0.03, "{found:?} instead of {factor}");
         }
-        let all = spreads.all.factor().unwrap();
+        let all = spreads.all.too_little().unwrap();
         assert!(all > 1.0 / 0.8 && all < 1.0 / 0.64, "{all}");
     }
 
     #[test]
-    fn too_few_cells_and_too_much_to_change_give_no_wild_factor() {
+    fn a_factor_moves_the_mean_too_and_makes_the_spread_its_error_all_the_same() {
+        let before = Spread {
+            cells: 5000.0,
+            low_m: 5000.0,
+            means: 120.0,
+            products: 150.0,
+            truths: 400.0,
+            variances: 100.0,
+            of_mean: 10.0,
+        };
+        let factor = before.factor().unwrap();
+        let square = factor * factor;
+        let after = Spread {
+            means: square * before.means,
+            products: factor * before.products,
+            variances: square * before.variances,
+            of_mean: square * before.of_mean,
+            ..before
+        };
+        assert!(factor > 1.0 && (after.too_little().unwrap() - 1.0).abs() < 1e-9, "{factor} {after:?}");
+        let right = Spread { means: 120.0, products: 120.0, truths: 230.0, variances: 100.0, ..before };
+        assert!((right.factor().unwrap() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn too_few_cells_fit_nothing_and_too_much_to_change_is_refused() {
         let (scene, members) = scene(0.1);
         let mut spreads = Spreads::default();
         spreads.add(&scene, &members);
-        assert!((spreads.all.factor().unwrap() - MOST).abs() < 1e-9);
         assert_eq!(Spread { cells: 10.0, ..spreads.all }.factor(), None);
+        let error = spreads.factors().unwrap_err().to_string();
+        assert!(error.contains("multiplied") && error.contains("train"), "{error}");
+    }
+
+    #[test]
+    fn the_temperature_is_found_where_spread_bends_and_refused_where_it_does_not_follow() {
+        for power in [0.6, 1.0, 2.5] {
+            let found = fit_temperature(|temperature| Ok(0.8 / temperature.powf(power))).unwrap();
+            assert!((0.8 / found.powf(power) - 1.0).abs() < NEAR, "{found} at {power}");
+        }
+        let error = fit_temperature(|_| Ok(1.7)).unwrap_err().to_string();
+        assert!(error.contains("no noise temperature"), "{error}");
     }
 }

@@ -76,6 +76,11 @@ pub enum EvaluateError {
     /// An option cannot be used with this archive.
     #[error("{0}")]
     Option(String),
+    /// The spread of a checkpoint cannot be put right by a calibration.
+    #[error(
+        "{0}: more than a calibration is for; see the spread in the report of nilas evaluate and train further, or on more days"
+    )]
+    Calibration(String),
 }
 
 /// Which days of an archive are scored.

@@ -33,15 +33,15 @@ use pack::{Pack, Sea, View};
 use start::Start;
 
 /// The name of this generator as it is; whoever changes what it makes gives it another (a test compares what it makes).
-pub const RECIPE: &str = "parcels-2";
+pub const RECIPE: &str = "parcels-3";
 /// Days that the ice is driven before the first sample of a series.
 const SPIN_UP_DAYS: i64 = 18;
 /// Days between two samples of a series.
 const EVERY_DAYS: i64 = 4;
 /// Samples of a series.
 const SAMPLES: i64 = 5;
-/// Regions that break anew in a day, and their size, cells.
-const BREAK_AGAIN: (usize, (f64, f64)) = (16, (40.0, 110.0));
+/// Cells of ice for each region that breaks anew in a day, and the size of such a region, cells.
+const BREAK_AGAIN: (f64, (f64, f64)) = (6.0e4, (40.0, 110.0));
 /// How much the first thickness differs between neighbouring floes, and the power with which that grows with their size. Nothing
 /// observed fixes the second below 25 km, so that it varies: slopes of -1.5, 0.3 either way.
 const TEXTURE_AMPLITUDE: (f64, f64) = (0.04, 0.07);
@@ -209,8 +209,8 @@ impl<'a> Series<'a> {
             .find_map(|back| self.forcing.motion(day.plus_days(-back), spec).transpose())
             .transpose()?
             .ok_or_else(|| no_drift(day))?;
-        let (count, size) = BREAK_AGAIN;
-        self.pack.break_again(&mut self.network, &motion, count, size, &mut self.dice);
+        let (every, size) = BREAK_AGAIN;
+        self.pack.break_again(&mut self.network, &motion, every, size, &mut self.dice);
         let view = self.pack.step(&self.sea, &motion, &self.network, self.driven, &mut self.dice);
         if self.views.len() == WINDOW_DAYS {
             self.views.pop_front();

@@ -20,8 +20,9 @@ const FREEZING: f32 = 0.9;
 const MELTING: f32 = 0.35;
 /// The thickness field is turned around the pole by at most so much, degrees.
 const MOST_TURNED_DEGREES: f64 = 25.0;
-/// Gaussian sigma of the surroundings in which land is felt, cells: 36 km.
-const COAST_REACH_CELLS: f32 = 12.0;
+/// Gaussian sigma of the surroundings in which land is felt, cells: 90 km. Ice that is pressed against a coast takes the pressure
+/// that far out; with less, all that the smooth drift brings piles up in the last cells.
+const COAST_REACH_CELLS: f32 = 30.0;
 /// Meridian about which fields are mirrored, degrees east.
 const MIRROR_DEGREES: f64 = -45.0;
 

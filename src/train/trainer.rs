@@ -15,10 +15,10 @@ use super::optimiser::Optimiser;
 use super::state::{Best, Progress, Store};
 use super::{TrainError, TrainOptions, report};
 use crate::archive::Archive;
-use crate::config::{Precision, SamplerChoice};
+use crate::config::Precision;
 use crate::model::{
-    CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, MEAN_VARIANCE, Network, Objective, Placement, TargetScale,
-    TrainingRecord, channels_last,
+    CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, MEAN_VARIANCE, Network, Objective, Placement, Sampler,
+    TargetScale, TrainingRecord, channels_last,
 };
 use crate::progress::Bar;
 use crate::time::Clock;
@@ -287,7 +287,7 @@ impl<'a> Training<'a> {
             statistics: self.set.statistics,
             target_scale: self.scale,
             schedule: self.options.schedule,
-            sampler: SamplerChoice::default(),
+            sampler: Sampler::usual(self.options.schedule),
             calibration: None,
             objective: self.options.objective,
             target: self.options.target,

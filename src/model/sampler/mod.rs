@@ -124,6 +124,26 @@ impl Sampler {
         Ok(sampler)
     }
 
+    /// What is usual for a network that was trained with `schedule`: DPM-Solver++ where it knows the noise rate that this goes down
+    /// to, else D3.1's.
+    #[must_use]
+    pub fn usual(schedule: Schedule) -> SamplerChoice {
+        let down = schedule.lowest_noise_rate() <= DPM_SOLVER_NOISE_RATE + SAME_NOISE_RATE;
+        let kind = if down { SamplerKind::DpmSolverPlusPlus } else { SamplerKind::Ddim };
+        SamplerChoice { kind: Some(kind), ..SamplerChoice::default() }
+    }
+
+    /// The choice that leaves nothing open.
+    #[must_use]
+    pub fn choice(&self) -> SamplerChoice {
+        SamplerChoice {
+            kind: Some(self.kind),
+            steps: Some(self.steps),
+            time_grid: Some(self.time_grid),
+            lowest_noise_rate: Some(self.lowest_noise_rate),
+        }
+    }
+
     fn check(&self, schedule: Schedule) -> Result<(), String> {
         let (lowest, trained) = (self.lowest_noise_rate, schedule.lowest_noise_rate());
         if !(1..=SamplerChoice::MOST_STEPS).contains(&self.steps) {

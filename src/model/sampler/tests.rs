@@ -149,6 +149,17 @@ fn what_is_left_open_comes_from_the_checkpoint_and_then_from_what_is_usual() {
 }
 
 #[test]
+fn what_a_network_knows_says_which_sampler_is_usual_for_it() {
+    for (lowest, kind) in [(0.02, SamplerKind::DpmSolverPlusPlus), (0.34, SamplerKind::Ddim)] {
+        let schedule = down_to(lowest);
+        let sampler = Sampler::resolve(SamplerChoice::default(), Sampler::usual(schedule), schedule).unwrap();
+        assert_eq!(sampler.kind, kind);
+        let again = Sampler::resolve(SamplerChoice::default(), sampler.choice(), schedule).unwrap();
+        assert_eq!(again, sampler, "a full choice leaves nothing open");
+    }
+}
+
+#[test]
 fn a_sampler_that_cannot_be_is_refused() {
     let refused = |wanted: SamplerChoice, schedule| {
         Sampler::resolve(wanted, SamplerChoice::default(), schedule).unwrap_err().to_string()
