@@ -217,6 +217,25 @@ fn a_network_for_the_mean_is_trained_and_refused_where_noise_is_wanted() {
 }
 
 #[test]
+fn a_network_for_the_velocity_tells_the_noise_and_draws_fields() {
+    let workshop = Workshop::new();
+    let further = [("--objective", "velocity"), ("--max-signal-rate", "0.9998")];
+    assert_success(&run(&mut workshop.train("velocity", 2, &further)));
+    let checkpoint = Checkpoint::load(&workshop.path("velocity/nilas.safetensors"), Placement::CPU).unwrap();
+    let (noisy, context) = (tensors(1, 0.0), tensors(4, 1.0));
+    let (noise, velocity) = tch::no_grad(|| {
+        let velocity = checkpoint.network.predict(&noisy, &context, 0.36).unwrap();
+        (checkpoint.predict(&noisy, &context, 0.36).unwrap(), velocity)
+    });
+    let expected = velocity * 0.8 + &noisy * 0.6;
+    assert!((noise - expected).abs().max().double_value(&[]) < 1e-5);
+    let sampler = checkpoint.info.sampler(SamplerChoice::default()).unwrap();
+    assert_eq!(sampler.kind, SamplerKind::DpmSolverPlusPlus);
+    let drawn = checkpoint.sample(sampler, &Unconstrained, &noisy, &context, || {}).unwrap();
+    assert!(bool::try_from(drawn.isfinite().all()).unwrap());
+}
+
+#[test]
 fn a_table_of_trainings_is_trained_scored_and_drawn_and_nothing_is_done_twice() {
     let workshop = Workshop::new();
     let table = workshop.path("sweep.toml");
@@ -445,7 +464,10 @@ fn a_missing_tensor_is_named() {
 #[test]
 fn a_calibration_is_fitted_and_kept_in_the_checkpoint() {
     let workshop = Workshop::new();
-    let (checkpoint, out) = (workshop.checkpoint(), workshop.path("calibrated.safetensors"));
+    // After two steps a velocity is still nothing, and members are noise of the target's own size; noise would be told wrongly.
+    assert_success(&run(&mut workshop.train("small", 2, &[("--objective", "velocity")])));
+    let (checkpoint, out) =
+        (workshop.path("small/nilas.safetensors"), workshop.path("calibrated.safetensors"));
     let calibrate = |checkpoint: &Path, out: &Path, members: &str| {
         let mut command = Command::new(PROGRAM);
         command.args(["model", "calibrate"]).arg(checkpoint);
@@ -459,7 +481,13 @@ fn a_calibration_is_fitted_and_kept_in_the_checkpoint() {
     assert!((0.5..=2.0).contains(&fitted.noise_temperature), "{fitted:?}");
     assert!(!fitted.spread_factors.is_empty(), "{fitted:?}");
     assert!(fitted.fitted_on.contains("4 members, ddim in 3 calls"), "{fitted:?}");
-    assert_eq!(CheckpointInfo { calibration: None, ..after }, before, "nothing else has changed");
+    assert_eq!(
+        (after.sampler.kind, after.sampler.steps),
+        (Some(SamplerKind::Ddim), Some(3)),
+        "fitted with it"
+    );
+    let unfitted = CheckpointInfo { calibration: None, sampler: before.sampler, ..after };
+    assert_eq!(unfitted, before, "nothing else has changed");
     let names = |path: &Path| read_tensors(path).unwrap().into_keys().collect::<Vec<_>>();
     assert_eq!(names(&out), names(&checkpoint));
 
@@ -468,4 +496,11 @@ fn a_calibration_is_fitted_and_kept_in_the_checkpoint() {
     assert_success(&calibrate(&out, &again, "4"));
     assert_eq!(CheckpointInfo::read(&again).unwrap().calibration, Some(fitted));
     assert_eq!(calibrate(&checkpoint, &again, "1").status.code(), Some(2), "one member has no spread");
+
+    // What no factor mends is not mended, and nothing is written.
+    let hopeless = workshop.path("hopeless.safetensors");
+    assert_success(&run(&mut workshop.train("noise", 2, &[])));
+    let refused = calibrate(&workshop.path("noise/nilas.safetensors"), &hopeless, "4");
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("more than a calibration is for") && !hopeless.exists());
 }

@@ -149,7 +149,9 @@ impl Sweep<'_> {
         let days = spread(&run.options.validation_days.of(&days)?, scoring.days);
         let checkpoint = Checkpoint::load(&checkpoint, self.placement)?;
         let candidates = match run.options.objective {
-            Objective::Noise => Candidates { checkpoints: vec![checkpoint], regressions: Vec::new() },
+            Objective::Noise | Objective::Velocity => {
+                Candidates { checkpoints: vec![checkpoint], regressions: Vec::new() }
+            }
             Objective::Mean => Candidates { checkpoints: Vec::new(), regressions: vec![checkpoint] },
         };
         let options = EvaluateOptions {

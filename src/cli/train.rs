@@ -48,7 +48,8 @@ pub(super) struct Arguments {
     /// Cells along a side of a sample.
     #[arg(long, default_value_t = TrainOptions::default().window)]
     window: usize,
-    /// What the network learns to give: the noise, or the mean (a regression to measure others by).
+    /// What the network learns to give: the noise or the velocity, with which fields are drawn, or the mean (a regression to measure
+    /// others by).
     #[arg(long, value_enum, default_value_t = Objective::default())]
     objective: Objective,
     /// What is drawn.

@@ -101,12 +101,12 @@ impl CheckpointInfo {
         Sampler::resolve(wanted, self.sampler, self.schedule)
     }
 
-    /// Refuses a network that gives another thing than what it is asked for.
+    /// Refuses a network that is not for what those of an objective are for: to draw fields, or to give their mean.
     ///
     /// # Errors
     /// [`ModelError::Objective`].
     pub fn refuse_unless(&self, objective: Objective) -> Result<(), ModelError> {
-        if self.objective == objective {
+        if self.objective.draws() == objective.draws() {
             return Ok(());
         }
         Err(ModelError::Objective { name: self.name.clone(), found: self.objective, wanted: objective })
@@ -150,14 +150,25 @@ pub enum Objective {
     /// The noise in a noisy field; fields are drawn with it.
     #[default]
     Noise,
+    /// The velocity of a noisy field: signal rate times noise less noise rate times field (Salimans and Ho 2022, section 4). Fields are
+    /// drawn with it. Where almost all is noise an error of the noise is a large one of the field; one of the velocity is not.
+    Velocity,
     /// The mean of the target given the context: a regression, to measure the others by.
     Mean,
+}
+
+impl Objective {
+    /// Whether fields are drawn with it.
+    fn draws(self) -> bool {
+        self != Self::Mean
+    }
 }
 
 impl std::fmt::Display for Objective {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Noise => "noise",
+            Self::Velocity => "velocity",
             Self::Mean => "mean",
         })
     }
@@ -279,6 +290,17 @@ pub struct Checkpoint {
     pub sha256: String,
 }
 
+impl NoisePredictor for Checkpoint {
+    fn predict(&self, noisy: &Tensor, context: &Tensor, noise_variance: f64) -> Result<Tensor, ModelError> {
+        let given = self.network.predict(noisy, context, noise_variance)?;
+        if self.info.objective != Objective::Velocity {
+            return Ok(given);
+        }
+        let (signal, noise) = ((1.0 - noise_variance).max(0.0).sqrt(), noise_variance.sqrt());
+        Ok(given * signal + noisy * noise)
+    }
+}
+
 impl Checkpoint {
     /// Reads a checkpoint and puts its network on a device, channels-last.
     ///
@@ -307,14 +329,14 @@ impl Checkpoint {
         let wanted = [("z", Some(1)), ("context", Some(CONTEXT_CHANNELS)), ("noise_variance", None)];
         let [noisy, context, variance] = &self.read_inputs(input, wanted)?;
         let variance = variance.to_kind(Kind::Double).reshape([-1]).double_value(&[0]);
-        let noise = tch::no_grad(|| self.network.predict(noisy, context, variance))?;
+        let noise = tch::no_grad(|| self.predict(noisy, context, variance))?;
         write_tensors(out, &[("noise".into(), noise)], None)
     }
 
     /// Samples: the anomaly in units of the target's scale, `[n, 1, rows, columns]`, 0 outside the mask.
     ///
     /// # Errors
-    /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it does not give noise.
+    /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it gives the mean.
     pub fn sample(
         &self,
         sampler: Sampler,
@@ -324,7 +346,7 @@ impl Checkpoint {
         after_call: impl FnMut(),
     ) -> Result<Tensor, ModelError> {
         self.info.refuse_unless(Objective::Noise)?;
-        let predictor = WithinMask(&self.network);
+        let predictor = WithinMask(self);
         tch::no_grad(|| {
             sampler.sample(&predictor, self.info.schedule, constraint, noise, context, after_call)
         })
@@ -334,7 +356,7 @@ impl Checkpoint {
     /// `[n, 1, rows, columns]`, 0 outside the mask.
     ///
     /// # Errors
-    /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it was trained for noise.
+    /// [`ModelError::Torch`] when the network fails, [`ModelError::Objective`] when it is for drawing fields.
     pub fn mean(&self, context: &Tensor) -> Result<Tensor, ModelError> {
         self.info.refuse_unless(Objective::Mean)?;
         let mask = context.narrow(1, CONTEXT_CHANNELS - 1, 1);

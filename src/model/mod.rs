@@ -64,7 +64,7 @@ pub enum ModelError {
     },
     /// A network is asked for what it was not trained for.
     #[error(
-        "checkpoint {name} was trained with --objective {found}, but here one with --objective {wanted} is needed; members are drawn with noise, regressions are made with mean"
+        "checkpoint {name} was trained with --objective {found}, but here one with --objective {wanted} is needed; members are drawn with noise or velocity, regressions are made with mean"
     )]
     Objective {
         /// Name of the checkpoint.

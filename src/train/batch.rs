@@ -433,12 +433,12 @@ fn turn(fields: ArrayView3<'_, f32>, quarters: usize, mirror: bool) -> Array3<f3
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const SIDE: usize = 48;
 
-    fn options() -> BatchOptions {
+    pub(in crate::train) fn options() -> BatchOptions {
         BatchOptions {
             batch: 4,
             window: 32,
@@ -478,7 +478,7 @@ mod tests {
         Day::of(&sample, Coast::default().distance_km(&sample))
     }
 
-    fn set() -> TrainingSet {
+    pub(in crate::train) fn set() -> TrainingSet {
         let training = vec![day()];
         let statistics = statistics(&training);
         let text = String::new;

@@ -24,7 +24,7 @@ pub(super) fn write(
 
 fn body(options: &TrainOptions, provenance: &Provenance, rows: &[Vec<f64>]) -> String {
     let (what, loss) = match options.objective {
-        Objective::Noise => ("noise", "mean squared error of the noise"),
+        Objective::Noise | Objective::Velocity => ("noise", "mean squared error of the noise"),
         Objective::Mean => ("field", "mean squared error of the field, in units of its scale"),
     };
     let charts = [

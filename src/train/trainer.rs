@@ -17,8 +17,8 @@ use super::{TrainError, TrainOptions, report};
 use crate::archive::Archive;
 use crate::config::Precision;
 use crate::model::{
-    CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, MEAN_VARIANCE, Network, Objective, Placement, Sampler,
-    TargetScale, TrainingRecord, channels_last,
+    CONTEXT_CHANNELS, Checkpoint, CheckpointInfo, MEAN_VARIANCE, Network, Objective, Placement, Rates,
+    Sampler, TargetScale, TrainingRecord, channels_last,
 };
 use crate::progress::Bar;
 use crate::time::Clock;
@@ -212,10 +212,9 @@ impl<'a> Training<'a> {
     fn step(&mut self, drawn: &Drawn, step: u64, learning_rate: f64) -> Result<f64, TrainError> {
         let question = Question::put(drawn.on(self.placement.device), self.options);
         let estimate = question.ask(&self.network, true)?;
-        let loss = question.noise_loss(&estimate);
-        loss.backward();
+        question.loss(&estimate).backward();
         self.optimiser.step(learning_rate, step);
-        let loss = loss.double_value(&[]);
+        let loss = question.losses(&estimate).noise;
         if !loss.is_finite() {
             return Err(TrainError::Diverged { step, loss });
         }
@@ -264,8 +263,9 @@ impl<'a> Training<'a> {
                 let drawn = self.set.validation_batch(options, self.scale, number, with_holes);
                 let question = Question::put(drawn.on(self.placement.device), self.options);
                 let estimate = tch::no_grad(|| question.ask(&network, false))?;
-                sum.noise += question.noise_loss(&estimate).double_value(&[]);
-                sum.image += question.image_loss(&estimate).double_value(&[]);
+                let losses = question.losses(&estimate);
+                sum.noise += losses.noise;
+                sum.image += losses.image;
             }
             let count = VALIDATION_BATCHES as f64;
             Ok::<_, TrainError>(Losses { noise: sum.noise / count, image: sum.image / count })
@@ -370,7 +370,12 @@ impl TrainOptions {
     /// The number that the best checkpoint has the least of.
     fn score(&self, validation: &Validation) -> f64 {
         let Validation { plain, holes } = validation;
-        if self.holes > 0.0 { 0.5 * (plain.noise + holes.noise) } else { plain.noise }
+        // Errors of noise and field add up to that of the velocity.
+        let of = |losses: &Losses| match self.objective {
+            Objective::Velocity => losses.noise + losses.image,
+            Objective::Noise | Objective::Mean => losses.noise,
+        };
+        if self.holes > 0.0 { 0.5 * (of(plain) + of(holes)) } else { of(plain) }
     }
 }
 
@@ -380,48 +385,91 @@ struct Question {
     field: Tensor,
     variances: Vec<f64>,
     answer: Tensor,
-    /// Signal and noise rate of each sample; none where the field itself is asked for.
-    rates: Option<[Tensor; 2]>,
+    /// What an error of the answer is as one of the noise, and as one of the field: factors for each sample.
+    as_noise: Tensor,
+    as_image: Tensor,
 }
 
 impl Question {
     fn put(batch: Batch, options: &TrainOptions) -> Self {
-        if options.objective == Objective::Mean {
-            let variances = vec![MEAN_VARIANCE; batch.times.len()];
-            let (field, answer) = (batch.target.zeros_like(), batch.target.shallow_clone());
-            return Self { batch, field, variances, answer, rates: None };
-        }
         let rates: Vec<_> = batch.times.iter().map(|&time| options.schedule.rates(time)).collect();
         let device = batch.target.device();
-        let column = |values: Vec<f32>| Tensor::from_slice(&values).reshape([-1, 1, 1, 1]).to_device(device);
-        let signal = column(rates.iter().map(|rate| rate.signal as f32).collect());
-        let noise = column(rates.iter().map(|rate| rate.noise as f32).collect());
-        Self {
-            field: channels_last(&(&batch.target * &signal + &batch.noise * &noise)),
-            variances: rates.iter().map(|rate| rate.noise * rate.noise).collect(),
-            answer: batch.noise.shallow_clone(),
-            rates: Some([signal, noise]),
-            batch,
-        }
+        let column = |factor: &dyn Fn(&Rates) -> f64| {
+            let values: Vec<f32> = rates.iter().map(|rates| factor(rates) as f32).collect();
+            Tensor::from_slice(&values).reshape([-1, 1, 1, 1]).to_device(device)
+        };
+        let (signal, noise) = (column(&|at| at.signal), column(&|at| at.noise));
+        let noisy = || channels_last(&(&batch.target * &signal + &batch.noise * &noise));
+        let one = || Tensor::ones([1], (Kind::Float, device));
+        let (field, answer, as_noise, as_image) = match options.objective {
+            Objective::Noise => {
+                (noisy(), batch.noise.shallow_clone(), one(), column(&|at| at.noise / at.signal))
+            }
+            Objective::Velocity => {
+                let velocity = &batch.noise * &signal - &batch.target * &noise;
+                (noisy(), velocity, signal.shallow_clone(), noise.shallow_clone())
+            }
+            Objective::Mean => (batch.target.zeros_like(), batch.target.shallow_clone(), one(), one()),
+        };
+        let variance = |at: &Rates| {
+            if options.objective == Objective::Mean { MEAN_VARIANCE } else { at.noise * at.noise }
+        };
+        let variances = rates.iter().map(variance).collect();
+        Self { batch, field, variances, answer, as_noise, as_image }
     }
 
     fn ask(&self, network: &Network, training: bool) -> Result<Tensor, TrainError> {
         Ok(network.forward(&self.field, &self.batch.context, &self.variances, training)?)
     }
 
-    fn noise_loss(&self, estimate: &Tensor) -> Tensor {
+    /// What training makes small.
+    fn loss(&self, estimate: &Tensor) -> Tensor {
         mean_over(&(estimate - &self.answer).square(), &self.batch.mask)
     }
 
-    fn image_loss(&self, estimate: &Tensor) -> Tensor {
-        let image = match &self.rates {
-            Some([signal, noise]) => (&self.field - estimate * noise) / signal,
-            None => estimate.shallow_clone(),
-        };
-        mean_over(&(image - &self.batch.target).square(), &self.batch.mask)
+    fn losses(&self, estimate: &Tensor) -> Losses {
+        let error = (estimate - &self.answer).detach();
+        let of = |factor: &Tensor| mean_over(&(&error * factor).square(), &self.batch.mask).double_value(&[]);
+        Losses { noise: of(&self.as_noise), image: of(&self.as_image) }
     }
 }
 
 fn mean_over(values: &Tensor, mask: &Tensor) -> Tensor {
     (values * mask).sum(Kind::Float) / mask.sum(Kind::Float).clamp_min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::batch::tests::{options, set};
+
+    /// What errors of an answer by 0.1 mean for noise and field, found by turning the answer into both.
+    #[test]
+    fn errors_of_every_answer_are_told_as_those_of_noise_and_field() {
+        for objective in [Objective::Noise, Objective::Velocity] {
+            let set = set();
+            let wanted = TrainOptions { objective, ..TrainOptions::default() };
+            let scale = TargetScale { constant_m: 0.2, per_metre: 0.0 };
+            let drawn = set.training_batch(options(), scale, 3).on(Placement::CPU.device);
+            let question = Question::put(drawn, &wanted);
+            let estimate = &question.answer + 0.1;
+            let (z, variance) =
+                (&question.field, Tensor::from_slice(&question.variances).reshape([-1, 1, 1, 1]));
+            let signal = (variance.ones_like() - &variance).sqrt();
+            let rate = variance.sqrt();
+            let noise = match objective {
+                Objective::Velocity => &estimate * &signal + z * &rate,
+                Objective::Noise | Objective::Mean => estimate.shallow_clone(),
+            };
+            let image = (z - &noise * &rate) / &signal;
+            let error = |found: Tensor, right: &Tensor| {
+                mean_over(&(found - right).square(), &question.batch.mask).double_value(&[])
+            };
+            let losses = question.losses(&estimate);
+            let noise = error(noise, &question.batch.noise);
+            let image = error(image, &question.batch.target);
+            assert!((losses.noise / noise - 1.0).abs() < 1e-3, "{objective}: {losses:?}, {noise}");
+            assert!((losses.image / image - 1.0).abs() < 1e-3, "{objective}: {losses:?}, {image}");
+        }
+    }
 }
