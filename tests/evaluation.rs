@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::SystemTime;
 
 use ndarray::Array2;
-use nilas::archive::{Archive, Observed, Safetensors, Sample, write_observed};
+use nilas::archive::{Archive, Entry, Observed, Safetensors, Sample, write_observed};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -114,7 +114,8 @@ fn write_archive(folder: &Path) {
             low_shear_per_day: even(0.02),
         };
         let day = "2020-01-01".parse::<nilas::time::ProductDay>().unwrap().plus_days(i64::from(number));
-        nilas::archive::write(folder, day, &sample, &provenance).unwrap();
+        let entry = Entry { sample: &sample, provenance: &provenance, coordinates: None };
+        nilas::archive::write(folder, day, entry).unwrap();
     }
 }
 

@@ -330,13 +330,8 @@ fn days(paths: &[PathBuf], suffix: &str) -> Vec<(ProductDay, PathBuf)> {
 ///
 /// # Errors
 /// [`ArchiveError`] when the file cannot be written.
-pub fn write(
-    folder: &Path,
-    day: ProductDay,
-    sample: &Sample,
-    provenance: &Provenance,
-) -> Result<PathBuf, ArchiveError> {
-    write_as(folder, &Safetensors, day, Entry { sample, provenance, coordinates: None })
+pub fn write(folder: &Path, day: ProductDay, entry: Entry<'_>) -> Result<PathBuf, ArchiveError> {
+    write_as(folder, &Safetensors, day, entry)
 }
 
 /// Writes one day into the archive in `folder`, in any format.

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use super::failure::Failure;
 use super::{
     backfill, check, demo, explain, features, health, hold, inspect, notify, produce, prune, run, status,
-    withdraw,
+    synth, withdraw,
 };
 use crate::produce::Gathered;
 
@@ -82,11 +82,18 @@ pub fn run() -> ExitCode {
         }
         Some(verb) => match VERBS.iter().find(|(name, ..)| *name == verb) {
             Some(_) if FrontArguments::has(verb) => run_here(arguments),
-            Some((_, binary, _)) => become_binary(binary, arguments),
+            Some((_, binary, _)) => {
+                become_binary(if needs_netcdf(&arguments) { "nilas-engine" } else { binary }, arguments)
+            }
             None => usage_error(&format!("there is no verb \"{verb}\"")),
         },
         None => usage_error("a verb is needed"),
     }
+}
+
+/// Whether a verb of the trainer is asked for what only the engine can write.
+fn needs_netcdf(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|argument| argument.to_string_lossy().starts_with(synth::SATELLITE_FILES))
 }
 
 impl FrontArguments {
@@ -172,8 +179,10 @@ mod tests {
         {
             let known: Vec<_> =
                 VERBS.iter().filter(|(_, owner, _)| *owner == binary).map(|(name, ..)| *name).collect();
-            // What `nilas` starts by itself is no verb for people.
-            let for_people: Vec<_> = verbs(&command).into_iter().filter(|verb| verb != "work").collect();
+            // What `nilas` starts by itself is no verb for people, nor what it starts for another binary.
+            let hidden =
+                |verb: &String| binary == "nilas-engine" && ["work", "synth"].contains(&verb.as_str());
+            let for_people: Vec<_> = verbs(&command).into_iter().filter(|verb| !hidden(verb)).collect();
             assert_eq!(known, for_people, "{binary}");
         }
         for verb in verbs(&FrontArguments::command()) {

@@ -62,6 +62,9 @@ enum EngineVerb {
     Features(Box<Handed<features::Arguments>>),
     #[command(subcommand)]
     Archive(archive::Arguments),
+    /// With the satellites' files; without them it is a verb of `nilas-train`.
+    #[command(hide = true)]
+    Synth(synth::Arguments),
 }
 
 /// The arguments of a verb with the inputs that the front gathered for it.
@@ -99,6 +102,7 @@ pub fn engine() -> ExitCode {
         EngineVerb::Verify(arguments) => verify::run(&arguments),
         EngineVerb::Features(handed) => features::run(&handed.arguments, &handed.inputs),
         EngineVerb::Archive(arguments) => archive::run(&arguments),
+        EngineVerb::Synth(arguments) => synth::run(&arguments, Some(crate::source::deliver)),
     })
 }
 
@@ -107,7 +111,7 @@ pub fn engine() -> ExitCode {
 pub fn trainer() -> ExitCode {
     prepare_process();
     finish(match TrainArguments::parse().verb {
-        TrainVerb::Synth(arguments) => synth::run(&arguments),
+        TrainVerb::Synth(arguments) => synth::run(&arguments, None),
         TrainVerb::Train(arguments) => train::run(&arguments),
         TrainVerb::Evaluate(arguments) => evaluate::run(&arguments),
         TrainVerb::Model(arguments) => model::run(&arguments),

@@ -7,10 +7,13 @@ use clap::{Args, ValueEnum};
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
 use super::print;
-use crate::archive;
+use crate::archive::{self, Coordinates, Entry, ObservedArchive};
 use crate::grid::Grid;
 use crate::progress::Stages;
-use crate::synth::{Forcing, Observer, Portrait, Report, Series, Split, SynthError, provenance};
+use crate::source::{DeliveryError, Satellites};
+use crate::synth::{
+    Forcing, Observer, Portrait, Report, Series, Split, SynthError, SyntheticDay, provenance,
+};
 use crate::sys;
 use crate::time::{ProductDay, SystemClock};
 
@@ -34,7 +37,18 @@ pub(super) struct Arguments {
     /// Drift and thickness that drive the ice [default: forcing/arctic-winters.safetensors beside the folder of the configuration].
     #[arg(long)]
     forcing: Option<PathBuf>,
+    /// Also write what the satellites saw of each day into this folder, as files like those of OSI-408-a, OSI-405-d and CS3SMOS.
+    #[arg(long, value_name = "FOLDER")]
+    satellite_files: Option<PathBuf>,
+    /// Hold the inputs against those of the real days in this archive (`nilas features --archive`).
+    #[arg(long, value_name = "ARCHIVE")]
+    observed: Option<PathBuf>,
 }
+
+/// The option that needs NetCDF.
+pub(super) const SATELLITE_FILES: &str = "--satellite-files";
+/// What writes the satellites' files of a day into a folder, with a sentence about their origin.
+pub(super) type Deliver = fn(&Path, ProductDay, &Satellites, &str) -> Result<(), DeliveryError>;
 
 /// Parts of the data, which share neither winters nor thickness fields.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,10 +61,21 @@ enum Part {
 /// Synthetic days have no date; they are numbered from this one on.
 const FIRST_DAY: &str = "2001-01-01";
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// Makes the archive; `deliver` is there in a program that has NetCDF.
+pub(super) fn run(arguments: &Arguments, deliver: Option<Deliver>) -> Result<(), Failure> {
+    let delivery = match (&arguments.satellite_files, deliver) {
+        (Some(folder), Some(deliver)) => Some((folder, deliver)),
+        (Some(_), None) => {
+            return Err(Failure::Usage(format!(
+                "{SATELLITE_FILES} writes NetCDF, which this program does without; call it through nilas, with nilas-engine beside it"
+            )));
+        }
+        (None, _) => None,
+    };
     let config = arguments.configuration.load()?;
     let forcing = Forcing::read(&arguments.forcing_path()?)?;
     let observer = Observer::new(&config, Grid::load(&config.grid_file()?).map_err(SynthError::from)?)?;
+    let coordinates = coordinates(observer.grid())?;
     let split = arguments.part.into();
     let stated = provenance(split, arguments.seed);
     let first: ProductDay = FIRST_DAY.parse().map_err(Failure::other)?;
@@ -61,9 +86,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let number = begin / Series::SAMPLES;
             let mut series = Series::begin(&forcing, &observer, split, arguments.seed, number)?;
             for index in begin..arguments.days.min(begin + Series::SAMPLES) {
-                let (driven_by, sample) = series.next_sample()?;
+                let SyntheticDay { driven_by, sample, seen } = series.next_sample()?;
                 let day = first.plus_days(index as i64);
-                archive::write(&arguments.out, day, &sample, &stated).map_err(Failure::other)?;
+                let entry = Entry { sample: &sample, provenance: &stated, coordinates: Some(&coordinates) };
+                archive::write(&arguments.out, day, entry).map_err(Failure::other)?;
+                if let Some((folder, deliver)) = delivery {
+                    deliver(folder, day, &seen, &stated.origin).map_err(Failure::other)?;
+                }
                 tracing::info!(%day, %driven_by, series = number, "synthetic day written");
                 report.add_day(&sample);
                 bar.step();
@@ -72,6 +101,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Ok::<_, Failure>(())
     })?;
+    if let Some(folder) = &arguments.observed {
+        let archive = ObservedArchive::open(folder).map_err(Failure::other)?;
+        for (index, day) in archive.days().enumerate() {
+            report.add_real_day(day, &archive.read(index).map_err(Failure::other)?);
+        }
+    }
     let path = arguments.out.join("synthetic-ice.md");
     let text = report.text(&stated.origin, &Portrait::of_nextsim(&forcing));
     sys::replace_file(&path, text.as_bytes()).map_err(|error| {
@@ -84,6 +119,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print(format_args!("volume not explained, at most {:.4} %", 100.0 * report.largest_imbalance()));
     print(format_args!("compared with neXtSIM in {}", path.display()));
     Ok(())
+}
+
+fn coordinates(grid: &Grid) -> Result<Coordinates, SynthError> {
+    let places = grid.spec.lonlat()?;
+    Ok(Coordinates {
+        longitude: places.mapv(|place| place.lon as f32),
+        latitude: places.mapv(|place| place.lat as f32),
+    })
 }
 
 impl Arguments {

@@ -14,6 +14,7 @@
 
 mod availability;
 mod choice;
+mod delivery;
 mod error;
 mod file_time;
 mod flag_text;
@@ -41,6 +42,7 @@ use crate::config::{Checks, Input, Inputs, Limits, Measure};
 
 pub use availability::{Availability, Season, days_to_list, due, season, window_end};
 pub use choice::{Candidate, candidates, expected_names, folders, is_taken};
+pub use delivery::{DeliveryError, Satellites, deliver};
 pub use error::SourceError;
 pub use flag_text::bits_in;
 pub use flags::FlagCounts;

@@ -10,6 +10,7 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use super::SynthError;
 use crate::field::Field;
 use crate::grid::{GridError, GridSpec, Projection};
+use crate::source::{ease2_250, osisaf_625};
 use crate::time::ProductDay;
 
 /// Drift is smoothed to at least this before it may drive anything, or its noise would become ice (Gaussian sigma, km; full
@@ -17,11 +18,6 @@ use crate::time::ProductDay;
 const LEAST_SMOOTHING_KM: f64 = 85.0;
 /// "None" in the packed tensors.
 const NONE: i16 = i16::MIN;
-/// The polar stereographic projection of OSI SAF's products.
-pub(super) const POLAR_PROJECTION: &str =
-    "+proj=stere +a=6378273 +b=6356889.44891 +lat_0=90 +lat_ts=70 +lon_0=-45";
-/// The projection of CS2SMOS, EASE-Grid 2.0 north.
-const EASE_PROJECTION: &str = "+proj=laea +lon_0=0 +lat_0=90 +datum=WGS84 +ellps=WGS84";
 
 /// Large-scale drift of the freezing seasons, and a thickness to begin from.
 #[derive(Debug)]
@@ -187,7 +183,7 @@ fn parse(bytes: &[u8]) -> Result<Forcing, String> {
         days.iter().enumerate().map(|(i, &day)| Ok((day, field(i)?))).collect::<Result<_, String>>()?;
     let nodes = GridSpec {
         name: "drift nodes".into(),
-        projection: Projection::parse(POLAR_PROJECTION).map_err(|error| error.to_string())?,
+        projection: osisaf_625().map_err(|error| error.to_string())?.projection,
         rows,
         columns,
         cell_size_m: 1000.0 * number(&stated, "spacing_km")?,
@@ -196,24 +192,10 @@ fn parse(bytes: &[u8]) -> Result<Forcing, String> {
     };
     let thickness = plane(&file, "thickness")?;
     let covered = thickness.mapv(|value| f32::from(u8::from(!value.is_nan())));
-    let ease = ease_grid(thickness.nrows(), 25_000.0)?;
+    let ease = ease2_250().map_err(|error| error.to_string())?;
     let thickness_m = Field::new(Arc::new(ease), spread(thickness)).map_err(|error| error.to_string())?;
     let nextsim_thickness_m = plane(&file, "nextsim_thickness")?;
     Ok(Forcing { velocities, nodes, thickness_m, covered, nextsim_thickness_m })
-}
-
-/// A square EASE-Grid 2.0 around the pole.
-pub(super) fn ease_grid(size: usize, cell_size_m: f64) -> Result<GridSpec, String> {
-    let first_m = 0.5 * cell_size_m * (size as f64 - 1.0);
-    Ok(GridSpec {
-        name: format!("ease2-{}", cell_size_m / 1000.0),
-        projection: Projection::parse(EASE_PROJECTION).map_err(|error| error.to_string())?,
-        rows: size,
-        columns: size,
-        cell_size_m,
-        first_cell_centre_x_m: -first_m,
-        first_cell_centre_y_m: first_m,
-    })
 }
 
 /// Spreads values to the cells that have none, from the nearest ones outwards.

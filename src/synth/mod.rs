@@ -26,6 +26,7 @@ pub use report::Report;
 use crate::archive::{Provenance, Sample};
 use crate::ensemble::dice::{dice, share, uniform};
 use crate::grid::GridError;
+use crate::source::Satellites;
 use crate::time::ProductDay;
 use fractures::{Network, Texture};
 use observation::WINDOW_DAYS;
@@ -113,6 +114,17 @@ pub fn provenance(split: Split, seed: u64) -> Provenance {
     }
 }
 
+/// A day of a series.
+#[derive(Debug)]
+pub struct SyntheticDay {
+    /// The day whose drift it had.
+    pub driven_by: ProductDay,
+    /// Truth, and what `prepare` makes of what the satellites saw.
+    pub sample: Sample,
+    /// What they saw.
+    pub seen: Satellites,
+}
+
 /// One piece of ice driven through some weeks of a winter.
 #[derive(Debug)]
 pub struct Series<'a> {
@@ -184,11 +196,11 @@ impl<'a> Series<'a> {
         self.pack.budget
     }
 
-    /// Drives the ice on to the next sample; gives the day whose drift it had, and the sample.
+    /// Drives the ice on to the next sample.
     ///
     /// # Errors
     /// [`SynthError`] when a day has no drift.
-    pub fn next_sample(&mut self) -> Result<(ProductDay, Sample), SynthError> {
+    pub fn next_sample(&mut self) -> Result<SyntheticDay, SynthError> {
         let half = WINDOW_DAYS as i64 / 2;
         let passed = (self.driven - SPIN_UP_DAYS - half).max(-1);
         let number = passed.div_euclid(EVERY_DAYS) + 1;
@@ -197,8 +209,8 @@ impl<'a> Series<'a> {
             self.drive()?;
         }
         let window: Vec<&View> = self.views.iter().collect();
-        let sample = self.observer.observe(&window, &mut self.dice)?;
-        Ok((self.first.plus_days(self.driven - half - 1), sample))
+        let (sample, seen) = self.observer.observe(&window, &mut self.dice)?;
+        Ok(SyntheticDay { driven_by: self.first.plus_days(self.driven - half - 1), sample, seen })
     }
 
     fn drive(&mut self) -> Result<(), SynthError> {

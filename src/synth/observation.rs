@@ -7,14 +7,15 @@ use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
 use super::SynthError;
-use super::forcing::{POLAR_PROJECTION, ease_grid, scale};
+use super::forcing::scale;
 use super::pack::View;
 use crate::archive::Sample;
 use crate::config::{Config, RemapInput};
 use crate::ensemble::dice::{normal, uniform};
 use crate::field::Field;
-use crate::grid::{Grid, GridSpec, Kernel, Projection, Weights};
+use crate::grid::{Grid, GridSpec, Kernel, Weights};
 use crate::prepare::{self, Remaps, SatelliteFields};
+use crate::source::{Satellites, ease2_125, osisaf_100, osisaf_625};
 
 /// Gaussian sigma of what the merged thickness resolves, km.
 const THICKNESS_KM: (f64, f64) = (26.0, 50.0);
@@ -52,6 +53,8 @@ struct Sampling {
     grid: Arc<GridSpec>,
     /// Flat index, row and column on the product grid, of the cells that lie on it.
     cells: Vec<(usize, f64, f64)>,
+    /// Cells whose middle is land on the product grid.
+    land: Arc<Array2<bool>>,
 }
 
 impl Observer {
@@ -60,19 +63,7 @@ impl Observer {
     /// # Errors
     /// [`SynthError`] when the grid cannot be used.
     pub fn new(config: &Config, grid: Grid) -> Result<Self, SynthError> {
-        let stereographic = Projection::parse(POLAR_PROJECTION)?;
-        let polar = |rows, columns, cell_size_m, first_x_m, first_y_m| GridSpec {
-            name: format!("polstere-{}", cell_size_m / 100.0),
-            projection: stereographic.clone(),
-            rows,
-            columns,
-            cell_size_m,
-            first_cell_centre_x_m: first_x_m,
-            first_cell_centre_y_m: first_y_m,
-        };
-        let concentration = polar(1120, 760, 10_000.0, -3_845_000.0, 5_845_000.0);
-        let drift = polar(177, 119, 62_500.0, -3_750_000.0, 5_750_000.0);
-        let thickness = ease_grid(864, 12_500.0).map_err(SynthError::Option)?;
+        let (concentration, drift, thickness) = (osisaf_100()?, osisaf_625()?, ease2_125()?);
         let sea = grid.sea();
         let weights = |source: &GridSpec, input: RemapInput| {
             let kernel = config.kernel(input);
@@ -86,9 +77,9 @@ impl Observer {
         };
         let drift_scale = scale(&grid.spec.projection, &drift.projection)?;
         Ok(Self {
-            concentration: Sampling::new(concentration, &grid.spec)?,
-            thickness: Sampling::new(thickness, &grid.spec)?,
-            drift: Sampling::new(drift, &grid.spec)?,
+            concentration: Sampling::new(concentration, &grid)?,
+            thickness: Sampling::new(thickness, &grid)?,
+            drift: Sampling::new(drift, &grid)?,
             drift_scale,
             remaps,
             fill_reach_km: config.prepare.fill_gaps.then_some(config.prepare.fill_reach_km),
@@ -102,31 +93,42 @@ impl Observer {
         &self.grid
     }
 
-    /// The sample of the middle day of a window of [`WINDOW_DAYS`] views.
-    pub(super) fn observe(&self, window: &[&View], dice: &mut ChaCha20Rng) -> Result<Sample, SynthError> {
+    /// The sample of the middle day of a window of [`WINDOW_DAYS`] views, and what the satellites saw of it.
+    pub(super) fn observe(
+        &self,
+        window: &[&View],
+        dice: &mut ChaCha20Rng,
+    ) -> Result<(Sample, Satellites), SynthError> {
         let middle = window.len() / 2;
         let (truth, next) = (window[middle], window[middle + 1]);
+        let concentration =
+            self.see_concentration(truth, uniform(dice, CONCENTRATION_KM.0, CONCENTRATION_KM.1))?;
+        let thickness_m = self.see_thickness(window, uniform(dice, THICKNESS_KM.0, THICKNESS_KM.1))?;
+        let displacement_error_km = uniform(dice, DRIFT_ERROR_KM.0, DRIFT_ERROR_KM.1);
+        let (displacement_km, days) = self.see_drift([truth, next], displacement_error_km, dice)?;
         let satellites = Satellites {
-            concentration: self
-                .see_concentration(truth, uniform(dice, CONCENTRATION_KM.0, CONCENTRATION_KM.1))?,
-            thickness_m: self.see_thickness(window, uniform(dice, THICKNESS_KM.0, THICKNESS_KM.1))?,
-            displacement_km: self.see_drift([truth, next], dice)?,
+            concentration,
+            concentration_land: Arc::clone(&self.concentration.land),
+            thickness_m,
+            displacement_km,
+            displacement_error_km,
+            displacement_land: Arc::clone(&self.drift.land),
         };
-        let [x, y, days] = &satellites.displacement_km;
+        let [x, y] = &satellites.displacement_km;
         let fields = SatelliteFields {
             concentration: &satellites.concentration,
             thickness_m: &satellites.thickness_m,
             thickness_uncertainty_m: None,
             displacement_x_km: x,
             displacement_y_km: y,
-            drift_days: days,
+            drift_days: &days,
         };
         let low = prepare::prepare(fields, &self.remaps, &self.grid, self.fill_reach_km);
         let on_sea = |values: &Array2<f32>| {
             Zip::from(values).and(&self.grid.land).map_collect(|&v, &land| if land { f32::NAN } else { v })
         };
         let (divergence_per_day, shear_per_day) = deformation(truth);
-        Ok(Sample {
+        let sample = Sample {
             concentration: on_sea(&truth.concentration),
             effective_thickness_m: on_sea(&truth.thickness_m),
             divergence_per_day: on_sea(&divergence_per_day),
@@ -135,7 +137,8 @@ impl Observer {
             low_effective_thickness_m: low.effective_thickness_m,
             low_divergence_per_day: low.divergence_per_day,
             low_shear_per_day: low.shear_per_day,
-        })
+        };
+        Ok((sample, satellites))
     }
 
     fn cells(&self, km: f64) -> f32 {
@@ -180,8 +183,12 @@ impl Observer {
     }
 
     /// Displacements along x and y in km, and the days in which they were made.
-    fn see_drift(&self, days: [&View; 2], dice: &mut ChaCha20Rng) -> Result<[Field; 3], SynthError> {
-        let error_km = uniform(dice, DRIFT_ERROR_KM.0, DRIFT_ERROR_KM.1);
+    fn see_drift(
+        &self,
+        days: [&View; 2],
+        error_km: f64,
+        dice: &mut ChaCha20Rng,
+    ) -> Result<([Field; 2], Field), SynthError> {
         let km_per_cell = self.drift_scale * self.grid.spec.cell_size_m / 1000.0;
         let cell = self.drift.grid.cell_size_m / 1000.0 / km_per_cell;
         let ice = Zip::from(&days[0].u)
@@ -209,19 +216,13 @@ impl Observer {
         };
         let (x, y) = (component(&moved[0], 1.0)?, component(&moved[1], -1.0)?);
         let days = self.drift.field(|row, column| if known(row, column) { DRIFT_DAYS } else { f32::NAN })?;
-        Ok([x, y, days])
+        Ok(([x, y], days))
     }
 }
 
-/// A day as the satellites would deliver it.
-struct Satellites {
-    concentration: Field,
-    thickness_m: Field,
-    displacement_km: [Field; 3],
-}
-
 impl Sampling {
-    fn new(grid: GridSpec, product: &GridSpec) -> Result<Self, SynthError> {
+    fn new(grid: GridSpec, target: &Grid) -> Result<Self, SynthError> {
+        let product = &target.spec;
         let places = grid.lonlat()?;
         let cells: Vec<(usize, f64, f64)> = places
             .as_slice()
@@ -238,7 +239,13 @@ impl Sampling {
             (0.0..product.rows as f64 - 1.0).contains(&row)
                 && (0.0..product.columns as f64 - 1.0).contains(&column)
         };
-        Ok(Self { grid: Arc::new(grid), cells: cells.into_iter().filter(inside).collect() })
+        let cells: Vec<_> = cells.into_iter().filter(inside).collect();
+        let mut land = Array2::from_elem(grid.shape(), false);
+        for &(index, row, column) in &cells {
+            land[[index / grid.columns, index % grid.columns]] =
+                target.land[[row.round() as usize, column.round() as usize]];
+        }
+        Ok(Self { grid: Arc::new(grid), cells, land: Arc::new(land) })
     }
 
     fn field(&self, mut value: impl FnMut(f64, f64) -> f32) -> Result<Field, SynthError> {

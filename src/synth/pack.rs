@@ -601,6 +601,7 @@ impl RigidMotion {
 mod tests {
     use super::*;
     use crate::ensemble::dice::dice;
+    use crate::synth::observation::gaussian;
 
     const SIDE: usize = 150;
 
@@ -676,9 +677,19 @@ mod tests {
 
     #[test]
     fn the_recipe_makes_what_it_made() {
+        // Thick ice before a coast, which breaks anew every day.
         let made = || {
-            let mut scene = scene(true, |_, _| 1.5);
-            drive(&mut scene, &shearing(), 15).thickness_m
+            let (mut sea, mut network, mut pack) =
+                scene(true, |_, column| if column > 105 { 4.5 } else { 1.5 });
+            sea.land.slice_mut(ndarray::s![.., 118..]).fill(true);
+            sea.land_around = gaussian(&sea.land.mapv(|land| f32::from(u8::from(land))), 12.0);
+            pack.parcels.retain(|p| p.column < 117.5);
+            let mut dice = dice("recipe");
+            let days = (0..15).map(|day| {
+                pack.break_again(&mut network, &shearing(), 2000.0, (20.0, 60.0), &mut dice);
+                pack.step(&sea, &shearing(), &network, day, &mut dice)
+            });
+            days.last().unwrap().thickness_m
         };
         let (one, other) = (made(), made());
         assert!(
@@ -691,7 +702,7 @@ mod tests {
         // Whoever changes these numbers gives RECIPE a new name.
         assert_eq!(super::super::RECIPE, "parcels-3");
         assert!(
-            (squares / 20_492.338 - 1.0).abs() < 1e-4 && (rough / 1_082.800 - 1.0).abs() < 1e-4,
+            (squares / 40_174.798 - 1.0).abs() < 1e-4 && (rough / 1_696.892 - 1.0).abs() < 1e-4,
             "{squares} {rough}"
         );
     }

@@ -4,8 +4,9 @@ use ndarray::Array2;
 
 use super::pack::Budget;
 use super::portrait::{Portrait, coarse};
-use crate::archive::Sample;
+use crate::archive::{Observed, Sample};
 use crate::prepare;
+use crate::time::ProductDay;
 
 /// Cells that make one of about the neXtSIM field's, and the length of a cell, km.
 const COARSE_CELLS: usize = 4;
@@ -18,8 +19,39 @@ const FEATURES: [&str; 3] = ["concentration", "effective thickness, m", "ln(defo
 pub struct Report {
     portraits: Vec<Portrait>,
     budgets: Vec<Budget>,
-    /// Number, sum and sum of squares of each feature over the ice.
-    features: [[f64; 3]; FEATURES.len()],
+    inputs: Inputs,
+    real: Vec<(ProductDay, Inputs)>,
+}
+
+/// Number, sum and sum of squares of each feature over the ice.
+#[derive(Debug, Clone, Copy, Default)]
+struct Inputs([[f64; 3]; FEATURES.len()]);
+
+impl Inputs {
+    fn add(&mut self, concentration: &Array2<f32>, thickness_m: &Array2<f32>, rates: [&Array2<f32>; 2]) {
+        let deformation = ndarray::Zip::from(rates[0])
+            .and(rates[1])
+            .map_collect(|divergence, shear| divergence.hypot(*shear));
+        let mask: Array2<bool> = ndarray::Zip::from(concentration)
+            .and(thickness_m)
+            .and(&deformation)
+            .map_collect(|&c, &m, &d| c >= prepare::ICE_EDGE && !m.is_nan() && !d.is_nan());
+        let context = prepare::context(concentration, thickness_m, &deformation, &mask);
+        for (sums, values) in self.0.iter_mut().zip(context.outer_iter()) {
+            for (&value, _) in values.iter().zip(&mask).filter(|(_, inside)| **inside) {
+                let value = f64::from(value);
+                *sums = [sums[0] + 1.0, sums[1] + value, sums[2] + value * value];
+            }
+        }
+    }
+
+    /// Mean and standard deviation of each feature.
+    fn moments(&self) -> [[f64; 2]; FEATURES.len()] {
+        self.0.map(|[n, sum, squares]| {
+            let mean = sum / n;
+            [mean, (squares / n - mean * mean).max(0.0).sqrt()]
+        })
+    }
 }
 
 impl Report {
@@ -29,21 +61,22 @@ impl Report {
             .and(&sample.concentration)
             .map_collect(|&m, &c| if c >= prepare::ICE_EDGE { m } else { f32::NAN });
         self.portraits.push(Portrait::of(&coarse(&ice, COARSE_CELLS), COARSE_CELLS as f64 * CELL_KM));
-        let deformation = ndarray::Zip::from(&sample.low_divergence_per_day)
-            .and(&sample.low_shear_per_day)
-            .map_collect(|divergence, shear| divergence.hypot(*shear));
-        let low = (&sample.low_concentration, &sample.low_effective_thickness_m);
-        let mask: Array2<bool> = ndarray::Zip::from(low.0)
-            .and(low.1)
-            .and(&deformation)
-            .map_collect(|&c, &m, &d| c >= prepare::ICE_EDGE && !m.is_nan() && !d.is_nan());
-        let context = prepare::context(low.0, low.1, &deformation, &mask);
-        for (sums, values) in self.features.iter_mut().zip(context.outer_iter()) {
-            for (&value, _) in values.iter().zip(&mask).filter(|(_, inside)| **inside) {
-                let value = f64::from(value);
-                *sums = [sums[0] + 1.0, sums[1] + value, sums[2] + value * value];
-            }
-        }
+        self.inputs.add(
+            &sample.low_concentration,
+            &sample.low_effective_thickness_m,
+            [&sample.low_divergence_per_day, &sample.low_shear_per_day],
+        );
+    }
+
+    /// Counts a real day, to hold the inputs against.
+    pub fn add_real_day(&mut self, day: ProductDay, seen: &Observed) {
+        let mut inputs = Inputs::default();
+        inputs.add(
+            &seen.concentration,
+            &seen.effective_thickness_m,
+            [&seen.divergence_per_day, &seen.shear_per_day],
+        );
+        self.real.push((day, inputs));
     }
 
     /// Counts a series that has ended.
@@ -73,11 +106,8 @@ impl Report {
             .collect();
         let features: Vec<String> = FEATURES
             .iter()
-            .zip(self.features)
-            .map(|(name, [n, sum, squares])| {
-                let mean = sum / n;
-                format!("| {name} | {mean:.3} | {:.3} |\n", (squares / n - mean * mean).sqrt())
-            })
+            .zip(self.inputs.moments())
+            .map(|(name, [mean, deviation])| format!("| {name} | {mean:.3} | {deviation:.3} |\n"))
             .collect();
         format!(
             "# Synthetic ice\n\n{origin}\n\n\
@@ -85,11 +115,40 @@ impl Report {
              beside a neXtSIM field of January 2015 on cells of about 12.4 km. What is finer than 25 km is a prior: nothing here is \
              evidence for it.\n\n\
              | | synthetic: mean (least, most) | neXtSIM |\n|---|---|---|\n{}\n\
-             ## Inputs of the network\n\nOver the ice of all days; `nilas features` gives those of a real day.\n\n\
-             | | mean | standard deviation |\n|---|---|---|\n{}{}",
+             ## Inputs of the network\n\nOver the ice of all days.\n\n\
+             | | mean | standard deviation |\n|---|---|---|\n{}{}{}",
             numbers.concat(),
             features.concat(),
+            self.real_text(),
             self.budget_text()
+        )
+    }
+
+    fn real_text(&self) -> String {
+        if self.real.is_empty() {
+            return "\n`nilas features --archive` and `--observed` hold those of real days against them.\n"
+                .into();
+        }
+        let synthetic = self.inputs.moments();
+        let lines: Vec<String> = self
+            .real
+            .iter()
+            .map(|(day, inputs)| {
+                let features = inputs.moments().into_iter().zip(synthetic);
+                let cells: Vec<String> = features
+                    .map(|([mean, deviation], [usual, spread])| {
+                        format!(" {:+.2}, {:.2} |", (mean - usual) / spread, deviation / spread)
+                    })
+                    .collect();
+                format!("| {day} |{}\n", cells.concat())
+            })
+            .collect();
+        format!(
+            "\nReal days beside them: by how many of these standard deviations the mean is off, and the standard deviation over \
+             these. A network has learnt what it meets where the first is within 0.3 and the second within 0.7 to 1.4.\n\n\
+             | |{}\n|---|---|---|---|\n{}",
+            FEATURES.map(|name| format!(" {name} |")).concat(),
+            lines.concat()
         )
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ndarray::Array2;
-use nilas::archive::{self, Provenance, Sample};
+use nilas::archive::{self, Entry, Provenance, Sample};
 use nilas::time::ProductDay;
 
 /// What the archive says of its origin.
@@ -19,7 +19,9 @@ pub(crate) fn write(folder: &Path, days: i64, side: usize, seed: u32) {
     };
     for day in 0..days {
         let phase = f64::from(seed) + 1.7 * day as f64;
-        archive::write(folder, first.plus_days(day), &sample(side, phase), &stated).unwrap();
+        let sample = sample(side, phase);
+        let entry = Entry { sample: &sample, provenance: &stated, coordinates: None };
+        archive::write(folder, first.plus_days(day), entry).unwrap();
     }
 }
 

@@ -27,29 +27,34 @@ pub(crate) struct TinyHouse {
 impl TinyHouse {
     /// In `root`, which is made; `changes` are lines of the shipped configuration, and what stands there instead.
     pub(crate) fn new(root: &Path, changes: &[(&str, &str)]) -> Self {
+        Self::of_side(root, SIDE, changes)
+    }
+
+    /// The same on a window of `side` x `side` cells.
+    pub(crate) fn of_side(root: &Path, side: u32, changes: &[(&str, &str)]) -> Self {
         fs::create_dir_all(root).unwrap();
         let now = SystemClock::new().now();
         let day = ProductDay::new(now.date_naive()).plus_days(-DAYS_AGO);
         let house = Self { root: root.to_owned(), day };
-        house.write_grid();
+        house.write_grid(side);
         house.configure(changes);
         house
     }
 
-    fn write_grid(&self) {
+    fn write_grid(&self, side: u32) {
         let mask = File::create(self.root.join("tiny.png")).unwrap();
-        let mut encoder = png::Encoder::new(mask, SIDE, SIDE);
+        let mut encoder = png::Encoder::new(mask, side, side);
         encoder.set_color(png::ColorType::Grayscale);
         encoder.set_depth(png::BitDepth::Eight);
-        let sea = vec![0; (SIDE * SIDE) as usize];
+        let sea = vec![0; (side * side) as usize];
         encoder.write_header().unwrap().write_image_data(&sea).unwrap();
         let grid = fs::read_to_string(repository("config/grids/demo.toml")).unwrap();
         let grid = changed(
             grid,
             &[
                 ("name = \"demo-3km\"", "name = \"tiny\""),
-                ("rows = 816", "rows = 64"),
-                ("columns = 384", "columns = 64"),
+                ("rows = 816", &format!("rows = {side}")),
+                ("columns = 384", &format!("columns = {side}")),
                 ("first_cell_centre_y_m = 1470000.0", "first_cell_centre_y_m = 600000.0"),
                 ("land_mask = \"demo-3km-land.png\"", "land_mask = \"tiny.png\""),
             ],
