@@ -15,10 +15,15 @@ const LEAST_CELLS: f64 = 2000.0;
 /// A spread that would have to change by more than this factor, or its inverse, shows that something else is wrong.
 const MOST: f64 = 2.0;
 /// Times that members are drawn at most to find the temperature.
-const MOST_DRAWS: usize = 5;
+const MOST_DRAWS: usize = 6;
 /// The temperature is found when the spread is right to this share; worse than the second after all draws is a failure.
 const NEAR: f64 = 0.02;
 const NEAR_ENOUGH: f64 = 0.1;
+
+/// How steeply the logarithm of what is lacking falls with that of the temperature: 1 for Gaussian fields; networks take more noise for
+/// rougher ice, and make 3 to 5 of it. The first step takes the first, later ones what they find, within the second.
+const FIRST_SLOPE: f64 = -3.0;
+const SLOPES: (f64, f64) = (-10.0, -0.5);
 
 /// Fits a calibration of `checkpoint` with `sampler` to the days of an archive, none of which it may have been trained on. First the
 /// temperature of the noise, so that over all ice the members' spread is the error of their mean; then, with members drawn at that
@@ -91,8 +96,9 @@ fn fit_temperature(
             break;
         }
         let at = temperature.ln();
-        let slope =
-            before.map_or(-1.0, |(other, lacked)| ((lacking - lacked) / (at - other)).clamp(-3.0, -0.5));
+        let slope = before.map_or(FIRST_SLOPE, |(other, lacked)| {
+            ((lacking - lacked) / (at - other)).clamp(SLOPES.0, SLOPES.1)
+        });
         before = Some((at, lacking));
         temperature = (at - lacking / slope).exp();
     }
@@ -156,7 +162,7 @@ impl Spread {
     }
 
     /// The factor on the members' anomalies after which they lack nothing. It moves their mean as well, so that it solves
-    /// f^2 means - 2 f products + truths = f^2 (variances + of_mean).
+    /// `f^2 means - 2 f products + truths = f^2 (variances + of_mean)`.
     fn factor(&self) -> Option<f64> {
         let rest = self.variances + self.of_mean - self.means;
         let root = self.products.powi(2) + self.truths * rest;
@@ -291,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_temperature_is_found_where_spread_bends_and_refused_where_it_does_not_follow() {
-        for power in [0.6, 1.0, 2.5] {
+        for power in [0.6, 1.0, 2.5, 5.0] {
             let found = fit_temperature(|temperature| Ok(0.8 / temperature.powf(power))).unwrap();
             assert!((0.8 / found.powf(power) - 1.0).abs() < NEAR, "{found} at {power}");
         }
