@@ -470,7 +470,7 @@ fn what_is_wrong_in_the_configuration_is_named_with_its_file_and_key() {
     for (right, wrong, expected) in [
         ("members = 8", "membres = 8", "membres"),
         ("seed = 1", "seed = \"one\"", "seed = \"one\""),
-        ("#steps = 40", "steps = 0", "ensemble.steps = 0: give at least 1"),
+        ("#steps = 10", "steps = 0", "ensemble.steps = 0: give at least 1"),
         ("fill_reach_km = 150.0", "", "fill_reach_km"),
     ] {
         let changed = config.replace(right, wrong);

@@ -671,8 +671,8 @@ mod tests {
     fn errors_name_the_file_the_key_the_value_and_the_remedy() {
         for (line, to, words) in [
             ("members = 30", "members = 1", ["ensemble.members", "= 1", "at least 2"]),
-            ("#steps = 40", "steps = 0", ["ensemble.steps", "= 0", "at least 1"]),
-            ("#steps = 40", "steps = 501", ["ensemble.steps", "= 501", "at most 500"]),
+            ("#steps = 10", "steps = 0", ["ensemble.steps", "= 0", "at least 1"]),
+            ("#steps = 10", "steps = 501", ["ensemble.steps", "= 501", "at most 500"]),
             (
                 "#lowest_noise_rate = 0.02",
                 "lowest_noise_rate = 1.0",
@@ -684,7 +684,7 @@ mod tests {
                 ["prepare.fill_reach_km", "-1", "0 km or more"],
             ),
             ("seed = 1", "seeed = 1", ["seeed", "unknown field", "line"]),
-            ("#sampler = \"ddim\"", "sampler = \"dim\"", ["dim", "unknown variant", "ddim"]),
+            ("#sampler = \"dpm-solver++\"", "sampler = \"dim\"", ["dim", "unknown variant", "ddim"]),
             ("radius_km = 20.0", "radius_km = 300.0", ["prepare.remap", "300", "ten cells"]),
             ("deformation = {", "drift = {", ["drift", "unknown variant", "deformation"]),
         ] {

@@ -81,7 +81,7 @@ impl TinyHouse {
                 // The sample's thickness was reprocessed.
                 ("processing = [\"o\"]", "processing = [\"r\"]"),
                 ("members = 30", "members = 2"),
-                ("#steps = 40", "steps = 1"),
+                ("#steps = 10", "steps = 1"),
                 ("device = \"auto\"", "device = \"cpu\""),
                 ("least_free_megabytes = 2000", "least_free_megabytes = 10"),
                 ("#first_day = \"2026-10-15\"", &format!("first_day = \"{}\"", self.day)),
