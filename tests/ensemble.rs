@@ -143,6 +143,7 @@ fn the_spread_has_the_uncertainty_of_the_input_in_it() {
 #[test]
 fn a_calibration_changes_the_spread_only_where_it_is_asked_for() {
     let mut checkpoint = checkpoint(Placement::CPU);
+    checkpoint.info.calibration = None;
     let free = |calibrated| Plan { consistent: false, calibrated, ..plan(1, 1) };
     let before = draw_members(&checkpoint, free(true));
     let factor = |thickness_m, factor| SpreadFactor { thickness_m, factor };

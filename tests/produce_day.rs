@@ -18,6 +18,7 @@ use gdal::Metadata;
 use gdal::spatial_ref::{CoordTransform, SpatialRef};
 use ndarray::Array2;
 use nilas::ensemble::{CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M};
+use nilas::model::CheckpointInfo;
 use nilas::sys;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -96,13 +97,17 @@ fn the_manifest_says_where_the_product_comes_from() {
         assert_eq!(manifest[key], expected, "{key}");
     }
     let lineage = &manifest["lineage"];
-    let checkpoint = sys::sha256_of_file(&repository("models/small.safetensors")).unwrap();
+    let path = repository("models/small.safetensors");
+    let (checkpoint, info) = (sys::sha256_of_file(&path).unwrap(), CheckpointInfo::read(&path).unwrap());
+    // As text, where single precision has few digits.
+    let calibration = serde_json::to_string(&info.calibration.unwrap()).unwrap();
+    let calibration: Value = serde_json::from_str(&calibration).unwrap();
     for (key, expected) in [
         ("seed", Value::from(1)),
         ("steps", 2.into()),
-        ("sampler", "ddim".into()),
-        ("time_grid", "angle".into()),
-        ("calibration", Value::Null),
+        ("sampler", "dpm-solver++".into()),
+        ("time_grid", "log-snr".into()),
+        ("calibration", calibration),
         ("input_perturbed", true.into()),
         ("degradation", Value::Null),
         ("device", "cpu".into()),

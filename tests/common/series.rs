@@ -48,7 +48,10 @@ impl Series {
         }
         change(&mut dataset);
         let path = self.folder.join(name_of(role, day));
-        dataset.write(&path, Options::NETCDF4).unwrap();
+        // Beside the folder first, so that nobody who watches it meets half of a file.
+        let arriving = self.folder.with_extension("arriving");
+        dataset.write(&arriving, Options::NETCDF4).unwrap();
+        fs::rename(&arriving, &path).unwrap();
         path
     }
 
