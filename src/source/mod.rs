@@ -9,6 +9,7 @@
 //! * `vetting` (are these bytes NetCDF, and all of them?), `netcdf_file` (variables unpacked), `native_grid` with
 //!   `projection_parameters` (is this the grid it should be?) `file_time` (is this the day it should be?)
 //!   and `range` (can these values be right?) serve them, and `flags` with `flag_text` (do flags mean what they should?).
+//! * [`deliver()`] goes the other way: synthetic days as files that these readers take.
 //!
 //! `docs/method.md` ("Which files make day D", "Decoding") says what is done; the only user of NetCDF files here is this room.
 
