@@ -87,13 +87,12 @@ fn fit_temperature(
     let mut temperature = 1.0_f64;
     let mut before: Option<(f64, f64)> = None;
     for draw in 1..=MOST_DRAWS {
-        let lacking = too_little(temperature)?.ln();
-        let bound = !(1.0 / MOST..=MOST).contains(&temperature);
-        if lacking.abs() < NEAR || draw == MOST_DRAWS && lacking.abs() < NEAR_ENOUGH && !bound {
-            return Ok(temperature);
-        }
-        if bound {
+        if !(1.0 / MOST..=MOST).contains(&temperature) {
             break;
+        }
+        let lacking = too_little(temperature)?.ln();
+        if lacking.abs() < NEAR || draw == MOST_DRAWS && lacking.abs() < NEAR_ENOUGH {
+            return Ok(temperature);
         }
         let at = temperature.ln();
         let slope = before.map_or(FIRST_SLOPE, |(other, lacked)| {
@@ -103,7 +102,7 @@ fn fit_temperature(
         temperature = (at - lacking / slope).exp();
     }
     Err(EvaluateError::Calibration(format!(
-        "no noise temperature from {} to {MOST} makes the members' spread the error of their mean; the last one tried was {temperature:.3}",
+        "no noise temperature from {} to {MOST} makes the members' spread the error of their mean; the search ended at {temperature:.3}",
         1.0 / MOST
     )))
 }

@@ -11,6 +11,8 @@ use netcdf::{AttributeValue, Extents, FileMut, NcTypeDescriptor};
 
 use crate::field::Field;
 use crate::grid::GridSpec;
+use crate::source::osisaf_concentration::bit;
+use crate::source::osisaf_drift::{NO_INPUT, OVER_LAND};
 use crate::sys;
 use crate::time::ProductDay;
 
@@ -21,11 +23,7 @@ const FLAG_FILL: i32 = -32_767;
 /// 1978-01-01, the beginning of the files' time, in seconds since 1970.
 const BEGINNING_S: i64 = 252_460_800;
 const TIME_UNITS: &str = "seconds since 1978-01-01 00:00:00";
-/// Bits and values of the status flags (the products' manuals): land and missing; no input, land, a good vector.
-const LAND_BIT: i32 = 64;
-const MISSING_BIT: i32 = 256;
-const NO_VECTOR: i32 = 0;
-const OVER_LAND: i32 = 1;
+/// The drift's flag of a vector of nominal quality.
 const GOOD_VECTOR: i32 = 30;
 const CONCENTRATION_FLAGS: &str = "0: nominal; bit 6 (100000): lake; bit 7 (1000000): land; bit 8 (10000000): near coast; bit 9 (100000000): missing";
 const DRIFT_FLAGS: ([i32; 13], &str) = (
@@ -156,7 +154,7 @@ impl Delivered<'_> {
 fn put_concentration(file: &mut FileMut, seen: &Satellites) -> netcdf::Result<()> {
     let fraction = seen.concentration.values();
     put_field(file, "ice_conc", &(fraction * 100.0), "%")?;
-    let flags = flags(fraction, &seen.concentration_land, 0, LAND_BIT, MISSING_BIT);
+    let flags = flags(fraction, &seen.concentration_land, 0, bit::LAND, bit::MISSING);
     let described = vec![("flag_descriptions", CONCENTRATION_FLAGS.into())];
     put_flags(file, &flags, described)
 }
@@ -168,7 +166,7 @@ fn put_drift(file: &mut FileMut, seen: &Satellites) -> netcdf::Result<()> {
     let error_km = seen.displacement_error_km as f32;
     let uncertainty = x.values().mapv(|x| if x.is_nan() { f32::NAN } else { error_km });
     put_field(file, "uncert_dX_and_dY", &uncertainty, "km")?;
-    let flags = flags(x.values(), &seen.displacement_land, GOOD_VECTOR, OVER_LAND, NO_VECTOR);
+    let flags = flags(x.values(), &seen.displacement_land, GOOD_VECTOR, OVER_LAND, NO_INPUT);
     let (values, meanings) = DRIFT_FLAGS;
     put_flags(
         file,

@@ -17,11 +17,11 @@ const KNOWN_PRODUCTS: [&str; 3] = ["OSI-401-d", "OSI-408-a", "OSI-408-g"];
 const KNOWN_IN_WORDS: &str = "OSI-401-d, OSI-408-a or OSI-408-g, whose flags are known";
 
 /// The bits of `status_flag` that matter.
-mod bit {
+pub(super) mod bit {
     pub(super) const LAKE: i32 = 32;
-    pub(super) const LAND: i32 = 64;
+    pub(in crate::source) const LAND: i32 = 64;
     pub(super) const NEAR_COAST: i32 = 128;
-    pub(super) const MISSING: i32 = 256;
+    pub(in crate::source) const MISSING: i32 = 256;
     /// All that have a meaning: these, and four filters that may have changed the value.
     pub(super) const KNOWN: i32 = LAKE | LAND | NEAR_COAST | MISSING | 2 | 4 | 8 | 16;
 

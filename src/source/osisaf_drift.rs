@@ -15,10 +15,10 @@ const EXPECTED: &str = "OSI SAF merged sea-ice drift in NetCDF";
 /// `status_flag` of vectors that may be used.
 const USABLE_FLAGS: [(i32, &str); 4] =
     [(20, "smaller_pattern"), (21, "corrected_by_neighbours"), (22, "interpolated"), (30, "nominal_quality")];
-const OVER_LAND: i32 = 1;
+pub(super) const OVER_LAND: i32 = 1;
 /// The other flags that have a meaning: nothing was observed there, or no vector found. A cell without flag is the first.
 const UNUSABLE_FLAGS: [i32; 9] = [NO_INPUT, OVER_LAND, 2, 3, 4, 10, 11, 12, 13];
-const NO_INPUT: i32 = 0;
+pub(super) const NO_INPUT: i32 = 0;
 
 /// No ice goes this far in two days.
 const LARGEST_DISPLACEMENT_KM: f64 = 150.0;
