@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ndarray::Array2;
-use nilas::ensemble::{InMemory, MemberStore, member_noise, quantiles};
+use nilas::ensemble::{InMemory, MemberStore, distribution, member_noise};
 use nilas::field::Field;
 use nilas::grid::{Grid, GridSpec, Kernel, Projection, Weights};
 use nilas::prepare::{Remaps, SatelliteFields, prepare};
@@ -64,6 +64,7 @@ fn benchmarks(criterion: &mut Criterion) {
         displacement_x_km: &displacement,
         displacement_y_km: &still,
         drift_days: &days,
+        provided: None,
     };
     criterion.bench_function("remap: build weights from 25 km", |bench| {
         bench.iter(|| weights(&thickness, 30.0, 60.0));
@@ -83,8 +84,8 @@ fn benchmarks(criterion: &mut Criterion) {
         let noise = member_noise(1, day, member, SIDE * SIDE);
         store.append(Array2::from_shape_vec((SIDE, SIDE), noise).unwrap().view()).unwrap();
     }
-    criterion.bench_function("statistics: three quantiles of 30 members", |bench| {
-        bench.iter(|| quantiles(&store, (SIDE, SIDE), &[0.1, 0.5, 0.9]).unwrap());
+    criterion.bench_function("statistics: three quantiles and a probability of 30 members", |bench| {
+        bench.iter(|| distribution(&store, (SIDE, SIDE), &[0.1, 0.5, 0.9], &[0.3]).unwrap());
     });
 }
 

@@ -129,11 +129,11 @@ fn the_mask_and_what_was_filled_are_the_same_cell_by_cell() {
     let both = Both::open();
     let golden =
         |name: &str| -> Vec<bool> { both.golden::<u8>(name).iter().map(|value| *value != 0).collect() };
-    let flags = both.values::<u16>("status_flag");
-    let bit = |bit: u16| -> Vec<bool> { flags.iter().map(|flags| flags & bit != 0).collect() };
+    let flags = both.values::<i32>("status_flag");
+    let bit = |bit: u32| -> Vec<bool> { flags.iter().map(|&flags| flags as u32 & bit != 0).collect() };
     let mask = golden("mask");
 
-    let ours: Vec<bool> = both.values::<u16>("mask").iter().map(|value| *value != 0).collect();
+    let ours: Vec<bool> = both.values::<i32>("mask").iter().map(|value| *value != 0).collect();
     both.assert_same_bits("mask", &ours, &mask);
     both.assert_same_bits("ice flag", &bit(flag::ICE), &mask);
     for (name, bits) in

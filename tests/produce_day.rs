@@ -28,7 +28,7 @@ use serde_json::Value;
 const FILL: f32 = -9999.0;
 /// Steps of rounding in the NetCDF files, m. The maps are not rounded.
 const ROUNDING_M: f32 = 1.0 / 1024.0;
-const MAPS: [&str; 5] = ["mean", "p10", "p50", "p90", "spread"];
+const MAPS: [&str; 6] = ["mean", "p10", "p50", "p90", "prob-thin", "spread"];
 
 /// A product root with the first revision of the sample day: 2 members, 2 steps, from as many threads as there are.
 static PRODUCTS: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -70,15 +70,24 @@ fn latest(products: &Path) -> (Value, Value) {
 
 #[test]
 fn the_product_root_holds_the_files_of_the_day_and_nothing_else() {
-    let maps = MAPS.map(|name| format!("2022/04/15/r01/nilas_sit_epsg3413-3km_20220415_r01_{name}.tif"));
+    let folder = "2022/04/15/r01/nilas_sit_";
+    let maps = MAPS.map(|name| format!("{folder}epsg3413-3km_20220415_r01_{name}.tif"));
+    let styles = MAPS.iter().map(|name| format!("{folder}epsg3413-3km_20220415_r01_{name}.qml"));
     let others = [
         ".nilas/lock",
         "2022/04/15/r01/manifest.json",
+        "2022/04/15/r01/nilas_sit_demo-3km_20220415_r01.json",
         "2022/04/15/r01/nilas_sit_demo-3km_20220415_r01.nc",
-        "2022/04/15/r01/nilas_sit_demo-3km_20220415_r01.png",
+        "2022/04/15/r01/nilas_sit_demo-3km_20220415_r01_regions.csv",
+        "2022/04/15/r01/nilas_sit_epsg3413-3km_20220415_r01.png",
+        "2022/04/15/r01/nilas_sit_epsg3413-3km_20220415_r01_class.tif",
+        "2022/04/15/r01/nilas_sit_epsg3413-3km_20220415_r01_legend.png",
+        "2022/catalog.json",
+        "catalog.json",
+        "collection.json",
         "latest.json",
     ];
-    let mut expected: Vec<_> = maps.into_iter().chain(others.map(str::to_owned)).collect();
+    let mut expected: Vec<_> = maps.into_iter().chain(styles).chain(others.map(str::to_owned)).collect();
     expected.sort();
     assert_eq!(files(&PRODUCTS), expected);
     assert_eq!(latest(&PRODUCTS), ("2022/04/15/r01".into(), "2022/04/15/r01".into()));
@@ -144,7 +153,7 @@ fn verify_passes_it_and_notices_one_changed_byte_in_each_file() {
     let copy = tempfile::tempdir().unwrap();
     copy_tree(&revision(), copy.path());
     let names = files(copy.path());
-    assert_eq!(names.len(), 8);
+    assert_eq!(names.len(), 19);
     for name in names {
         let path = copy.path().join(&name);
         let bytes = fs::read(&path).unwrap();
@@ -294,12 +303,35 @@ fn the_maps_are_what_a_gis_expects() {
         assert!(stated.iter().zip(found).all(|(stated, found)| (stated - found).abs() < 1e-6), "{name}");
 
         let [lowest, mean, highest] = found;
-        let thinnest_mean = if name == "spread" { 0.05 } else { 0.3 };
+        let thinnest_mean = match name {
+            "spread" => 0.05,
+            "prob-thin" => 0.001,
+            _ => 0.3,
+        };
         assert!((0.0..=8.0).contains(&lowest) && mean > thinnest_mean && mean < 4.0, "{name}: {found:?}");
         // Two steps of the sampler leave tails that forty do not, and two members have nothing between them and the ends.
         let limit = if name == "p90" { 15.0 } else { 8.0 };
         assert!(highest <= limit, "{name}: {found:?}");
     }
+}
+
+#[test]
+fn every_class_of_the_map_has_its_colour_and_ice_lies_where_the_mean_does() {
+    let (classes, mean) =
+        (gdal::Dataset::open(map("class")).unwrap(), gdal::Dataset::open(map("mean")).unwrap());
+    let band = classes.rasterband(1).unwrap();
+    assert_eq!(band.no_data_value(), Some(255.0));
+    assert_eq!(band.color_table().unwrap().entry_count(), 256);
+    let classes = band.read_band_as::<u8>().unwrap();
+    let mean = mean.rasterband(1).unwrap().read_band_as::<f32>().unwrap();
+    let ice = |class: u8| (4..=9).contains(&class);
+    let differ = classes.data().iter().zip(mean.data()).filter(|(class, mean)| ice(**class) == mean.is_nan());
+    // The mean is interpolated where half of the weight has a value, classes are those of the nearest cell.
+    let share = differ.count() as f64 / mean.len() as f64;
+    assert!(share < 0.01, "{share}");
+    let mut cells = [0; 256];
+    classes.data().iter().for_each(|class| cells[usize::from(*class)] += 1);
+    assert!([1, 2, 9].into_iter().all(|class| cells[class] > 1000), "{cells:?}");
 }
 
 /// Places that a GIS finds from the map's own georeference and the NetCDF file's `crs` must show the same thickness.
@@ -444,7 +476,7 @@ fn with_drift_that_ends_on_the_day_the_product_is_provisional_and_says_so_everyw
     let age: f64 = file.variable("drift_age").unwrap().get_value(..).unwrap();
     assert!((age - 1.0).abs() < 1e-9, "{age}");
     let every_flag =
-        |file: &netcdf::File| -> Vec<u16> { file.variable("status_flag").unwrap().get_values(..).unwrap() };
+        |file: &netcdf::File| -> Vec<i32> { file.variable("status_flag").unwrap().get_values(..).unwrap() };
     let (provisional, aged_drift, aged_thickness) = (64, 128, 256);
     let whole_product = provisional | aged_drift | aged_thickness;
     assert!(every_flag(&file).iter().all(|flags| flags & whole_product == provisional | aged_drift));

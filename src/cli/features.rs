@@ -52,6 +52,6 @@ pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Fail
     Ok(())
 }
 
-fn count(prepared: &Prepared, bit: u16) -> usize {
+fn count(prepared: &Prepared, bit: u32) -> usize {
     prepared.flags.iter().filter(|&&flags| flags & bit != 0).count()
 }

@@ -200,5 +200,6 @@ mod tests {
         assert_eq!(shipped.production, short.production);
         assert_eq!(shipped.http, short.http);
         assert_eq!(shipped.retention, short.retention);
+        assert_eq!(shipped.publication, short.publication);
     }
 }

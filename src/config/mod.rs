@@ -5,6 +5,7 @@
 mod daemon;
 mod inputs;
 mod notify;
+mod publication;
 mod sampler;
 mod validation;
 
@@ -26,6 +27,7 @@ pub use notify::{
     DigestSettings, HeartbeatSettings, MailSecurity, MailSettings, Notify, Recipients, SmallestSeverity,
     WebhookSettings,
 };
+pub use publication::Publication;
 pub use sampler::{SamplerChoice, SamplerKind, TimeGrid};
 
 /// What is wrong with a configuration.
@@ -107,6 +109,9 @@ pub struct Config {
     /// How long things are kept.
     #[serde(default)]
     pub retention: Retention,
+    /// What is published of a day.
+    #[serde(default)]
+    pub publication: Publication,
     /// Who publishes.
     pub publisher: Publisher,
     /// Whom Nilas tells; nobody, where nothing is said.
@@ -310,6 +315,8 @@ pub struct GridFile {
     pub first_cell_centre_y_m: f64,
     /// The land mask, an image beside the grid file.
     pub land_mask: PathBuf,
+    /// The seas that figures are given for, a file beside the grid file; None gives none.
+    pub regions: Option<PathBuf>,
 }
 
 /// What the command line says instead of the file; `None` leaves the file's word.
@@ -393,6 +400,7 @@ impl Config {
     pub fn grid_file(&self) -> Result<GridFile, ConfigError> {
         let mut grid: GridFile = parse(&read(&self.grid)?, &self.grid)?;
         grid.land_mask = beside(&self.grid, &grid.land_mask);
+        grid.regions = grid.regions.map(|regions| beside(&self.grid, &regions));
         let refuse = |key: &str, value: String, remedy| {
             Err(ConfigError::Value { path: self.grid.clone(), key: key.to_owned(), value, remedy })
         };
@@ -437,6 +445,7 @@ impl Config {
             oldest_days,
             &self.prepare,
             drawing,
+            (self.publication.members, &self.publication.thinner_than_m),
             &self.publisher,
         ));
         Ok(sys::sha256(text.unwrap_or_default()))
@@ -677,6 +686,11 @@ mod tests {
                 "#lowest_noise_rate = 0.02",
                 "lowest_noise_rate = 1.0",
                 ["ensemble.lowest_noise_rate", "= 1", "below 1"],
+            ),
+            (
+                "thinner_than_m = [0.10,",
+                "thinner_than_m = [0.40,",
+                ["publication.thinner_than_m", "0.4", "rising"],
             ),
             (
                 "fill_reach_km = 150.0",

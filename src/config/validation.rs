@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checks, Config, Fetching, Input, Inputs, Inspection, Limits, Server, daemon, notify};
+use super::{
+    Checks, Config, Fetching, Input, Inputs, Inspection, Limits, Server, daemon, notify, publication,
+};
 
 /// A value that is out of its range.
 pub(super) struct Wrong {
@@ -29,6 +31,7 @@ pub(super) fn wrong(config: &Config) -> Option<Wrong> {
         .or_else(|| wrong_checks(&config.checks))
         .or_else(|| daemon::wrong(&config.schedule, &config.production, &config.http, &config.retention))
         .or_else(|| wrong_sum(config.model.checkpoint_sha256.as_deref()))
+        .or_else(|| publication::wrong(&config.publication))
         .or_else(|| notify::wrong(&config.notify))
 }
 

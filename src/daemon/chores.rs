@@ -208,7 +208,7 @@ fn digest(ledger: &Ledger, today: ProductDay, now: DateTime<Utc>) -> Result<Dige
 
 /// The picture in a revision's folder.
 pub(super) fn quicklook(folder: &Path) -> Option<PathBuf> {
-    listed(folder).ok()?.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "png"))
+    listed(folder).ok()?.into_iter().find(|path| publish::is_quicklook(path))
 }
 
 fn entry(ledger: &Ledger, product: &ProductRow) -> Result<DigestEntry, DaemonError> {

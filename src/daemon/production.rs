@@ -134,7 +134,7 @@ impl Productions<'_> {
         let root = &self.config.folders.products;
         let product = records::left_by(run, root)?;
         if product.is_some() && ended.result.is_err() {
-            publish::repair_latest(root)?;
+            publish::repair_root(root)?;
         }
         let end = self.end(&ended, product.is_some(), device);
         let aftermath = match &product {

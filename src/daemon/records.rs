@@ -101,7 +101,7 @@ pub(super) fn settle_run(
 ) -> Result<(), DaemonError> {
     let product = left_by(run, root)?;
     if product.is_some() {
-        publish::repair_latest(root)?;
+        publish::repair_root(root)?;
     }
     let (outcome, reason) = match &product {
         Some(_) => (Outcome::Published, None),

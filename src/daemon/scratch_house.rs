@@ -147,7 +147,7 @@ impl House {
         let run = self.ledger.begin_run(day, Origin::Schedule, 0, at - TimeDelta::minutes(10)).unwrap();
         let folder = self.config.folders.products.join(format!("{}/r{:02}", day.compact(), run.revision));
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("nilas_sit.png"), PICTURE).unwrap();
+        fs::write(folder.join("nilas_sit_epsg3413-3km_20260301_r01.png"), PICTURE).unwrap();
         let is_final = ages == [0, 0, 0];
         let inputs = chosen.iter().map(|input| ProductInput {
             role: input.role.clone(),

@@ -16,7 +16,7 @@ use statistics::Streaming;
 pub use coarse::{CoarseDifference, CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M};
 pub use draw::{EnsembleError, Plan, draw, regress};
 pub use noise::{member_noise, standard_normal};
-pub use statistics::quantiles;
+pub use statistics::distribution;
 #[cfg(test)]
 pub(crate) use store::conformance;
 pub use store::{InMemory, MemberStore};
@@ -38,8 +38,28 @@ pub struct Statistics {
     /// The same of the low-resolution thickness that each member started from: the input's own uncertainty, m; NaN outside the
     /// mask. None where all started from the same.
     pub input_spread_m: Option<Array2<f32>>,
+    /// True where at least one member is held at 0 m.
+    pub clamped: Array2<bool>,
     /// Share of all members' cells inside the mask that would be below 0 m and are held there.
     pub clamped_fraction: f64,
+}
+
+/// What the members say of each cell, beyond mean and spread.
+#[derive(Debug, Clone)]
+pub struct Distribution {
+    /// Quantiles.
+    pub quantiles: Quantiles,
+    /// Shares of the members that are thinner than thresholds, in the order in which these were asked for.
+    pub thinner: Vec<Thinner>,
+}
+
+/// How many of the members are thinner than a threshold.
+#[derive(Debug, Clone)]
+pub struct Thinner {
+    /// The threshold of the effective thickness, m.
+    pub threshold_m: f64,
+    /// The share of the members, 0..1; NaN outside the mask.
+    pub share: Array2<f32>,
 }
 
 /// Exact quantiles over the members, one array for each probability; NaN outside the mask.

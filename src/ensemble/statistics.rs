@@ -5,7 +5,7 @@ use std::io;
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
 
 use super::scene::Member;
-use super::{MemberStore, Quantiles, Statistics};
+use super::{Distribution, MemberStore, Quantiles, Statistics, Thinner};
 
 /// Rows that the second pass holds of every member at once: a band of 30 members of the full grid is 5 MB.
 const BAND_ROWS: usize = 32;
@@ -56,6 +56,7 @@ pub(super) struct Streaming {
     /// Of members and of what they started from, where that is not the same for all.
     parts: Option<Parts>,
     at_zero: usize,
+    clamped: Array2<bool>,
 }
 
 /// The two reasons for which members differ.
@@ -69,11 +70,17 @@ impl Streaming {
     /// `differing_inputs` says whether each member starts from a low-resolution thickness of its own.
     pub(super) fn new(shape: (usize, usize), differing_inputs: bool) -> Self {
         let parts = || Parts { fine: Moments::new(shape), input: Moments::new(shape) };
-        Self { all: Moments::new(shape), parts: differing_inputs.then(parts), at_zero: 0 }
+        Self {
+            all: Moments::new(shape),
+            parts: differing_inputs.then(parts),
+            at_zero: 0,
+            clamped: Array2::from_elem(shape, false),
+        }
     }
 
     pub(super) fn add(&mut self, member: &Member) {
         self.at_zero += member.at_zero;
+        Zip::from(&mut self.clamped).and(&member.field).for_each(|clamped, &value| *clamped |= value <= 0.0);
         self.all.add(member.field.view());
         if let Some(parts) = &mut self.parts {
             parts.fine.add((&member.field - &member.low).view());
@@ -93,44 +100,74 @@ impl Streaming {
             },
             input_spread_m: self.parts.map(|parts| parts.input.spread_inside(mask)),
             spread_m,
+            clamped: self.clamped,
             clamped_fraction: if cells == 0 { 0.0 } else { self.at_zero as f64 / cells as f64 },
         }
     }
 }
 
-/// The quantiles at `probabilities` (each in 0..1) over all members of a store, by linear interpolation between order statistics
-/// (Hyndman and Fan 1996, type 7). Reads the members once, band of rows by band of rows.
+/// What the members of a store say of each cell: the quantiles at `probabilities` (each in 0..1), by linear interpolation between order
+/// statistics (Hyndman and Fan 1996, type 7), and the share of members thinner than each of `thresholds_m`. Reads the members
+/// once, band of rows by band of rows.
 ///
 /// # Errors
 /// Whatever the store meets while reading.
-pub fn quantiles(
+pub fn distribution(
     store: &dyn MemberStore,
     shape: (usize, usize),
     probabilities: &[f64],
-) -> io::Result<Quantiles> {
-    let mut values_m = vec![Array2::from_elem(shape, f32::NAN); probabilities.len()];
+    thresholds_m: &[f64],
+) -> io::Result<Distribution> {
+    let missing = || Array2::from_elem(shape, f32::NAN);
+    let mut values_m: Vec<_> = probabilities.iter().map(|_| missing()).collect();
+    let mut shares: Vec<_> = thresholds_m.iter().map(|_| missing()).collect();
     for first in (0..shape.0).step_by(BAND_ROWS) {
         let rows = first..shape.0.min(first + BAND_ROWS);
-        let mut band = Array3::zeros((rows.len(), shape.1, store.len()));
-        for member in 0..store.len() {
-            band.slice_mut(s![.., .., member]).assign(&store.rows(member, rows.clone())?);
-        }
-        for mut cell in band.lanes_mut(Axis(2)) {
-            if let Some(values) = cell.as_slice_mut() {
-                values.sort_unstable_by(f32::total_cmp);
-            }
-        }
+        let band = sorted_band(store, rows.clone(), shape.1)?;
+        let per_cell = |out: &mut Array2<f32>, of: &dyn Fn(&[f32]) -> f32| {
+            let cells = Zip::from(out.slice_mut(s![rows.clone(), ..])).and(band.lanes(Axis(2)));
+            cells.for_each(|out, sorted| *out = sorted.as_slice().map_or(f32::NAN, of));
+        };
         for (out, &probability) in values_m.iter_mut().zip(probabilities) {
-            Zip::from(out.slice_mut(s![rows.clone(), ..])).and(band.lanes(Axis(2))).for_each(
-                |out, sorted| {
-                    if let Some(sorted) = sorted.as_slice() {
-                        *out = interpolate(sorted, probability);
-                    }
-                },
-            );
+            per_cell(out, &|sorted| interpolate(sorted, probability));
+        }
+        for (out, &threshold_m) in shares.iter_mut().zip(thresholds_m) {
+            per_cell(out, &|sorted| share_below(sorted, threshold_m as f32));
         }
     }
-    Ok(Quantiles { probabilities: probabilities.to_vec(), values_m })
+    let thinner = thresholds_m.iter().zip(shares);
+    Ok(Distribution {
+        quantiles: Quantiles { probabilities: probabilities.to_vec(), values_m },
+        thinner: thinner.map(|(&threshold_m, share)| Thinner { threshold_m, share }).collect(),
+    })
+}
+
+/// Some rows of all members, `[row, column, member]`, sorted in each cell.
+fn sorted_band(
+    store: &dyn MemberStore,
+    rows: std::ops::Range<usize>,
+    columns: usize,
+) -> io::Result<Array3<f32>> {
+    let mut band = Array3::zeros((rows.len(), columns, store.len()));
+    for member in 0..store.len() {
+        band.slice_mut(s![.., .., member]).assign(&store.rows(member, rows.clone())?);
+    }
+    for mut cell in band.lanes_mut(Axis(2)) {
+        if let Some(values) = cell.as_slice_mut() {
+            values.sort_unstable_by(f32::total_cmp);
+        }
+    }
+    Ok(band)
+}
+
+/// The share of sorted values that are below a threshold; NaN if any of them is NaN.
+fn share_below(sorted: &[f32], threshold: f32) -> f32 {
+    match sorted.last() {
+        Some(largest) if !largest.is_nan() => {
+            sorted.partition_point(|&value| value < threshold) as f32 / sorted.len() as f32
+        }
+        _ => f32::NAN,
+    }
 }
 
 /// The quantile of sorted values; NaN if any of them is (it sorts last).
@@ -193,7 +230,7 @@ mod tests {
             for member in &members {
                 store.append(Array2::from_shape_vec((70, 3), member.clone()).unwrap().view()).unwrap();
             }
-            let found = quantiles(&store, (70, 3), &[0.0, 0.3, 1.0]).unwrap();
+            let found = distribution(&store, (70, 3), &[0.0, 0.3, 1.0], &[]).unwrap().quantiles;
             for cell in 0..210 {
                 let at = |k: usize| found.values_m[k][[cell / 3, cell % 3]];
                 let values: Vec<f32> = members.iter().map(|member| member[cell]).collect();

@@ -2,6 +2,7 @@
 
 mod land;
 mod projection;
+mod regions;
 mod remap;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 use crate::config::GridFile;
 
 pub use projection::{LonLat, Projection};
+pub use regions::{Region, Regions};
 pub use remap::{Kernel, RemapCache, Weights};
 
 /// What can go wrong with a grid, its land mask or its remap weights.
@@ -54,6 +56,14 @@ pub enum GridError {
         rows: usize,
         /// Columns expected.
         columns: usize,
+    },
+    /// The seas of the grid are not told as they must be.
+    #[error("regions {path}: {reason}; see config/regions/arctic-seas.toml for the shape of such a file")]
+    Regions {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
 }
 

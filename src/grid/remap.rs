@@ -148,6 +148,26 @@ impl Weights {
         out
     }
 
+    /// The value of the source cell that weighs most, which for a Gaussian kernel is the nearest one; `None` where the source grid
+    /// does not reach.
+    ///
+    /// # Panics
+    /// Never for an array of the source grid's shape.
+    #[must_use]
+    pub fn heaviest<T: Copy>(&self, values: ArrayView2<'_, T>) -> Array2<Option<T>> {
+        assert_eq!(values.dim(), self.source_shape, "the values must lie on the source grid of the weights");
+        let columns = (self.source_shape.1, self.target_shape.1);
+        let mut out = Array2::from_elem(self.target_shape, None);
+        for (&target, bounds) in self.targets.iter().zip(self.starts.windows(2)) {
+            let neighbours = bounds[0] as usize..bounds[1] as usize;
+            let heaviest = neighbours.max_by(|&a, &b| self.values[a].total_cmp(&self.values[b]));
+            let source = heaviest.map(|neighbour| self.sources[neighbour] as usize);
+            out[[target as usize / columns.1, target as usize % columns.1]] =
+                source.map(|source| values[[source / columns.0, source % columns.0]]);
+        }
+        out
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let shapes = [self.source_shape.0, self.source_shape.1, self.target_shape.0, self.target_shape.1];
         let lengths = [self.targets.len(), self.sources.len()];
@@ -367,6 +387,18 @@ mod tests {
         // Seven tenths of the weight are on the centre.
         assert_abs_diff_eq!(out[[1, 0]], 1.0, epsilon = 1e-6);
         assert!(out[[0, 0]].is_nan(), "only 0.49 of the weight is on the centre");
+    }
+
+    #[test]
+    fn the_heaviest_source_cell_is_the_nearest() {
+        let (source, target) = (GridSpec::test_square(6), GridSpec::test_square(6));
+        let kernel = Kernel::Gaussian { scale_km: 10.0, radius_km: 15.0 };
+        let weights = Weights::build(&source, &target, &everywhere(&target), kernel).unwrap();
+        let numbers = Array2::from_shape_fn((6, 6), |(row, column)| 6 * row + column);
+        assert_eq!(weights.heaviest(numbers.view()), numbers.mapv(Some));
+        let far = GridSpec { first_cell_centre_x_m: 2e6, ..source.clone() };
+        let weights = Weights::build(&far, &target, &everywhere(&target), kernel).unwrap();
+        assert!(weights.heaviest(numbers.view()).iter().all(Option::is_none));
     }
 
     #[test]

@@ -33,11 +33,13 @@ pub(super) struct Frame {
 }
 
 impl ColourScale {
-    /// The colour at a share of the scale, 0..1.
-    pub(super) fn colour_at(&self, share: f64) -> [u8; 3] {
+    /// The colour at a share of the scale, 0..1: red, green, blue.
+    #[must_use]
+    pub fn colour_at(&self, share: f64) -> [u8; 3] {
         let share = share.clamp(0.0, 1.0);
         let colour = match self.ramp {
             Ramp::Viridis => colorous::VIRIDIS.eval_continuous(share),
+            Ramp::Cividis => colorous::CIVIDIS.eval_continuous(share),
             Ramp::Magma => colorous::MAGMA.eval_continuous(share),
             Ramp::BlueRed => colorous::RED_BLUE.eval_continuous(1.0 - share),
         };

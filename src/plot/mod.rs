@@ -1,7 +1,9 @@
 //! Pictures: maps on the product grid, as quicklooks show them, small pictures of fields and charts for reports.
 
+mod bar;
 mod canvas;
 mod chart;
+mod legend;
 mod map;
 mod page;
 mod picture;
@@ -14,6 +16,7 @@ use ndarray::Array2;
 use crate::grid::{GridError, GridSpec};
 
 pub use chart::{Axis, Chart, Curve, Stroke, escape};
+pub use legend::{Key, draw_legend};
 pub use page::{page, table};
 pub use picture::{Shades, colour_bar, picture};
 pub use quicklook::draw_quicklook;
@@ -47,6 +50,8 @@ pub enum Ramp {
     Viridis,
     /// From black over red to pale yellow.
     Magma,
+    /// From dark blue over grey to yellow.
+    Cividis,
     /// From blue over white to red, for what lies on both sides of 0.
     BlueRed,
 }

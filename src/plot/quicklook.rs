@@ -4,9 +4,10 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::canvas::{Anchor, Canvas, Lettering};
+use super::bar::{self, INK, QUIET, letters};
+use super::canvas::{Anchor, Canvas};
 use super::map::{self, Frame};
-use super::{ColourScale, PlotError, Quicklook};
+use super::{PlotError, Quicklook};
 
 /// Room for the longest lines of text, and two maps that can be read.
 const NARROWEST: usize = 1200;
@@ -19,8 +20,6 @@ const BAR_SPACE: usize = 86;
 /// At the foot: the key of the colours and two lines of text.
 const FOOTER: usize = 116;
 
-const INK: RGBColor = RGBColor(30, 36, 44);
-const QUIET: RGBColor = RGBColor(90, 98, 108);
 const WARNING: RGBColor = RGBColor(190, 30, 45);
 
 /// Draws a quicklook and writes it as PNG, 1200 to 1480 pixels wide.
@@ -39,14 +38,12 @@ pub fn draw_quicklook(path: &Path, quicklook: &Quicklook<'_>) -> Result<(), Plot
         draw_outline(&mut canvas, frame)?;
         let middle = (frame.left + frame.width / 2) as i32;
         canvas.text(&panel.title, (middle, HEADER as i32 - 22), letters(21.0, true, INK, Anchor::Centre))?;
-        draw_colour_bar(&mut canvas, frame, &panel.scale)?;
+        let length = (frame.width * 3 / 4).max(300);
+        let left = (frame.left + frame.width / 2).saturating_sub(length / 2);
+        bar::draw(&mut canvas, (left, frame.top + frame.height + 18), length, &panel.scale)?;
     }
     draw_footer(&mut canvas, quicklook)?;
     canvas.write(path)
-}
-
-fn letters(size: f64, bold: bool, colour: RGBColor, anchor: Anchor) -> Lettering {
-    Lettering { size, bold, colour, anchor }
 }
 
 /// The width of the picture and the places of the two maps in it: as large as they fit, each in the middle of its half.
@@ -81,44 +78,6 @@ fn draw_outline(canvas: &mut Canvas, frame: Frame) -> Result<(), PlotError> {
     canvas.draw(|area| area.draw(&Rectangle::new(corners, QUIET.stroke_width(1))))
 }
 
-/// The bar below a map, its ticks and its label; the arrow says that larger values have the last colour.
-fn draw_colour_bar(canvas: &mut Canvas, frame: Frame, scale: &ColourScale) -> Result<(), PlotError> {
-    const THICKNESS: usize = 16;
-    let width = (frame.width * 3 / 4).max(300);
-    let left = (frame.left + frame.width / 2).saturating_sub(width / 2);
-    let top = frame.top + frame.height + 18;
-    for x in 0..width {
-        let colour = scale.colour_at(x as f64 / (width - 1) as f64);
-        (0..THICKNESS).for_each(|y| canvas.set(left + x, top + y, colour));
-    }
-    for x in 0..THICKNESS {
-        let narrower = x / 2;
-        (narrower..THICKNESS - narrower)
-            .for_each(|y| canvas.set(left + width + x, top + y, scale.colour_at(1.0)));
-    }
-    for tick in 0..=4 {
-        let x = (left + (width - 1) * tick / 4) as i32;
-        let bottom = (top + THICKNESS) as i32;
-        canvas.draw(|area| {
-            area.draw(&PathElement::new(vec![(x, bottom), (x, bottom + 5)], INK.stroke_width(1)))
-        })?;
-        let value = tick_text(f64::from(scale.highest) * tick as f64 / 4.0);
-        canvas.text(&value, (x, bottom + 15), letters(16.0, false, INK, Anchor::Centre))?;
-    }
-    let middle = (left + width / 2) as i32;
-    canvas.text(
-        &scale.label,
-        (middle, (top + THICKNESS) as i32 + 37),
-        letters(17.0, false, INK, Anchor::Centre),
-    )
-}
-
-/// A number with as many decimals as it needs, three at most.
-fn tick_text(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 fn draw_footer(canvas: &mut Canvas, quicklook: &Quicklook<'_>) -> Result<(), PlotError> {
     let top = (canvas.height - FOOTER) as i32 + 14;
     let percent = (quicklook.ice_edge * 100.0).round();
@@ -149,14 +108,9 @@ mod tests {
     use ndarray::Array2;
 
     use crate::grid::GridSpec;
-    use crate::plot::{Panel, Ramp};
+    use crate::plot::{ColourScale, Panel, Ramp};
 
     use super::*;
-
-    #[test]
-    fn ticks_have_as_many_decimals_as_they_need() {
-        assert_eq!([0.0, 0.025, 0.5, 4.0].map(tick_text), ["0", "0.025", "0.5", "4"]);
-    }
 
     #[test]
     fn a_quicklook_is_a_picture_that_fits_its_maps() {

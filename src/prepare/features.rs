@@ -44,11 +44,37 @@ pub fn standardise(context: &mut Array3<f32>, mean: [f32; 3], standard_deviation
     }
 }
 
+/// So many standard deviations of the training data from their mean an input of the network may lie before it is said to be outside
+/// their range.
+const TRAINING_RANGE: f32 = 4.0;
+
+/// True where one of the first three channels of a context lies far from what the network was trained with.
+#[must_use]
+pub fn outside_training_range(
+    context: &Array3<f32>,
+    mean: [f32; 3],
+    standard_deviation: [f32; 3],
+) -> Array2<bool> {
+    let mut standardised = context.clone();
+    standardise(&mut standardised, mean, standard_deviation);
+    let channels = standardised.slice(ndarray::s![..3, .., ..]);
+    channels.map_axis(Axis(0), |values| values.iter().any(|value| value.abs() > TRAINING_RANGE))
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::array;
 
     use super::*;
+
+    #[test]
+    fn what_lies_far_from_the_training_data_is_found_inside_the_mask() {
+        let thickness_m = array![[1.0, 9.0, 9.0]];
+        let mask = array![[true, true, false]];
+        let context = context(&array![[0.9, 0.9, 0.9]], &thickness_m, &array![[0.02, 0.02, 0.02]], &mask);
+        let found = outside_training_range(&context, [0.9, 1.0, -4.0], [0.1, 1.0, 1.0]);
+        assert_eq!(found, array![[false, true, false]]);
+    }
 
     #[test]
     fn nothing_is_seen_outside_the_mask() {

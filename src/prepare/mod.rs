@@ -14,34 +14,60 @@ use rayon::prelude::*;
 use crate::field::Field;
 use crate::grid::{Grid, Weights};
 
-pub use features::{context, standardise};
+pub use features::{context, outside_training_range, standardise};
 
 /// What is known of a cell, as bits. The bits are the published ones (`status_flag`).
 pub mod flag {
     /// The cell is land.
-    pub const LAND: u16 = 1;
+    pub const LAND: u32 = 1;
     /// Sea where the concentration is known to be below 15 %.
-    pub const OPEN_WATER: u16 = 2;
+    pub const OPEN_WATER: u32 = 2;
     /// Inside the ice mask: the product has a value here.
-    pub const ICE: u16 = 4;
+    pub const ICE: u32 = 4;
     /// The deformation was filled from its neighbourhood.
-    pub const FILLED_DRIFT: u16 = 8;
+    pub const FILLED_DRIFT: u32 = 8;
     /// The thickness was filled from its neighbourhood.
-    pub const FILLED_THICKNESS: u16 = 16;
+    pub const FILLED_THICKNESS: u32 = 16;
     /// Sea of unknown concentration, or ice where another input is missing and could not be filled.
-    pub const MISSING_INPUT: u16 = 32;
+    pub const MISSING_INPUT: u32 = 32;
+    /// Ice that covers less than 80 % of the cell.
+    pub const BELOW_80_PERCENT: u32 = 512;
+    /// The concentration product says that the nearest of its cells is near a coast: valid, but less certain.
+    pub const NEAR_COAST: u32 = 1024;
+    /// Sea that the grid of an input does not reach.
+    pub const OUTSIDE_DOMAIN: u32 = 16_384;
 
-    // What holds for the whole product is set on every cell when it is published, never here.
+    // Where the thickness product says what its values rest on, one of these is set.
+
+    /// Thickness from altimetry and radiometry together.
+    pub const COMBINED_THICKNESS: u32 = 32_768;
+    /// Thickness from altimetry only.
+    pub const ALTIMETRY_ONLY: u32 = 65_536;
+    /// Thickness from radiometry only.
+    pub const RADIOMETRY_ONLY: u32 = 131_072;
+    /// Thickness that the provider interpolated.
+    pub const INTERPOLATED_THICKNESS: u32 = 262_144;
+
+    // What is known only when a product is published is set then, never here; these on every cell ...
 
     /// The product is provisional.
-    pub const PROVISIONAL: u16 = 64;
+    pub const PROVISIONAL: u32 = 64;
     /// The drift is older than that of the day.
-    pub const AGED_DRIFT: u16 = 128;
+    pub const AGED_DRIFT: u32 = 128;
     /// The thickness is older than that of the day.
-    pub const AGED_THICKNESS: u16 = 256;
+    pub const AGED_THICKNESS: u32 = 256;
+
+    // ... and these where they hold.
+
+    /// North of 88 degrees, where no altimeter looks.
+    pub const POLE: u32 = 2048;
+    /// At least one member is held at 0 m.
+    pub const CLAMPED: u32 = 4096;
+    /// An input of the network lies far from those that it was trained with.
+    pub const OUTSIDE_TRAINING_RANGE: u32 = 8192;
 
     /// Every flag with its name in `flag_meanings`.
-    pub const ALL: [(u16, &str); 9] = [
+    pub const ALL: [(u32, &str); 19] = [
         (LAND, "land"),
         (OPEN_WATER, "open_water"),
         (ICE, "ice"),
@@ -51,11 +77,24 @@ pub mod flag {
         (PROVISIONAL, "provisional"),
         (AGED_DRIFT, "aged_drift"),
         (AGED_THICKNESS, "aged_thickness"),
+        (BELOW_80_PERCENT, "concentration_below_80_percent"),
+        (NEAR_COAST, "near_coast_concentration"),
+        (POLE, "pole"),
+        (CLAMPED, "clamped"),
+        (OUTSIDE_TRAINING_RANGE, "outside_training_range"),
+        (OUTSIDE_DOMAIN, "outside_domain"),
+        (COMBINED_THICKNESS, "thickness_from_altimetry_and_radiometry"),
+        (ALTIMETRY_ONLY, "thickness_from_altimetry_only"),
+        (RADIOMETRY_ONLY, "thickness_from_radiometry_only"),
+        (INTERPOLATED_THICKNESS, "thickness_interpolated_by_provider"),
     ];
 }
 
 /// Sea ice is where the smoothed concentration is at least this, as a fraction.
 pub const ICE_EDGE: f32 = 0.15;
+
+/// Below this concentration, as a fraction, satellite thickness is less reliable.
+const CLOSED_ICE: f32 = 0.8;
 
 /// One day as the satellites see it, each quantity on its own grid.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +111,17 @@ pub struct SatelliteFields<'a> {
     pub displacement_y_km: &'a Field,
     /// Time in which the ice was displaced, days, on the drift's grid.
     pub drift_days: &'a Field,
+    /// Bits of [`flag`] that the providers' own flags give, for those who publish them.
+    pub provided: Option<ProvidedFlags<'a>>,
+}
+
+/// Bits of [`flag`] on the grids of the inputs; a cell of the product takes those of the nearest one.
+#[derive(Debug, Clone, Copy)]
+pub struct ProvidedFlags<'a> {
+    /// On the grid of the concentration.
+    pub concentration: &'a Array2<u32>,
+    /// On the grid of the thickness.
+    pub thickness: &'a Array2<u32>,
 }
 
 /// The weights that bring each quantity to the sea cells of the product grid.
@@ -105,7 +155,7 @@ pub struct Prepared {
     /// True where the product has a value.
     pub mask: Array2<bool>,
     /// Bits of [`flag`].
-    pub flags: Array2<u16>,
+    pub flags: Array2<u32>,
 }
 
 impl Prepared {
@@ -152,16 +202,20 @@ pub fn prepare(
         .and(&deformation_per_day)
         .map_collect(|&ice, thickness, deformation| ice && !thickness.is_nan() && !deformation.is_nan());
     let uncertainty_m = uncertainty_m.and_then(|known| uncertainty::complete(known, &ice, &mask, reach));
-    let flags = Array2::from_shape_fn(mask.dim(), |cell| {
-        let when = |condition: bool, bit: u16| if condition { bit } else { 0 };
+    let mut flags = Array2::from_shape_fn(mask.dim(), |cell| {
+        let when = |condition: bool, bit: u32| if condition { bit } else { 0 };
         let land = grid.land[cell];
         when(land, flag::LAND)
             | when(!land && concentration[cell] < ICE_EDGE, flag::OPEN_WATER)
             | when(mask[cell], flag::ICE)
             | when(mask[cell] && filled_drift[cell], flag::FILLED_DRIFT)
             | when(mask[cell] && filled_thickness[cell], flag::FILLED_THICKNESS)
+            | when(mask[cell] && concentration[cell] < CLOSED_ICE, flag::BELOW_80_PERCENT)
             | when(!land && (concentration[cell].is_nan() || ice[cell] && !mask[cell]), flag::MISSING_INPUT)
     });
+    if let Some(provided) = fields.provided {
+        add_provided(&mut flags, provided, remaps);
+    }
     Prepared {
         effective_thickness_m: &thickness_m * &concentration,
         effective_thickness_uncertainty_m: uncertainty_m.map(|uncertainty_m| uncertainty_m * &concentration),
@@ -173,6 +227,22 @@ pub fn prepare(
         mask,
         flags,
     }
+}
+
+/// Gives each cell of sea the bits of the nearest cells of the inputs, and says where there are none. What is said of thickness only
+/// holds where the product has one of its own.
+fn add_provided(flags: &mut Array2<u32>, provided: ProvidedFlags<'_>, remaps: &Remaps) {
+    let concentration = remaps.concentration.heaviest(provided.concentration.view());
+    let thickness = remaps.thickness.heaviest(provided.thickness.view());
+    Zip::from(flags).and(&concentration).and(&thickness).for_each(|flags, concentration, thickness| {
+        let (land, ice, filled) = (*flags & flag::LAND, *flags & flag::ICE, *flags & flag::FILLED_THICKNESS);
+        *flags |= match (concentration, thickness) {
+            _ if land != 0 => 0,
+            (None, _) | (_, None) => flag::OUTSIDE_DOMAIN,
+            (Some(concentration), Some(thickness)) if ice != 0 && filled == 0 => concentration | thickness,
+            (Some(concentration), Some(_)) => *concentration,
+        };
+    });
 }
 
 /// Fills the holes that lie inside `ice` and at most `reach` cells from data; the fields have the same valid cells. True where a cell
@@ -204,6 +274,7 @@ mod tests {
         grid: Grid,
         fields: [Field; 5],
         uncertainty_m: Option<f32>,
+        provided: Option<[Array2<u32>; 2]>,
     }
 
     impl Day {
@@ -223,6 +294,7 @@ mod tests {
                 grid: Grid { spec: Arc::clone(&spec), land: Array2::from_elem((SIZE, SIZE), false) },
                 fields,
                 uncertainty_m: None,
+                provided: None,
             }
         }
 
@@ -247,9 +319,39 @@ mod tests {
                 displacement_x_km,
                 displacement_y_km,
                 drift_days,
+                provided: self
+                    .provided
+                    .as_ref()
+                    .map(|[concentration, thickness]| ProvidedFlags { concentration, thickness }),
             };
             prepare(fields, &remaps, &self.grid, fill_reach_km)
         }
+    }
+
+    #[test]
+    fn what_the_providers_say_of_a_cell_is_said_of_the_product() {
+        let mut day = Day::new();
+        let mut near_coast = Array2::zeros((SIZE, SIZE));
+        near_coast[[5, 5]] = flag::NEAR_COAST;
+        day.provided = Some([near_coast, Array2::from_elem((SIZE, SIZE), flag::RADIOMETRY_ONLY)]);
+        for column in 0..3 {
+            day.set(0, [5, column], 0.5);
+            day.set(0, [4, column], 0.5);
+            day.set(0, [6, column], 0.5);
+        }
+        let flags = day.prepare(None).flags;
+        assert_eq!(flags[[5, 5]], flag::ICE | flag::NEAR_COAST | flag::RADIOMETRY_ONLY);
+        assert_eq!(flags[[8, 8]], flag::ICE | flag::RADIOMETRY_ONLY);
+        assert_eq!(flags[[5, 1]], flag::ICE | flag::BELOW_80_PERCENT | flag::RADIOMETRY_ONLY);
+    }
+
+    #[test]
+    fn every_flag_is_one_bit_of_its_own() {
+        let all = flag::ALL.iter().fold(0, |all, (bit, meaning)| {
+            assert!(bit.is_power_of_two() && all & bit == 0, "{meaning}");
+            all | bit
+        });
+        assert!(i32::try_from(all).is_ok(), "the files hold them as 32-bit integers with a sign");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use crate::config::{Config, RemapInput};
 use crate::fetch;
 use crate::field::Field;
 use crate::grid::{Grid, GridError, Kernel, RemapCache, Weights};
-use crate::prepare::{self, Prepared, Remaps, SatelliteFields};
+use crate::prepare::{self, Prepared, ProvidedFlags, Remaps, SatelliteFields, flag};
 use crate::progress::Bar;
 use crate::publish::{InputRecord, Status};
-use crate::source::merged_thickness::{self, Thickness};
+use crate::source::merged_thickness::{self, Basis, Thickness};
 use crate::source::osisaf_concentration::{self, Concentration};
 use crate::source::osisaf_drift::{self, Drift};
 use crate::source::{Identity, Role, ThicknessLayout};
@@ -112,6 +112,8 @@ impl Inputs {
             thickness: weights(&self.thickness.thickness_m, thickness_kernel)?,
             deformation: weights(&self.drift.displacement_x_km, RemapInput::Deformation)?,
         };
+        let near_coast = self.concentration.near_coast.mapv(|near| if near { flag::NEAR_COAST } else { 0 });
+        let basis = self.thickness.basis.mapv(|basis| basis.map_or(0, flag_of));
         let fields = SatelliteFields {
             concentration: &self.concentration.fraction,
             thickness_m: &self.thickness.thickness_m,
@@ -119,8 +121,19 @@ impl Inputs {
             displacement_x_km: &self.drift.displacement_x_km,
             displacement_y_km: &self.drift.displacement_y_km,
             drift_days: &self.drift.duration_days,
+            provided: Some(ProvidedFlags { concentration: &near_coast, thickness: &basis }),
         };
         let fill_reach_km = config.prepare.fill_gaps.then_some(config.prepare.fill_reach_km);
         Ok(prepare::prepare(fields, &remaps, grid, fill_reach_km))
+    }
+}
+
+/// The bit of `status_flag` for what a thickness rests on.
+fn flag_of(basis: Basis) -> u32 {
+    match basis {
+        Basis::Combined => flag::COMBINED_THICKNESS,
+        Basis::AltimetryOnly => flag::ALTIMETRY_ONLY,
+        Basis::RadiometryOnly => flag::RADIOMETRY_ONLY,
+        Basis::Interpolated => flag::INTERPOLATED_THICKNESS,
     }
 }

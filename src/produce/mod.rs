@@ -18,9 +18,9 @@ use crate::archive::{self, ArchiveError, Observed};
 use crate::config::{Config, ConfigError};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
-use crate::grid::{Grid, GridError, RemapCache};
+use crate::grid::{Grid, GridError, Regions, RemapCache};
 use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_device};
-use crate::prepare::{Prepared, flag};
+use crate::prepare::{Prepared, flag, outside_training_range};
 use crate::progress::{StageTiming, Stages};
 use crate::publish::{
     self, Features, InputRecord, Lineage, Product, PublishError, Published, ScratchFile, Status,
@@ -199,6 +199,7 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
     let mut store = scratch(config)?;
     let grid_file = config.grid_file()?;
     let grid = Grid::load(&grid_file)?;
+    let regions = grid_file.regions.as_deref().map(|path| Regions::load(path, &grid.spec)).transpose()?;
 
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     sys::fail_point("produce.read");
@@ -211,8 +212,9 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
         ensemble::draw(&checkpoint, &prepared.context(), plan, &mut store, bar)
     })?;
     sys::fail_point("produce.drawn");
-    let quantiles = stages.run("quantiles", 1, |_| {
-        ensemble::quantiles(&store, prepared.mask.dim(), &PROBABILITIES)
+    let thresholds_m = &config.publication.thinner_than_m;
+    let distribution = stages.run("quantiles", 1, |_| {
+        ensemble::distribution(&store, prepared.mask.dim(), &PROBABILITIES, thresholds_m)
             .map_err(|source| ProduceError::Scratch { folder: config.folders.cache.clone(), source })
     })?;
 
@@ -222,11 +224,14 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
             mask: prepared.mask.view(),
             mean_m: statistics.mean_m.view(),
             spread_m: statistics.spread_m.view(),
-            quantiles: &quantiles,
+            quantiles: &distribution.quantiles,
         },
     )?;
     let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint, &plan);
     let timings = stages.timings().to_vec();
+    let channels = &checkpoint.info.statistics;
+    let outside_training_range =
+        outside_training_range(&prepared.context(), channels.mean, channels.standard_deviation);
     let product = Product {
         day,
         status: inputs.status,
@@ -234,8 +239,12 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
         grid: &grid,
         prepared: &prepared,
         statistics: &statistics,
-        quantiles: &quantiles,
+        quantiles: &distribution.quantiles,
+        thinner: &distribution.thinner,
         members: &store,
+        with_members: config.publication.members,
+        outside_training_range: &outside_training_range,
+        regions: regions.as_ref(),
         lineage: &lineage,
         publisher: &config.publisher,
         timings: &timings,
@@ -305,7 +314,7 @@ pub fn features(
 /// The prepared fields of a day as an archive holds them.
 fn observed(prepared: &Prepared, inputs: &Inputs) -> Observed {
     let names: Vec<&str> = inputs.records.iter().map(|record| record.name.as_str()).collect();
-    let flagged = |bit: u16| prepared.flags.mapv(|flags| flags & bit != 0);
+    let flagged = |bit: u32| prepared.flags.mapv(|flags| flags & bit != 0);
     Observed {
         concentration: prepared.concentration.clone(),
         effective_thickness_m: prepared.effective_thickness_m.clone(),

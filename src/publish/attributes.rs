@@ -20,7 +20,8 @@ const KEYWORDS: &str = "EARTH SCIENCE > CRYOSPHERE > SEA ICE > ICE DEPTH/THICKNE
                         EARTH SCIENCE > CRYOSPHERE > SEA ICE > ICE DEFORMATION, \
                         GEOGRAPHIC REGION > ARCTIC";
 
-const SUMMARY: &str = "High-resolution Arctic sea-ice thickness of one day: members, mean, spread and quantiles of an ensemble \
+/// What a product is.
+pub(super) const SUMMARY: &str = "High-resolution Arctic sea-ice thickness of one day: members, mean, spread and quantiles of an ensemble \
                        drawn by a conditional diffusion model that adds fine scales to the merged CryoSat-2/SMOS or CryoSat-2/Sentinel-3/SMOS \
                        thickness, given sea-ice concentration and deformation observed by satellites.";
 
@@ -53,11 +54,7 @@ pub(super) fn of_product(
     lonlat: &Array2<LonLat>,
 ) -> Attributes {
     let mut attributes = discovery(&Discovery {
-        title: format!(
-            "Arctic sea-ice thickness at 3 km for {}, an ensemble of {}",
-            product.day,
-            product.members.len()
-        ),
+        title: title(product),
         summary: SUMMARY,
         day: product.day,
         history: history(product.created, &product.lineage.code_version, product.members.len()),
@@ -80,6 +77,12 @@ pub(super) fn of_product(
     attributes.extend(degradation(product.lineage));
     attributes.extend(lineage(product.lineage));
     attributes
+}
+
+/// What a product is called.
+pub(super) fn title(product: &Product<'_>) -> String {
+    let (day, members) = (product.day, product.members.len());
+    format!("Arctic sea-ice thickness at 3 km for {day}, an ensemble of {members}")
 }
 
 /// Global attributes of a file of network inputs; `file_stem` is the file's name without its ending.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{CowArray, Ix2};
+use ndarray::{Array2, CowArray, Ix2};
 use netcdf::types::{FloatType, IntType, NcVariableType};
 use netcdf::{AttributeValue, Extents, FileMut, NcTypeDescriptor};
 
@@ -19,6 +19,9 @@ const PARTS_OF_A_METRE: f32 = 1024.0;
 
 /// What the attribute beside rounded values says.
 const ROUNDING: &str = "values are rounded to multiples of 2^-10 m";
+
+/// How the files count time.
+pub(super) const TIME_UNITS: &str = "seconds since 1970-01-01 00:00:00";
 
 /// Kind of content (ISO 19115-1): what the model made.
 pub(super) const MODEL_RESULT: &str = "modelResult";
@@ -37,8 +40,6 @@ pub(super) type Attributes = Vec<(&'static str, AttributeValue)>;
 pub(super) enum Kind {
     /// 32-bit integers.
     Int,
-    /// 16-bit flags.
-    Flags,
     /// 32-bit floats that are never missing.
     Float,
     /// 32-bit floats with a fill value.
@@ -110,7 +111,7 @@ pub(super) fn rounding_note() -> (&'static str, AttributeValue) {
 
 /// The definition of `status_flag`.
 pub(super) fn flag_variable(coordinates: &'static str) -> Variable {
-    let masks: Vec<u16> = flag::ALL.iter().map(|(mask, _)| *mask).collect();
+    let masks: Vec<i32> = flag::ALL.iter().map(|(mask, _)| *mask as i32).collect();
     let meanings: Vec<&str> = flag::ALL.iter().map(|(_, meaning)| *meaning).collect();
     let mut attributes: Attributes = vec![
         ("long_name", "what is known of the cell".into()),
@@ -119,7 +120,12 @@ pub(super) fn flag_variable(coordinates: &'static str) -> Variable {
         ("flag_meanings", meanings.join(" ").into()),
     ];
     attributes.extend(on_grid(coordinates, QUALITY));
-    Variable { name: "status_flag".into(), dimensions: &["y", "x"], kind: Kind::Flags, attributes }
+    Variable { name: "status_flag".into(), dimensions: &["y", "x"], kind: Kind::Int, attributes }
+}
+
+/// Flags as they stand in a file: with a sign, for programs that know no other integers.
+pub(super) fn flags_outside(flags: &Array2<u32>) -> Vec<i32> {
+    flags.iter().map(|&flags| flags as i32).collect()
 }
 
 /// The scalar `time`, noon of the day.
@@ -131,7 +137,7 @@ pub(super) fn time_variable() -> Variable {
         attributes: vec![
             ("standard_name", "time".into()),
             ("long_name", "noon of the day that the file is for".into()),
-            ("units", "seconds since 1970-01-01 00:00:00".into()),
+            ("units", TIME_UNITS.into()),
             ("calendar", "standard".into()),
             ("units_metadata", "leap_seconds: none".into()),
             ("axis", "T".into()),
@@ -224,7 +230,6 @@ fn failed(path: &Path, error: &netcdf::Error) -> PublishError {
 fn define(file: &mut FileMut, definition: &Variable) -> netcdf::Result<()> {
     let kind = match definition.kind {
         Kind::Int => NcVariableType::Int(IntType::I32),
-        Kind::Flags => NcVariableType::Int(IntType::U16),
         Kind::Float | Kind::FloatOrMissing => NcVariableType::Float(FloatType::F32),
         Kind::Double => NcVariableType::Float(FloatType::F64),
     };

@@ -1,12 +1,15 @@
-//! The maps of effective thickness in EPSG:3413, as cloud-optimised `GeoTIFF` files.
+//! Maps in EPSG:3413, as cloud-optimised `GeoTIFF` files: bringing fields to the plane of the maps, and writing them.
 
 use std::ffi::CStr;
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::NaiveDateTime;
 use gdal::errors::GdalError;
-use gdal::raster::{Buffer, RasterCreationOptions};
+use gdal::raster::{
+    Buffer, ColorEntry, ColorInterpretation, ColorTable, GdalType, PaletteInterpretation,
+    RasterCreationOptions,
+};
 use gdal::spatial_ref::SpatialRef;
 use gdal::{Dataset, DriverManager, Metadata};
 use ndarray::Array2;
@@ -15,6 +18,7 @@ use crate::grid::{GridError, GridSpec, Kernel, LonLat, Projection, Weights};
 use crate::sys;
 
 use super::PublishError;
+use super::flags::{CLASSES, OUTSIDE};
 use super::names::MAP_GRID;
 
 /// The projection of the maps.
@@ -23,25 +27,33 @@ const PROJECTION: &str = "+proj=stere +lat_0=90 +lat_ts=70 +lon_0=-45 +ellps=WGS
 const CELL_SIZE_M: f64 = 3000.0;
 /// Side of the tiles, pixels. Every map larger than a tile has overviews.
 pub(super) const TILE: usize = 256;
-const UNIT: &CStr = c"m";
 
 /// What is said about one map.
 pub(super) struct Caption<'a> {
-    /// What the values are; becomes the band's description.
-    pub(super) description: &'a str,
     /// What the file is.
-    pub(super) title: &'a str,
-    /// When it was made.
-    pub(super) created: DateTime<Utc>,
+    pub(super) title: String,
+    /// The moment that the map is for, UTC.
+    pub(super) acquired: NaiveDateTime,
     /// What made it.
     pub(super) software: &'a str,
     /// The licence.
     pub(super) license: &'a str,
 }
 
+/// One field of the product grid that becomes a band.
+pub(super) struct Band<'a> {
+    /// What the values are.
+    pub(super) description: String,
+    /// Their unit.
+    pub(super) unit: &'static CStr,
+    /// The values, NaN where there is none.
+    pub(super) values: &'a Array2<f32>,
+}
+
 /// The way from the product grid to the grid of the maps; worked out once for all maps of a product.
 pub(super) struct Mapper {
-    target: Arc<GridSpec>,
+    /// The grid of the maps.
+    pub(super) target: Arc<GridSpec>,
     weights: Weights,
 }
 
@@ -54,17 +66,80 @@ impl Mapper {
         Ok(Self { target: Arc::new(target), weights })
     }
 
-    /// Writes one field of the product grid as a map.
+    /// Writes fields of the product grid as the bands of a map, interpolated.
     pub(super) fn write(
         &self,
         path: &Path,
-        values: &Array2<f32>,
+        bands: &[Band<'_>],
         caption: &Caption<'_>,
     ) -> Result<(), PublishError> {
-        let map = self.weights.apply(values.view());
-        write(path, &self.target, map, caption)
+        self.write_bands(path, bands, caption)
             .map_err(|source| PublishError::Gdal { path: path.to_owned(), source })
     }
+
+    /// Writes the classes of the product grid as a map: each cell has that of the nearest cell.
+    pub(super) fn write_classes(
+        &self,
+        path: &Path,
+        classes: &Array2<u8>,
+        caption: &Caption<'_>,
+    ) -> Result<(), PublishError> {
+        self.write_class_band(path, classes, caption)
+            .map_err(|source| PublishError::Gdal { path: path.to_owned(), source })
+    }
+
+    fn write_bands(&self, path: &Path, bands: &[Band<'_>], caption: &Caption<'_>) -> Result<(), GdalError> {
+        let dataset = self.in_memory::<f32>(bands.len(), caption)?;
+        for (number, band) in bands.iter().enumerate() {
+            write_band(&dataset, number + 1, self.weights.apply(band.values.view()), band)?;
+        }
+        write_cog(&dataset, path, &["PREDICTOR=3", "OVERVIEW_RESAMPLING=AVERAGE"])
+    }
+
+    fn write_class_band(
+        &self,
+        path: &Path,
+        classes: &Array2<u8>,
+        caption: &Caption<'_>,
+    ) -> Result<(), GdalError> {
+        let nearest = self.weights.heaviest(classes.view()).mapv(|class| class.unwrap_or(OUTSIDE));
+        let dataset = self.in_memory::<u8>(1, caption)?;
+        let mut band = dataset.rasterband(1)?;
+        band.set_no_data_value(Some(f64::from(OUTSIDE)))?;
+        band.set_description("what is known of the cell: the most important of its flags")?;
+        band.set_color_interpretation(ColorInterpretation::PaletteIndex)?;
+        band.set_color_table(&class_colours());
+        let (rows, columns) = nearest.dim();
+        let mut pixels = Buffer::new((columns, rows), nearest.into_iter().collect());
+        band.write((0, 0), (columns, rows), &mut pixels)?;
+        write_cog(&dataset, path, &["PREDICTOR=NO", "OVERVIEW_RESAMPLING=MODE"])
+    }
+
+    /// An empty map in memory: its place on the Earth and what is said about it.
+    fn in_memory<T: GdalType>(&self, bands: usize, caption: &Caption<'_>) -> Result<Dataset, GdalError> {
+        let grid = &self.target;
+        let memory = DriverManager::get_driver_by_name("MEM")?;
+        let mut dataset = memory.create_with_band_type::<T, _>("", grid.columns, grid.rows, bands)?;
+        dataset.set_geo_transform(&geo_transform(grid))?;
+        dataset.set_spatial_ref(&SpatialRef::from_epsg(EPSG)?)?;
+        for (key, value) in [
+            ("AREA_OR_POINT", "Area"),
+            ("TIFFTAG_DATETIME", &caption.acquired.format("%Y:%m:%d %H:%M:%S").to_string()),
+            ("TIFFTAG_SOFTWARE", caption.software),
+            ("TIFFTAG_IMAGEDESCRIPTION", &caption.title),
+            ("TIFFTAG_COPYRIGHT", caption.license),
+        ] {
+            dataset.set_metadata_item(key, value, "")?;
+        }
+        Ok(dataset)
+    }
+}
+
+/// Where a grid lies, as GDAL says it: left edge, cell width, 0, top edge, 0, minus cell height.
+pub(super) fn geo_transform(grid: &GridSpec) -> [f64; 6] {
+    let half = grid.cell_size_m / 2.0;
+    let (left, top) = (grid.first_cell_centre_x_m - half, grid.first_cell_centre_y_m + half);
+    [left, grid.cell_size_m, 0.0, top, 0.0, -grid.cell_size_m]
 }
 
 /// The box around `source` in the plane of the maps, its edges on multiples of the cell size.
@@ -102,48 +177,44 @@ fn outline(grid: &GridSpec) -> Result<Vec<LonLat>, GridError> {
     sides.chain(ends).map(|(row, column)| corner(row, column)).collect()
 }
 
-fn write(path: &Path, grid: &GridSpec, values: Array2<f32>, caption: &Caption<'_>) -> Result<(), GdalError> {
-    let memory = DriverManager::get_driver_by_name("MEM")?;
-    let mut dataset = memory.create_with_band_type::<f32, _>("", grid.columns, grid.rows, 1)?;
-    let half = grid.cell_size_m / 2.0;
-    let (left, top) = (grid.first_cell_centre_x_m - half, grid.first_cell_centre_y_m + half);
-    dataset.set_geo_transform(&[left, grid.cell_size_m, 0.0, top, 0.0, -grid.cell_size_m])?;
-    dataset.set_spatial_ref(&SpatialRef::from_epsg(EPSG)?)?;
-    for (key, value) in [
-        ("AREA_OR_POINT", "Area"),
-        ("TIFFTAG_DATETIME", &caption.created.format("%Y:%m:%d %H:%M:%S").to_string()),
-        ("TIFFTAG_SOFTWARE", caption.software),
-        ("TIFFTAG_IMAGEDESCRIPTION", caption.title),
-        ("TIFFTAG_COPYRIGHT", caption.license),
-    ] {
-        dataset.set_metadata_item(key, value, "")?;
-    }
-    write_band(&dataset, values, caption.description)?;
+fn write_cog(dataset: &Dataset, path: &Path, options: &[&str]) -> Result<(), GdalError> {
+    let block = format!("BLOCKSIZE={TILE}");
+    let common = ["COMPRESS=DEFLATE", &block, "OVERVIEWS=AUTO", "NUM_THREADS=ALL_CPUS"];
+    let options: RasterCreationOptions = common.into_iter().chain(options.iter().copied()).collect();
     let cog = DriverManager::get_driver_by_name("COG")?;
-    let tile = TILE.to_string();
-    let options = RasterCreationOptions::from_iter([
-        "COMPRESS=DEFLATE",
-        "PREDICTOR=3",
-        &format!("BLOCKSIZE={tile}"),
-        "OVERVIEWS=AUTO",
-        "OVERVIEW_RESAMPLING=AVERAGE",
-        "NUM_THREADS=ALL_CPUS",
-    ]);
     // What could not be written shows when the file is closed.
     dataset.create_copy(&cog, path, &options)?.close()
 }
 
-fn write_band(dataset: &Dataset, values: Array2<f32>, description: &str) -> Result<(), GdalError> {
-    let mut band = dataset.rasterband(1)?;
+fn write_band(
+    dataset: &Dataset,
+    number: usize,
+    values: Array2<f32>,
+    about: &Band<'_>,
+) -> Result<(), GdalError> {
+    let mut band = dataset.rasterband(number)?;
     band.set_no_data_value(Some(f64::NAN))?;
-    band.set_description(description)?;
-    sys::set_band_unit(&mut band, UNIT);
+    band.set_description(&about.description)?;
+    sys::set_band_unit(&mut band, about.unit);
     for (key, value) in statistics(&values) {
         band.set_metadata_item(key, &value, "")?;
     }
     let (rows, columns) = values.dim();
     let mut pixels = Buffer::new((columns, rows), values.into_iter().collect());
     band.write((0, 0), (columns, rows), &mut pixels)
+}
+
+/// The colours of the classes; numbers that are no class are transparent.
+fn class_colours() -> ColorTable<'static> {
+    let mut table = ColorTable::new(PaletteInterpretation::Rgba);
+    let entry = |[red, green, blue]: [u8; 3], alpha: u8| {
+        ColorEntry::rgba(red.into(), green.into(), blue.into(), alpha.into())
+    };
+    table.set_color_entry(OUTSIDE.into(), &entry([0; 3], 0));
+    for class in &CLASSES {
+        table.set_color_entry(class.value.into(), &entry(class.colour, 255));
+    }
+    table
 }
 
 /// The statistics that GIS programs look for, over the cells that hold a value.
@@ -185,14 +256,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("latitude.tif");
         let caption = Caption {
-            description: "latitude",
-            title: "latitude",
-            created: DateTime::UNIX_EPOCH,
+            title: "latitude".into(),
+            acquired: "2026-03-01".parse::<crate::time::ProductDay>().unwrap().noon(),
             software: "test",
             license: "none",
         };
-        Mapper::from(&source).unwrap().write(&path, &latitude, &caption).unwrap();
+        let band = Band { description: "latitude".into(), unit: c"degrees", values: &latitude };
+        Mapper::from(&source).unwrap().write(&path, &[band], &caption).unwrap();
         let dataset = Dataset::open(&path).unwrap();
+        assert_eq!(dataset.metadata_item("TIFFTAG_DATETIME", "").as_deref(), Some("2026:03:01 12:00:00"));
         let edges = dataset.geo_transform().unwrap();
         let projection = Projection::parse(PROJECTION).unwrap();
         for (column, row) in [(20, 30), (50, 41), (70, 80)] {

@@ -5,7 +5,9 @@ use std::path::Path;
 use crate::prepare::Prepared;
 
 use super::attributes;
-use super::cf::{CfFile, Kind, Layer, MEASUREMENT, QUALITY, Variable, flag_variable, on_grid, time_variable};
+use super::cf::{
+    CfFile, Kind, Layer, MEASUREMENT, QUALITY, Variable, flag_variable, flags_outside, on_grid, time_variable,
+};
 use super::geography::Geography;
 use super::netcdf::ice_state_layers;
 use super::{Features, PublishError, seconds_since_1970};
@@ -25,9 +27,9 @@ pub fn write_features(path: &Path, features: &Features<'_>) -> Result<(), Publis
     let mut file = CfFile::create(path)?;
     define(&mut file, features, path, &geography, &layers)?;
     geography.put(&mut file)?;
-    file.put("time", &[seconds_since_1970(features.day)])?;
-    file.put("mask", &features.prepared.mask.iter().map(|&ice| u16::from(ice)).collect::<Vec<_>>())?;
-    file.put("status_flag", &features.prepared.flags.iter().copied().collect::<Vec<_>>())?;
+    file.put("time", &[seconds_since_1970(features.day.noon())])?;
+    file.put("mask", &features.prepared.mask.iter().map(|&ice| i32::from(ice)).collect::<Vec<_>>())?;
+    file.put("status_flag", &flags_outside(&features.prepared.flags))?;
     layers.iter().try_for_each(|layer| layer.put(&mut file))?;
     file.close()
 }
@@ -54,11 +56,11 @@ fn mask_variable() -> Variable {
     let mut attributes = vec![
         ("long_name", "1 where the network works: sea ice with every input there".into()),
         ("units", "1".into()),
-        ("flag_values", vec![0_u16, 1].into()),
+        ("flag_values", vec![0_i32, 1].into()),
         ("flag_meanings", "outside inside".into()),
     ];
     attributes.extend(on_grid(COORDINATES, QUALITY));
-    Variable { name: "mask".into(), dimensions: &["y", "x"], kind: Kind::Flags, attributes }
+    Variable { name: "mask".into(), dimensions: &["y", "x"], kind: Kind::Int, attributes }
 }
 
 fn thickness_layers(prepared: &Prepared) -> Vec<Layer<'_>> {

@@ -13,7 +13,7 @@ use crate::time::ProductDay;
 use super::manifest::read_manifest;
 use super::names::{LATEST, private_folder, revision_number};
 use super::withdrawal::is_withdrawn;
-use super::{PublishError, Status, read_json, staging};
+use super::{PublishError, Status, read_json};
 
 /// What `latest.json` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,15 +56,6 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     // What a killed run leaves there is removed by the next one; nobody sees it in the product root.
     let way = private_folder(root).join("staging");
     sys::replace_file_through(&way, &path, &text).map_err(|source| PublishError::File { path, source })
-}
-
-/// Lets `latest.json` under `root` say what is there, where a run was cut off before it could.
-///
-/// # Errors
-/// [`PublishError`].
-pub fn repair_latest(root: &Path) -> Result<(), PublishError> {
-    let _lock = staging::lock(root)?;
-    refresh(root)
 }
 
 /// What `latest.json` under `root` says; `None` where there is none.
@@ -112,6 +103,12 @@ pub(super) fn revisions(root: &Path) -> io::Result<Vec<(ProductDay, u32, PathBuf
     }
     found.sort_by_key(|(day, revision, _)| Reverse((*day, *revision)));
     Ok(found)
+}
+
+/// The years that have a folder under `root`, as its name.
+pub(super) fn years(root: &Path) -> io::Result<Vec<String>> {
+    let names = folders(root)?.into_iter().map(|(name, _)| name);
+    Ok(names.filter(|name| name.len() == 4 && name.bytes().all(|digit| digit.is_ascii_digit())).collect())
 }
 
 /// Every revision in the folder of a day.

@@ -31,6 +31,9 @@ pub struct Manifest {
     pub grid: String,
     /// Number of members.
     pub members: usize,
+    /// Whether the NetCDF file has them.
+    #[serde(default = "yes")]
+    pub members_in_file: bool,
     /// The product in a few numbers.
     pub figures: Figures,
     /// Where it comes from.
@@ -39,6 +42,11 @@ pub struct Manifest {
     pub timings: Vec<StageTiming>,
     /// Every other file of the folder, by name.
     pub files: Vec<FileRecord>,
+}
+
+/// Products of early versions have their members and do not say so.
+fn yes() -> bool {
+    true
 }
 
 /// One file of a revision.
@@ -79,13 +87,17 @@ pub enum ManifestError {
     },
 }
 
-/// Lists the files of `folder` and writes the manifest beside them.
+/// Writes the manifest of `folder`: its files, and the item that was made from their records.
 pub(super) fn write(
     folder: &Path,
     product: &Product<'_>,
     revision: u32,
     figures: Figures,
+    (mut files, item): (Vec<FileRecord>, &Path),
 ) -> Result<Manifest, PublishError> {
+    let failed = |source| PublishError::File { path: item.to_owned(), source };
+    files.push(record(item).map_err(failed)?);
+    files.sort_by(|a, b| a.name.cmp(&b.name));
     let mut manifest = Manifest {
         manifest_sha256: String::new(),
         day: product.day,
@@ -94,10 +106,11 @@ pub(super) fn write(
         created: product.created,
         grid: product.grid.spec.name.clone(),
         members: product.members.len(),
+        members_in_file: product.with_members,
         figures,
         lineage: product.lineage.clone(),
         timings: product.timings.to_vec(),
-        files: records(folder)?,
+        files,
     };
     let path = folder.join(MANIFEST);
     let text = |manifest: &Manifest| {
@@ -144,7 +157,8 @@ pub(super) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn records(folder: &Path) -> Result<Vec<FileRecord>, PublishError> {
+/// The records of all files in a folder.
+pub(super) fn records(folder: &Path) -> Result<Vec<FileRecord>, PublishError> {
     let failed = |path: &Path, source| PublishError::File { path: path.to_owned(), source };
     let names = names_in(folder).map_err(|source| failed(folder, source))?;
     names

@@ -1,23 +1,29 @@
 //! Publishing: the files of a day, all or nothing.
 //!
-//! A revision is written into a folder that nobody looks at, made durable, and moved to its place as a whole; then `latest.json`
-//! is swapped. Whoever reads the product root sees whole revisions only.
+//! A revision is written into a folder that nobody looks at, made durable, and moved to its place as a whole; then the
+//! catalogs and `latest.json` are swapped. Whoever reads the product root sees whole revisions only.
 
 mod attributes;
 mod cf;
 mod cog;
 mod features;
+mod flags;
 mod geography;
 mod latest;
 mod manifest;
+mod maps;
 mod names;
 mod netcdf;
 mod product;
 mod quicklook;
 mod read_back;
+mod regional;
 mod retention;
+mod root;
 mod scratch;
+mod stac;
 mod staging;
+mod style;
 #[cfg(test)]
 mod synthetic;
 #[cfg(test)]
@@ -28,6 +34,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::grid::GridError;
@@ -36,22 +43,26 @@ use crate::progress::Bar;
 use crate::sys;
 use crate::time::ProductDay;
 
-use cog::{Caption, Mapper};
+use cog::Mapper;
 use geography::Geography;
+use root::Extent;
 use staging::Staging;
 
 pub use features::write_features;
-pub use latest::{Latest, Pointer, read_latest, repair_latest};
+pub use latest::{Latest, Pointer, read_latest};
 pub use manifest::{FileRecord, Manifest, ManifestError, read_manifest};
+pub use names::is_quicklook;
 pub use product::{Features, Figures, InputRecord, Lineage, Product, Status};
 pub use read_back::{Fields, ReadBack, Violation, read_back};
+pub use regional::RegionalFigures;
 pub use retention::{Reason, Stored, remove, stored, stored_of, superfluous};
+pub use root::repair_root;
 pub use scratch::ScratchFile;
 pub use staging::highest_revision;
 pub use withdrawal::{WithdrawalNote, read_withdrawal, withdraw};
 
-/// Steps that [`publish`] tells the bar: the NetCDF file, five maps, the quicklook, the manifest, the move.
-pub const STEPS: usize = 9;
+/// Steps that [`publish`] tells the bar: the NetCDF file, the maps, the quicklook, the tables, the manifest, the move.
+pub const STEPS: usize = maps::COUNT + 5;
 
 /// What can go wrong when a product is published. Nothing of it is visible then (but see [`PublishError::NotLatest`]), and
 /// what was published before stays.
@@ -96,9 +107,9 @@ pub enum PublishError {
         /// What the library said.
         source: gdal::errors::GdalError,
     },
-    /// The revision is there, but `latest.json` does not name it.
+    /// The revision is there, but the files in the product root do not name it.
     #[error(
-        "revision {folder} is published and whole, but latest.json could not be swapped: {source}; the next publication does it"
+        "revision {folder} is published and whole, but the catalogs and latest.json do not name it: {source}; the next publication does it"
     )]
     NotLatest {
         /// Folder of the revision.
@@ -177,7 +188,7 @@ pub fn publish(
     sys::fail_point("publish.written");
     let folder = staging.commit()?;
     sys::fail_point("publish.visible");
-    latest::refresh(root)
+    root::refresh(root, Extent::YearOf(product.day))
         .map_err(|source| PublishError::NotLatest { folder: folder.clone(), source: Box::new(source) })?;
     sys::fail_point("publish.done");
     bar.step();
@@ -192,42 +203,36 @@ fn write_files(
 ) -> Result<Manifest, PublishError> {
     let geography = Geography::of(&product.grid.spec)?;
     let figures = Figures::of(product, &geography);
+    let cell_flags = flags::of(product, &geography);
     let stem = names::stem(&product.grid.spec.name, product.day, revision);
-    netcdf::write(&folder.join(format!("{stem}.nc")), product, revision, &geography)?;
+    netcdf::write(&folder.join(format!("{stem}.nc")), product, revision, &geography, &cell_flags)?;
     bar.step();
-    write_maps(folder, product, revision, bar)?;
-    quicklook::write(&folder.join(format!("{stem}.png")), product, revision, &figures)?;
+    let mapper = Mapper::from(&product.grid.spec)?;
+    maps::write(folder, product, revision, &cell_flags, &mapper, bar)?;
+    let map_stem = names::stem(names::MAP_GRID, product.day, revision);
+    quicklook::write(&folder.join(format!("{map_stem}.png")), product, revision, &figures)?;
     bar.step();
-    let manifest = manifest::write(folder, product, revision, figures)?;
+    let seas = write_regions(&folder.join(format!("{stem}_regions.csv")), product, &geography)?;
+    bar.step();
+    let files = manifest::records(folder)?;
+    let item = folder.join(format!("{stem}.json"));
+    stac::write(&item, product, revision, &mapper.target, (&files, &seas))?;
+    let manifest = manifest::write(folder, product, revision, figures, (files, &item))?;
     bar.step();
     Ok(manifest)
 }
 
-fn write_maps(folder: &Path, product: &Product<'_>, revision: u32, bar: &Bar) -> Result<(), PublishError> {
-    let mapper = Mapper::from(&product.grid.spec)?;
-    let stem = names::stem(names::MAP_GRID, product.day, revision);
-    let software = format!("nilas {}", product.lineage.code_version);
-    let maps = [
-        ("mean", "mean of the members", &product.statistics.mean_m),
-        ("spread", "standard deviation between the members", &product.statistics.spread_m),
-        ("p10", "10th percentile of the members", product.quantile(0.1)?),
-        ("p50", "median of the members", product.quantile(0.5)?),
-        ("p90", "90th percentile of the members", product.quantile(0.9)?),
-    ];
-    for (name, what, values) in maps {
-        let description = format!("effective sea-ice thickness (ice volume per cell area), {what}");
-        let status = attributes::status_words(product.status);
-        let caption = Caption {
-            description: &description,
-            title: &format!("{description}, {} {} ({status})", product.day, names::revision_name(revision)),
-            created: product.created,
-            software: &software,
-            license: &product.publisher.license,
-        };
-        mapper.write(&folder.join(format!("{stem}_{name}.tif")), values, &caption)?;
-        bar.step();
-    }
-    Ok(())
+/// Writes the table of the seas, where the grid has some, and gives what stands in it.
+fn write_regions(
+    path: &Path,
+    product: &Product<'_>,
+    geography: &Geography,
+) -> Result<Vec<RegionalFigures>, PublishError> {
+    let Some(regions) = product.regions else { return Ok(Vec::new()) };
+    let seas = regional::figures(product, regions, geography)?;
+    fs::write(path, regional::table(&seas))
+        .map_err(|source| PublishError::File { path: path.to_owned(), source })?;
+    Ok(seas)
 }
 
 /// What a file of JSON says; `None` where it is not there.
@@ -240,7 +245,7 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Pub
     serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into()))
 }
 
-/// Noon of a day as the NetCDF files count time.
-fn seconds_since_1970(day: ProductDay) -> f64 {
-    day.noon().and_utc().timestamp() as f64
+/// A moment, UTC, as the NetCDF files count time.
+fn seconds_since_1970(moment: NaiveDateTime) -> f64 {
+    moment.and_utc().timestamp() as f64
 }

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use ndarray::{Array2, CowArray, Ix2, Zip};
 
-use crate::prepare::flag;
-
 use super::attributes;
 use super::cf::{
-    CfFile, Kind, Layer, MEASUREMENT, MODEL_RESULT, QUALITY, Variable, flag_variable, on_grid, outside,
-    rounding_note, time_variable,
+    Attributes, CfFile, Kind, Layer, MEASUREMENT, MODEL_RESULT, QUALITY, REFERENCE, TIME_UNITS, Variable,
+    flag_variable, flags_outside, on_grid, outside, rounding_note, time_variable,
 };
 use super::geography::Geography;
-use super::{Product, PublishError, Status, seconds_since_1970};
+use super::{InputRecord, Product, PublishError, seconds_since_1970};
 
 const COORDINATES: &str = "time lat lon";
 const MEMBERS: &str = "sea_ice_thickness";
+const PROBABILITY: &str = "sea_ice_thickness_probability_below";
+const THRESHOLD: &str = "thickness_threshold";
 const UNCERTAINTY: &str = "sea_ice_thickness_low_resolution_uncertainty";
 
 /// Writes the product as a NetCDF-4 file after CF-1.11 and ACDD-1.3. Members go through memory one at a time.
@@ -24,6 +24,7 @@ pub(super) fn write(
     product: &Product<'_>,
     revision: u32,
     geography: &Geography,
+    flags: &Array2<u32>,
 ) -> Result<(), PublishError> {
     let layers = layers(product)?;
     let mut file = CfFile::create(path)?;
@@ -36,8 +37,11 @@ pub(super) fn write(
     for layer in &layers {
         layer.put(&mut file)?;
     }
-    file.put("status_flag", &status_flags(product))?;
-    put_members(&mut file, product)?;
+    file.put("status_flag", &flags_outside(flags))?;
+    put_probabilities(&mut file, product)?;
+    if product.with_members {
+        put_members(&mut file, product)?;
+    }
     file.close()
 }
 
@@ -47,20 +51,31 @@ fn define(
     geography: &Geography,
     layers: &[Layer<'_>],
 ) -> Result<(), PublishError> {
-    file.dimension("realization", product.members.len())?;
     file.dimension("nv", 2)?;
     geography.define(file)?;
     let mut time = time_variable();
     time.attributes.push(("bounds", "time_bnds".into()));
-    let fixed = [time, time_bounds_variable(), realization_variable(), members_variable()];
-    for variable in fixed.into_iter().chain([flag_variable(COORDINATES)]).chain(age_variables(product)) {
+    file.define(&time)?;
+    file.define(&bounds_variable("time_bnds".into(), Vec::new()))?;
+    if product.with_members {
+        file.dimension("realization", product.members.len())?;
+        file.define(&realization_variable())?;
+        file.define(&members_variable())?;
+    }
+    file.dimension("threshold", product.thinner.len())?;
+    for variable in [threshold_variable(), probability_variable(), flag_variable(COORDINATES)] {
         file.define(&variable)?;
+    }
+    for input in &product.lineage.inputs {
+        file.define(&age_variable(input))?;
+        file.define(&window_variable(input))?;
     }
     layers.iter().try_for_each(|layer| file.define(&layer.variable(COORDINATES)))
 }
 
-fn time_bounds_variable() -> Variable {
-    Variable { name: "time_bnds".into(), dimensions: &["nv"], kind: Kind::Double, attributes: Vec::new() }
+/// Two moments: where something begins and where it ends.
+fn bounds_variable(name: String, attributes: Attributes) -> Variable {
+    Variable { name, dimensions: &["nv"], kind: Kind::Double, attributes }
 }
 
 fn realization_variable() -> Variable {
@@ -94,9 +109,39 @@ fn members_variable() -> Variable {
     }
 }
 
-/// One scalar for each input: how old it is.
-fn age_variables(product: &Product<'_>) -> Vec<Variable> {
-    let age = |input: &super::InputRecord| Variable {
+fn threshold_variable() -> Variable {
+    Variable {
+        name: THRESHOLD.into(),
+        dimensions: &["threshold"],
+        kind: Kind::Double,
+        attributes: vec![
+            ("standard_name", "sea_ice_thickness".into()),
+            ("long_name", "effective sea-ice thickness that the ice is compared with".into()),
+            ("units", "m".into()),
+            ("coverage_content_type", REFERENCE.into()),
+        ],
+    }
+}
+
+fn probability_variable() -> Variable {
+    let mut attributes: Attributes = vec![
+        ("long_name", "share of the members whose effective sea-ice thickness is below the threshold".into()),
+        ("units", "1".into()),
+        ("cell_methods", "area: mean".into()),
+        ("ancillary_variables", "status_flag".into()),
+    ];
+    attributes.extend(on_grid("time lat lon thickness_threshold", MODEL_RESULT));
+    Variable {
+        name: PROBABILITY.into(),
+        dimensions: &["threshold", "y", "x"],
+        kind: Kind::FloatOrMissing,
+        attributes,
+    }
+}
+
+/// How old an input is.
+fn age_variable(input: &InputRecord) -> Variable {
+    Variable {
         name: format!("{}_age", input.role),
         dimensions: &[],
         kind: Kind::Double,
@@ -106,13 +151,24 @@ fn age_variables(product: &Product<'_>) -> Vec<Variable> {
                 format!("days from the centre of the {}'s window to noon of the day", input.role).into(),
             ),
             ("units", "days".into()),
-            ("window_start", format!("{}Z", input.window.start.format("%Y-%m-%dT%H:%M:%S")).into()),
-            ("window_end", format!("{}Z", input.window.end.format("%Y-%m-%dT%H:%M:%S")).into()),
             ("input_file", input.name.as_str().into()),
             ("coverage_content_type", "auxiliaryInformation".into()),
         ],
-    };
-    product.lineage.inputs.iter().map(age).collect()
+    }
+}
+
+/// What stretch of time an input observes.
+fn window_variable(input: &InputRecord) -> Variable {
+    let long_name = format!("beginning and end of the time that the {} was observed in", input.role);
+    bounds_variable(
+        format!("{}_window", input.role),
+        vec![
+            ("long_name", long_name.into()),
+            ("units", TIME_UNITS.into()),
+            ("calendar", "standard".into()),
+            ("coverage_content_type", "auxiliaryInformation".into()),
+        ],
+    )
 }
 
 fn layers<'a>(product: &Product<'a>) -> Result<Vec<Layer<'a>>, PublishError> {
@@ -315,23 +371,27 @@ fn put_coordinates(
     product: &Product<'_>,
     geography: &Geography,
 ) -> Result<(), PublishError> {
-    let noon = seconds_since_1970(product.day);
+    let noon = seconds_since_1970(product.day.noon());
     file.put("time", &[noon])?;
     file.put("time_bnds", &[noon - 43_200.0, noon + 43_200.0])?;
-    file.put("realization", &(0..product.members.len() as i32).collect::<Vec<_>>())?;
+    if product.with_members {
+        file.put("realization", &(0..product.members.len() as i32).collect::<Vec<_>>())?;
+    }
     for input in &product.lineage.inputs {
         file.put(&format!("{}_age", input.role), &[input.age_days])?;
+        let window = [input.window.start, input.window.end].map(seconds_since_1970);
+        file.put(&format!("{}_window", input.role), &window)?;
     }
     geography.put(file)
 }
 
-fn status_flags(product: &Product<'_>) -> Vec<u16> {
-    let when = |holds: bool, bit: u16| if holds { bit } else { 0 };
-    let aged = |role: &str| product.lineage.inputs.iter().any(|input| input.role == role && input.is_aged());
-    let whole_product = when(product.status == Status::Provisional, flag::PROVISIONAL)
-        | when(aged("drift"), flag::AGED_DRIFT)
-        | when(aged("thickness"), flag::AGED_THICKNESS);
-    product.prepared.flags.iter().map(|flags| flags | whole_product).collect()
+fn put_probabilities(file: &mut CfFile, product: &Product<'_>) -> Result<(), PublishError> {
+    let thresholds: Vec<f64> = product.thinner.iter().map(|thinner| thinner.threshold_m).collect();
+    file.put(THRESHOLD, &thresholds)?;
+    for (number, thinner) in product.thinner.iter().enumerate() {
+        file.put_entry(PROBABILITY, number, &outside(&thinner.share, false))?;
+    }
+    Ok(())
 }
 
 fn put_members(file: &mut CfFile, product: &Product<'_>) -> Result<(), PublishError> {

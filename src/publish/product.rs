@@ -5,8 +5,8 @@ use ndarray::{Array2, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Publisher, SamplerKind, TimeGrid};
-use crate::ensemble::{MemberStore, Quantiles, Statistics};
-use crate::grid::Grid;
+use crate::ensemble::{MemberStore, Quantiles, Statistics, Thinner};
+use crate::grid::{Grid, Regions};
 use crate::model::Calibration;
 use crate::prepare::Prepared;
 use crate::progress::StageTiming;
@@ -113,8 +113,16 @@ pub struct Product<'a> {
     pub statistics: &'a Statistics,
     /// Quantiles.
     pub quantiles: &'a Quantiles,
+    /// Probabilities of ice thinner than thresholds.
+    pub thinner: &'a [Thinner],
     /// The members.
     pub members: &'a dyn MemberStore,
+    /// Whether the NetCDF file has them.
+    pub with_members: bool,
+    /// True where an input of the network lies far from those that it was trained with.
+    pub outside_training_range: &'a Array2<bool>,
+    /// The seas that figures are given for, where the grid has some.
+    pub regions: Option<&'a Regions>,
     /// Where it comes from.
     pub lineage: &'a Lineage,
     /// Who publishes.

@@ -8,11 +8,9 @@ use crate::plot::{ColourScale, Panel, Quicklook, Ramp};
 use crate::prepare::ICE_EDGE;
 
 use super::attributes::status_words;
+use super::maps::THICKNESS_RANGE_M;
 use super::names::revision_name;
 use super::{Figures, Product, PublishError, Status};
-
-/// The mean is always drawn on this range, m, so that days can be compared.
-const THICKNESS_RANGE_M: f32 = 4.0;
 
 /// Draws mean and spread side by side.
 pub(super) fn write(

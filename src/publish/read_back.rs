@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use gdal::raster::GdalDataType;
 use gdal::spatial_ref::SpatialRef;
 use gdal::{Dataset, DatasetOptions, Metadata};
 use ndarray::{Array2, Zip};
@@ -14,6 +15,7 @@ use crate::sys;
 use super::attributes::CONVENTIONS;
 use super::cf::FILL;
 use super::cog::{EPSG, TILE};
+use super::flags::OUTSIDE;
 use super::manifest::{FileRecord, Manifest, ManifestError, names_in, read_manifest, record};
 
 /// What was found in a revision's folder.
@@ -174,9 +176,10 @@ fn compare(folder: &Path, expected: &FileRecord) -> Option<Violation> {
 
 /// The variables that every product file has, with their dimensions.
 const VARIABLES: [(&str, &[&str]); 20] = [
+    ("thickness_threshold", &["threshold"]),
+    ("sea_ice_thickness_probability_below", &["threshold", "y", "x"]),
     ("time", &[]),
     ("time_bnds", &["nv"]),
-    ("realization", &["realization"]),
     ("x", &["x"]),
     ("y", &["y"]),
     ("lon", &["y", "x"]),
@@ -185,7 +188,6 @@ const VARIABLES: [(&str, &[&str]); 20] = [
     ("cell_area", &["y", "x"]),
     ("status_flag", &["y", "x"]),
     ("sea_ice_area_fraction", &["y", "x"]),
-    ("sea_ice_thickness", &["realization", "y", "x"]),
     ("sea_ice_thickness_mean", &["y", "x"]),
     ("sea_ice_thickness_spread", &["y", "x"]),
     ("sea_ice_thickness_over_ice_mean", &["y", "x"]),
@@ -196,6 +198,10 @@ const VARIABLES: [(&str, &[&str]); 20] = [
     ("sea_ice_thickness_low_resolution", &["y", "x"]),
 ];
 
+/// Those of a file that has the members.
+const MEMBERS: [(&str, &[&str]); 2] =
+    [("realization", &["realization"]), ("sea_ice_thickness", &["realization", "y", "x"])];
+
 /// Opens the NetCDF file: its fields, and what is not as it should be.
 fn read_netcdf(path: &Path, manifest: &Manifest) -> Result<(Fields, Vec<String>), String> {
     sys::silence_hdf5_errors();
@@ -205,7 +211,8 @@ fn read_netcdf(path: &Path, manifest: &Manifest) -> Result<(Fields, Vec<String>)
     if conventions != Some(CONVENTIONS.into()) {
         wrong.push(format!("the attribute Conventions is not \"{CONVENTIONS}\""));
     }
-    for (name, dimensions) in VARIABLES {
+    let members_too = MEMBERS.into_iter().filter(|_| manifest.members_in_file);
+    for (name, dimensions) in VARIABLES.into_iter().chain(members_too) {
         let found = file
             .variable(name)
             .map(|variable| variable.dimensions().iter().map(netcdf::Dimension::name).collect::<Vec<_>>());
@@ -214,8 +221,9 @@ fn read_netcdf(path: &Path, manifest: &Manifest) -> Result<(Fields, Vec<String>)
         }
     }
     let members = file.dimension_len("realization").unwrap_or(0);
-    if members != manifest.members {
-        wrong.push(format!("it has {members} members, the manifest says {}", manifest.members));
+    let expected = if manifest.members_in_file { manifest.members } else { 0 };
+    if members != expected {
+        wrong.push(format!("it has {members} members, the manifest says {expected}"));
     }
     Ok((read_fields(&file, members).map_err(|error| error.to_string())?, wrong))
 }
@@ -229,13 +237,14 @@ fn read_fields(file: &netcdf::File, members: usize) -> netcdf::Result<Fields> {
         Array2::from_shape_vec(shape, inside.collect()).map_err(|error| netcdf::Error::Str(error.to_string()))
     };
     let field = |name: &str| array(variable(name)?.get_values::<f32, _>(..)?);
-    let flags = variable("status_flag")?.get_values::<u16, _>(..)?;
-    let mask = Array2::from_shape_vec(shape, flags.into_iter().map(|flags| flags & flag::ICE != 0).collect())
-        .map_err(|error| netcdf::Error::Str(error.to_string()))?;
-    let ensemble = variable("sea_ice_thickness")?;
+    let flags = variable("status_flag")?.get_values::<i32, _>(..)?;
+    let mask =
+        Array2::from_shape_vec(shape, flags.into_iter().map(|flags| flags as u32 & flag::ICE != 0).collect())
+            .map_err(|error| netcdf::Error::Str(error.to_string()))?;
     let mut wrong_member_cells = 0;
     for member in 0..members {
-        let values = array(ensemble.get_values::<f32, _>((member..=member, .., ..))?)?;
+        let values =
+            array(variable("sea_ice_thickness")?.get_values::<f32, _>((member..=member, .., ..))?)?;
         wrong_member_cells += Zip::from(&mask).and(&values).fold(0, |cells, &ice, &value| {
             cells + usize::from(if ice { !value.is_finite() || value < 0.0 } else { !value.is_nan() })
         });
@@ -264,16 +273,25 @@ fn read_map(path: &Path) -> gdal::errors::Result<Vec<String>> {
     let band = dataset.rasterband(1)?;
     let larger_than_a_tile = band.x_size() > TILE || band.y_size() > TILE;
     let code = dataset.spatial_ref().and_then(|reference: SpatialRef| reference.auth_code()).unwrap_or(0);
-    let rules = [
+    let mut rules = vec![
         (code == EPSG as i32, format!("it is not in EPSG:{EPSG}")),
         (
             dataset.metadata_item("LAYOUT", "IMAGE_STRUCTURE").as_deref() == Some("COG"),
             "it is not laid out as a cloud-optimised GeoTIFF".to_owned(),
         ),
         (!larger_than_a_tile || band.overview_count()? > 0, "it has no overviews".to_owned()),
-        (band.no_data_value().is_some_and(f64::is_nan), "its no-data value is not NaN".to_owned()),
-        (band.unit() == "m", "its unit is not m".to_owned()),
-        (band.metadata_item("STATISTICS_MEAN", "").is_some(), "it has no statistics".to_owned()),
     ];
+    if band.band_type() == GdalDataType::UInt8 {
+        rules.extend([
+            (band.no_data_value() == Some(f64::from(OUTSIDE)), format!("its no-data value is not {OUTSIDE}")),
+            (band.color_table().is_some(), "it has no colour table".to_owned()),
+        ]);
+    } else {
+        rules.extend([
+            (band.no_data_value().is_some_and(f64::is_nan), "its no-data value is not NaN".to_owned()),
+            (["m", "1"].contains(&band.unit().as_str()), "its unit is neither m nor 1".to_owned()),
+            (band.metadata_item("STATISTICS_MEAN", "").is_some(), "it has no statistics".to_owned()),
+        ]);
+    }
     Ok(rules.into_iter().filter(|(kept, _)| !kept).map(|(_, what)| what).collect())
 }

@@ -9,9 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::config::Retention;
 use crate::time::ProductDay;
 
-use super::latest::{self, revisions, revisions_of};
+use super::latest::{revisions, revisions_of};
 use super::manifest::read_manifest;
 use super::names::{day_folder, revision_name};
+use super::root::{self, Extent};
 use super::{PublishError, staging};
 
 const MEGABYTE: u64 = 1_000_000;
@@ -134,7 +135,7 @@ pub fn superfluous(stored: &[Stored], retention: &Retention, now: DateTime<Utc>)
 pub fn remove(root: &Path, day: ProductDay, revision: u32) -> Result<(), PublishError> {
     let _lock = staging::lock(root)?;
     staging::remove(root, &root.join(day_folder(day)).join(revision_name(revision)))?;
-    latest::refresh(root)
+    root::refresh(root, Extent::YearOf(day))
 }
 
 fn size_of(folder: &Path) -> io::Result<u64> {

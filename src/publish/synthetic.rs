@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ndarray::Array2;
 
 use crate::config::{Publisher, SamplerKind, TimeGrid};
-use crate::ensemble::{InMemory, MemberStore, Quantiles, Statistics};
-use crate::grid::{Grid, GridSpec};
+use crate::ensemble::{InMemory, MemberStore, Quantiles, Statistics, Thinner};
+use crate::grid::{Grid, GridSpec, Region, Regions};
 use crate::prepare::{Prepared, flag};
 use crate::progress::StageTiming;
 use crate::time::{ProductDay, Window};
@@ -22,6 +22,9 @@ pub(super) struct Synthetic {
     prepared: Prepared,
     statistics: Statistics,
     quantiles: Quantiles,
+    thinner: Vec<Thinner>,
+    nowhere: Array2<bool>,
+    regions: Regions,
     members: InMemory,
     lineage: Lineage,
     publisher: Publisher,
@@ -57,12 +60,20 @@ impl Synthetic {
                 spread_m: on_mask(&|_, _| 0.258_199),
                 fine_spread_m: on_mask(&|_, _| 0.15),
                 input_spread_m: Some(on_mask(&|_, _| 0.21)),
+                clamped: Array2::from_shape_fn((size, size), |(row, column)| {
+                    mask[[row, column]] && distance(row, column) < 0.04
+                }),
                 clamped_fraction: 0.0,
             },
             quantiles: Quantiles {
                 probabilities: vec![0.1, 0.5, 0.9],
                 values_m: [0.1, 0.5, 0.9].map(quantile).to_vec(),
             },
+            thinner: [0.3, 2.0]
+                .map(|threshold_m| Thinner { threshold_m, share: on_mask(&|r, c| thickness(r, c) / 4.0) })
+                .to_vec(),
+            nowhere: Array2::from_elem((size, size), false),
+            regions: regions(size),
             grid,
             members,
             lineage: lineage(),
@@ -86,7 +97,11 @@ impl Synthetic {
             prepared: &self.prepared,
             statistics: &self.statistics,
             quantiles: &self.quantiles,
+            thinner: &self.thinner,
             members: &self.members,
+            with_members: true,
+            outside_training_range: &self.nowhere,
+            regions: Some(&self.regions),
             lineage: &self.lineage,
             publisher: &self.publisher,
             timings: &self.timings,
@@ -96,6 +111,16 @@ impl Synthetic {
 
 fn day() -> ProductDay {
     "2026-03-01".parse().unwrap()
+}
+
+/// A western and an eastern half.
+fn regions(size: usize) -> Regions {
+    let region = |id: &str, title: &str| Region { id: id.into(), title: title.into() };
+    Regions {
+        source: "halves of the test grid".into(),
+        list: vec![region("west-sea", "West Sea"), region("east-sea", "East Sea")],
+        index: Array2::from_shape_fn((size, size), |(_, column)| Some(u8::from(2 * column >= size))),
+    }
 }
 
 fn prepared(grid: &Grid, mask: &Array2<bool>, effective_m: &Array2<f32>) -> Prepared {

@@ -10,7 +10,8 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::names::{WITHDRAWN, day_folder, revision_name};
-use super::{PublishError, latest, read_json, staging};
+use super::root::{self, Extent};
+use super::{PublishError, read_json, staging};
 
 /// What `withdrawn.json` in a revision's folder says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ pub fn withdraw(
         let text = serde_json::to_vec_pretty(note).map_err(|error| failed(error.into()))?;
         sys::replace_file(&path, &text).map_err(failed)?;
     }
-    latest::refresh(root)
+    root::refresh(root, Extent::YearOf(day))
 }
 
 /// Whether the revision in `folder` was taken back.

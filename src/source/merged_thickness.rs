@@ -8,7 +8,7 @@ use crate::field::Field;
 use crate::grid::GridSpec;
 use crate::source::native_grid::{NativeGrid, ease2_125, ease2_250};
 use crate::source::netcdf_file::{NetcdfFile, PackedVariable, Unit};
-use crate::source::{Identity, SourceError, ThicknessLayout, file_time, range};
+use crate::source::{Identity, SourceError, ThicknessLayout, file_time, flags, range};
 use crate::time::{ProductDay, Window};
 
 const EXPECTED: &str = "merged sea-ice thickness (CS2SMOS or CS3SMOS) in NetCDF";
@@ -20,6 +20,32 @@ const UNCERTAINTY: [&str; 3] =
 
 const LARGEST_THICKNESS_M: f64 = 20.0;
 
+/// What a thickness rests on, as `quality_flag` of v300 tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// Altimetry and radiometry.
+    Combined,
+    /// Altimetry alone.
+    AltimetryOnly,
+    /// Radiometry alone.
+    RadiometryOnly,
+    /// What lies around it.
+    Interpolated,
+}
+
+impl Basis {
+    /// Numbers are the provider's business and may change; the words are what is relied on.
+    fn from_meaning(meaning: &str) -> Option<Self> {
+        match meaning {
+            "combined_altimetry_radiometry" => Some(Self::Combined),
+            "altimetry_only" => Some(Self::AltimetryOnly),
+            "radiometry_only" => Some(Self::RadiometryOnly),
+            "interpolated" => Some(Self::Interpolated),
+            _ => None,
+        }
+    }
+}
+
 /// Sea-ice thickness of seven days: the mean over the ice-covered part of each cell.
 #[derive(Debug, Clone)]
 pub struct Thickness {
@@ -27,6 +53,8 @@ pub struct Thickness {
     pub thickness_m: Field,
     /// Its uncertainty (one standard deviation), m, where the file has it.
     pub uncertainty_m: Option<Field>,
+    /// What each value rests on, `[row, column]`, where the file says it.
+    pub basis: Array2<Option<Basis>>,
     /// Version and grid.
     pub layout: ThicknessLayout,
     /// Which file it is.
@@ -65,10 +93,21 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
     Ok(Thickness {
         thickness_m: grid.field(&thickness)?,
         uncertainty_m: uncertainty.map(|values| grid.field(&not_negative(&values))).transpose()?,
+        basis: basis(&file, &grid)?,
         layout,
         identity: Identity::new(product, file.text("product_version").as_deref(), path),
         window,
     })
+}
+
+/// None anywhere in files without the flag, and where its meaning is another one.
+fn basis(file: &NetcdfFile, grid: &NativeGrid) -> Result<Array2<Option<Basis>>, SourceError> {
+    let Some(flag) = file.find(&["quality_flag"]) else {
+        return Ok(Array2::from_elem(grid.shape(), None));
+    };
+    let meanings = flags::listed(&flag)?;
+    let basis = |code: i32| Basis::from_meaning(meanings.get(&u32::try_from(code).ok()?)?);
+    Ok(grid.codes(&flag, 0)?.mapv(basis))
 }
 
 /// The resolution tells the versions apart; their names for the variables have changed more often.

@@ -157,6 +157,11 @@ impl NativeGrid {
         Ok(self.turned(variable.array()?).mapv(read))
     }
 
+    /// Rows and columns.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        self.spec.shape()
+    }
+
     /// Puts values on the grid.
     pub(super) fn field(&self, values: &Array2<f64>) -> Result<Field, SourceError> {
         Ok(Field::new(Arc::clone(&self.spec), values.mapv(|value| value as f32))?)

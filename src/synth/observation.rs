@@ -122,6 +122,7 @@ impl Observer {
             displacement_x_km: x,
             displacement_y_km: y,
             drift_days: &days,
+            provided: None,
         };
         let low = prepare::prepare(fields, &self.remaps, &self.grid, self.fill_reach_km);
         let on_sea = |values: &Array2<f32>| {

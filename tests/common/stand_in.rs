@@ -51,6 +51,7 @@ pub(crate) fn publish(order: &Order, now: DateTime<Utc>) -> Produced {
         created: now,
         grid: "stand-in".into(),
         members: 2,
+        members_in_file: true,
         figures,
         lineage: Lineage {
             inputs: inputs.clone(),

@@ -235,8 +235,8 @@ async fn metrics_are_those_of_the_ledger() {
 async fn a_picture_that_cannot_be_read_is_no_secret_told() {
     let house = House::full();
     let folder = house.ledger.newest_product().unwrap().unwrap().folder;
-    fs::remove_file(folder.join("nilas_sit.png")).unwrap();
-    fs::create_dir(folder.join("nilas_sit.png")).unwrap();
+    fs::remove_file(folder.join("nilas_sit_epsg3413-3km_20260301_r01.png")).unwrap();
+    fs::create_dir(folder.join("nilas_sit_epsg3413-3km_20260301_r01.png")).unwrap();
     let served = Served::start(house).await;
     let got = served.get("/quicklook.png").await;
     assert_eq!(got.status, 500);
