@@ -58,6 +58,15 @@ fn field(file: &netcdf::File, name: &str) -> Vec<f32> {
     values.into_iter().map(|value| if value.to_bits() == FILL.to_bits() { f32::NAN } else { value }).collect()
 }
 
+/// The members one after the other, m, NaN where there is no value.
+fn members(file: &netcdf::File) -> Vec<f32> {
+    let packed: Vec<i16> = file.variable("sea_ice_thickness").unwrap().get_values(..).unwrap();
+    packed
+        .into_iter()
+        .map(|value| if value == i16::MIN { f32::NAN } else { f32::from(value) / 1024.0 })
+        .collect()
+}
+
 fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -229,7 +238,7 @@ fn members_show_satellites_what_the_satellites_showed() {
     let shape = (816, 384);
     let on_grid = |values: Vec<f32>| Array2::from_shape_vec(shape, values).unwrap();
     let low = on_grid(field(&file, "sea_ice_thickness_low_resolution"));
-    let members = field(&file, "sea_ice_thickness");
+    let members = members(&file);
     for member in members.chunks_exact(shape.0 * shape.1) {
         let member = on_grid(member.to_vec());
         let found =
@@ -395,11 +404,9 @@ fn members_do_not_depend_on_how_many_there_are_nor_on_batch_and_threads() {
         .option("--batch", "2")
         .option("--seed", "1")
         .expect_code(0);
-    let members = |revision: &Path, number: usize| -> Vec<u32> {
+    let members = |revision: &Path, number: usize| -> Vec<i16> {
         let file = netcdf_in(revision);
-        let values: Vec<f32> =
-            file.variable("sea_ice_thickness").unwrap().get_values((number, .., ..)).unwrap();
-        values.into_iter().map(f32::to_bits).collect()
+        file.variable("sea_ice_thickness").unwrap().get_values((number, .., ..)).unwrap()
     };
     let other = products.path().join("2022/04/15/r01");
     for number in 0..2 {

@@ -7,6 +7,7 @@ use super::{ColourScale, PlotError};
 
 pub(super) const INK: RGBColor = RGBColor(30, 36, 44);
 pub(super) const QUIET: RGBColor = RGBColor(90, 98, 108);
+pub(super) const WARNING: RGBColor = RGBColor(190, 30, 45);
 
 const THICKNESS: usize = 16;
 

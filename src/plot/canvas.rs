@@ -84,6 +84,11 @@ impl Canvas {
         self.draw(|area| area.draw(&Text::new(text, (at.0, at.1 + below), style)))
     }
 
+    /// The pixels, line by line: red, green, blue.
+    pub(super) fn rgb(&self) -> &[u8] {
+        &self.pixels
+    }
+
     /// Writes the picture as PNG.
     pub(super) fn write(&self, path: &Path) -> Result<(), PlotError> {
         let failed = |source| PlotError::File { path: path.to_owned(), source };

@@ -2,11 +2,12 @@
 
 use ndarray::Array2;
 use plotters::prelude::*;
+use rayon::prelude::*;
 
 use crate::grid::{GridError, GridSpec, LonLat};
 
 use super::canvas::Canvas;
-use super::{ColourScale, PlotError, Quicklook, Ramp};
+use super::{ColourScale, Ground, PlotError, Ramp};
 
 /// Colour of land.
 pub(super) const LAND: [u8; 3] = [176, 172, 166];
@@ -51,43 +52,41 @@ impl ColourScale {
 pub(super) fn paint(
     canvas: &mut Canvas,
     frame: Frame,
-    quicklook: &Quicklook<'_>,
+    ground: Ground<'_>,
     values: &Array2<f32>,
     scale: &ColourScale,
 ) {
-    for y in 0..frame.height {
-        for x in 0..frame.width {
-            let mut sum = [0_usize; 3];
-            for sample in 0..SAMPLES * SAMPLES {
-                let place = |pixel: usize, part: usize| {
-                    (pixel as f64 + (part as f64 + 0.5) / SAMPLES as f64) / frame.scale
-                };
-                let (row, column) =
-                    (place(y, sample / SAMPLES) as usize, place(x, sample % SAMPLES) as usize);
-                let (rows, columns) = values.dim();
-                let colour =
-                    cell_colour(quicklook, values, scale, [row.min(rows - 1), column.min(columns - 1)]);
-                for (total, part) in sum.iter_mut().zip(colour) {
-                    *total += usize::from(part);
-                }
+    let pixel = |x: usize, y: usize| {
+        let mut sum = [0_usize; 3];
+        for sample in 0..SAMPLES * SAMPLES {
+            let place = |pixel: usize, part: usize| {
+                (pixel as f64 + (part as f64 + 0.5) / SAMPLES as f64) / frame.scale
+            };
+            let (row, column) = (place(y, sample / SAMPLES) as usize, place(x, sample % SAMPLES) as usize);
+            let (rows, columns) = values.dim();
+            let colour = cell_colour(ground, values, scale, [row.min(rows - 1), column.min(columns - 1)]);
+            for (total, part) in sum.iter_mut().zip(colour) {
+                *total += usize::from(part);
             }
-            canvas.set(frame.left + x, frame.top + y, sum.map(|total| (total / (SAMPLES * SAMPLES)) as u8));
+        }
+        sum.map(|total| (total / (SAMPLES * SAMPLES)) as u8)
+    };
+    let lines: Vec<Vec<[u8; 3]>> =
+        (0..frame.height).into_par_iter().map(|y| (0..frame.width).map(|x| pixel(x, y)).collect()).collect();
+    for (y, line) in lines.into_iter().enumerate() {
+        for (x, colour) in line.into_iter().enumerate() {
+            canvas.set(frame.left + x, frame.top + y, colour);
         }
     }
 }
 
-fn cell_colour(
-    quicklook: &Quicklook<'_>,
-    values: &Array2<f32>,
-    scale: &ColourScale,
-    cell: [usize; 2],
-) -> [u8; 3] {
+fn cell_colour(ground: Ground<'_>, values: &Array2<f32>, scale: &ColourScale, cell: [usize; 2]) -> [u8; 3] {
     let value = values[cell];
-    if quicklook.land[cell] {
+    if ground.land[cell] {
         LAND
     } else if !value.is_nan() {
         scale.colour_at(f64::from(value / scale.highest))
-    } else if quicklook.concentration[cell] < quicklook.ice_edge {
+    } else if ground.concentration[cell] < ground.ice_edge {
         WATER
     } else {
         NO_VALUE
@@ -95,16 +94,16 @@ fn cell_colour(
 }
 
 /// Draws the line between ice and water.
-pub(super) fn paint_ice_edge(canvas: &mut Canvas, frame: Frame, quicklook: &Quicklook<'_>) {
-    let (rows, columns) = quicklook.land.dim();
+pub(super) fn paint_ice_edge(canvas: &mut Canvas, frame: Frame, ground: Ground<'_>) {
+    let (rows, columns) = ground.land.dim();
     let cell = |x: usize, y: usize| {
         let index = |pixel: usize, last: usize| (((pixel as f64 + 0.5) / frame.scale) as usize).min(last);
         [index(y, rows - 1), index(x, columns - 1)]
     };
     // Where the concentration is not known there is no edge: both comparisons are false for NaN.
-    let ice = |cell: [usize; 2]| quicklook.concentration[cell] >= quicklook.ice_edge;
-    let water = |cell: [usize; 2]| quicklook.concentration[cell] < quicklook.ice_edge;
-    let sea = |cell: [usize; 2]| !quicklook.land[cell];
+    let ice = |cell: [usize; 2]| ground.concentration[cell] >= ground.ice_edge;
+    let water = |cell: [usize; 2]| ground.concentration[cell] < ground.ice_edge;
+    let sea = |cell: [usize; 2]| !ground.land[cell];
     for y in 0..frame.height - 1 {
         for x in 0..frame.width - 1 {
             let here = cell(x, y);

@@ -1,5 +1,6 @@
 //! Pictures: maps on the product grid, as quicklooks show them, small pictures of fields and charts for reports.
 
+mod animation;
 mod bar;
 mod canvas;
 mod chart;
@@ -15,6 +16,7 @@ use ndarray::Array2;
 
 use crate::grid::{GridError, GridSpec};
 
+pub use animation::{Animation, Still};
 pub use chart::{Axis, Chart, Curve, Stroke, escape};
 pub use legend::{Key, draw_legend};
 pub use page::{page, table};
@@ -78,9 +80,9 @@ pub struct Panel<'a> {
     pub scale: ColourScale,
 }
 
-/// Two maps of one grid side by side, with what a reader must know.
-#[derive(Debug, Clone)]
-pub struct Quicklook<'a> {
+/// What lies under the values of a map.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
     /// The grid of all arrays.
     pub grid: &'a GridSpec,
     /// True where a cell is land.
@@ -89,6 +91,13 @@ pub struct Quicklook<'a> {
     pub concentration: &'a Array2<f32>,
     /// Concentration at the ice edge, fraction.
     pub ice_edge: f32,
+}
+
+/// Two maps of one grid side by side, with what a reader must know.
+#[derive(Debug, Clone)]
+pub struct Quicklook<'a> {
+    /// What lies under both maps.
+    pub ground: Ground<'a>,
     /// The first line.
     pub heading: String,
     /// The line below it.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::bar::{self, INK, QUIET, letters};
+use super::bar::{self, INK, QUIET, WARNING, letters};
 use super::canvas::{Anchor, Canvas};
 use super::map::{self, Frame};
 use super::{PlotError, Quicklook};
@@ -20,8 +20,6 @@ const BAR_SPACE: usize = 86;
 /// At the foot: the key of the colours and two lines of text.
 const FOOTER: usize = 116;
 
-const WARNING: RGBColor = RGBColor(190, 30, 45);
-
 /// Draws a quicklook and writes it as PNG, 1200 to 1480 pixels wide.
 ///
 /// # Errors
@@ -32,9 +30,9 @@ pub fn draw_quicklook(path: &Path, quicklook: &Quicklook<'_>) -> Result<(), Plot
     let mut canvas = Canvas::new(width, height)?;
     draw_header(&mut canvas, quicklook)?;
     for (panel, frame) in quicklook.panels.iter().zip(frames) {
-        map::paint(&mut canvas, frame, quicklook, panel.values, &panel.scale);
-        map::paint_ice_edge(&mut canvas, frame, quicklook);
-        map::draw_graticule(&mut canvas, frame, quicklook.grid)?;
+        map::paint(&mut canvas, frame, quicklook.ground, panel.values, &panel.scale);
+        map::paint_ice_edge(&mut canvas, frame, quicklook.ground);
+        map::draw_graticule(&mut canvas, frame, quicklook.ground.grid)?;
         draw_outline(&mut canvas, frame)?;
         let middle = (frame.left + frame.width / 2) as i32;
         canvas.text(&panel.title, (middle, HEADER as i32 - 22), letters(21.0, true, INK, Anchor::Centre))?;
@@ -48,7 +46,7 @@ pub fn draw_quicklook(path: &Path, quicklook: &Quicklook<'_>) -> Result<(), Plot
 
 /// The width of the picture and the places of the two maps in it: as large as they fit, each in the middle of its half.
 fn layout(quicklook: &Quicklook<'_>) -> (usize, [Frame; 2]) {
-    let (rows, columns) = quicklook.land.dim();
+    let (rows, columns) = quicklook.ground.land.dim();
     let half = |width: usize| (width - 3 * MARGIN) / 2;
     let scale = (half(WIDEST) as f64 / columns as f64).min(TALLEST_MAP as f64 / rows as f64);
     let side = |cells: usize| ((cells as f64 * scale) as usize).max(1);
@@ -80,7 +78,7 @@ fn draw_outline(canvas: &mut Canvas, frame: Frame) -> Result<(), PlotError> {
 
 fn draw_footer(canvas: &mut Canvas, quicklook: &Quicklook<'_>) -> Result<(), PlotError> {
     let top = (canvas.height - FOOTER) as i32 + 14;
-    let percent = (quicklook.ice_edge * 100.0).round();
+    let percent = (quicklook.ground.ice_edge * 100.0).round();
     let key = [
         (map::LAND, "land".to_owned(), 110),
         (map::WATER, format!("less than {percent} % ice"), 210),
@@ -108,7 +106,7 @@ mod tests {
     use ndarray::Array2;
 
     use crate::grid::GridSpec;
-    use crate::plot::{ColourScale, Panel, Ramp};
+    use crate::plot::{ColourScale, Ground, Panel, Ramp};
 
     use super::*;
 
@@ -121,10 +119,12 @@ mod tests {
         let scale = ColourScale { ramp: Ramp::Viridis, highest: 4.0, label: "m".into() };
         let panel = Panel { title: "mean".into(), values: &values, scale };
         let quicklook = Quicklook {
-            grid: &grid,
-            land: &Array2::from_elem((20, 20), false),
-            concentration: &Array2::from_elem((20, 20), 0.5),
-            ice_edge: 0.15,
+            ground: Ground {
+                grid: &grid,
+                land: &Array2::from_elem((20, 20), false),
+                concentration: &Array2::from_elem((20, 20), 0.5),
+                ice_edge: 0.15,
+            },
             heading: "heading".into(),
             subheading: "subheading".into(),
             stamp: Some("PROVISIONAL".into()),

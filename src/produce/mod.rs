@@ -245,6 +245,7 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
         with_members: config.publication.members,
         outside_training_range: &outside_training_range,
         regions: regions.as_ref(),
+        animation_days: config.publication.animation_days,
         lineage: &lineage,
         publisher: &config.publisher,
         timings: &timings,

@@ -14,11 +14,14 @@ use super::PublishError;
 /// What stands for NaN in the files.
 pub(super) const FILL: f32 = -9999.0;
 
-/// Thickness is rounded to this many parts of a metre: 1 mm is far below its uncertainty, and halves the files.
-const PARTS_OF_A_METRE: f32 = 1024.0;
+/// Values are kept to multiples of this power of two of their unit: far below their uncertainty, and the files are half as large.
+/// For thickness, m: 1 mm.
+pub(super) const TO_MILLIMETRES: i32 = -10;
 
-/// What the attribute beside rounded values says.
-const ROUNDING: &str = "values are rounded to multiples of 2^-10 m";
+/// What stands for NaN among packed values.
+pub(super) const PACKED_FILL: i16 = i16::MIN;
+/// What one of a packed value is worth, m.
+pub(super) const PACKED_STEP_M: f32 = 1.0 / 1024.0;
 
 /// How the files count time.
 pub(super) const TIME_UNITS: &str = "seconds since 1970-01-01 00:00:00";
@@ -40,6 +43,8 @@ pub(super) type Attributes = Vec<(&'static str, AttributeValue)>;
 pub(super) enum Kind {
     /// 32-bit integers.
     Int,
+    /// 16-bit integers that count thousandths of a metre, each 2^-10 m, with a fill value of their own: for what fills most of a file.
+    Packed,
     /// 32-bit floats that are never missing.
     Float,
     /// 32-bit floats with a fill value.
@@ -70,8 +75,8 @@ pub(super) struct Layer<'a> {
     pub(super) more: Attributes,
     /// What kind of content it is: [`MODEL_RESULT`], [`MEASUREMENT`], ...
     pub(super) content: &'static str,
-    /// Whether the values are rounded as thickness is.
-    pub(super) rounded: bool,
+    /// The power of two that the values are rounded to multiples of, where they are.
+    pub(super) rounding: Option<i32>,
     /// The values, NaN where there is none.
     pub(super) values: CowArray<'a, f32, Ix2>,
 }
@@ -84,13 +89,13 @@ impl Layer<'_> {
         attributes.push(("units", self.units.into()));
         attributes.extend(self.more.iter().cloned());
         attributes.extend(on_grid(coordinates, self.content));
-        attributes.extend(self.rounded.then(rounding_note));
+        attributes.extend(self.rounding.map(|exponent| rounding_note(exponent, self.units)));
         Variable { name: self.name.into(), dimensions: &["y", "x"], kind: Kind::FloatOrMissing, attributes }
     }
 
     /// Writes the layer's values.
     pub(super) fn put(&self, file: &mut CfFile) -> Result<(), PublishError> {
-        file.put(self.name, &outside(&self.values, self.rounded))
+        file.put(self.name, &outside(&self.values, self.rounding))
     }
 }
 
@@ -105,8 +110,8 @@ pub(super) fn on_grid(coordinates: &'static str, content: &'static str) -> Attri
 }
 
 /// The attribute that rounded variables carry.
-pub(super) fn rounding_note() -> (&'static str, AttributeValue) {
-    ("rounding", ROUNDING.into())
+pub(super) fn rounding_note(exponent: i32, units: &str) -> (&'static str, AttributeValue) {
+    ("rounding", format!("values are rounded to multiples of 2^{exponent} {units}").into())
 }
 
 /// The definition of `status_flag`.
@@ -145,11 +150,26 @@ pub(super) fn time_variable() -> Variable {
     }
 }
 
-/// Values as they stand in a file: the fill value for NaN, rounded where asked for.
-pub(super) fn outside<'a>(values: impl IntoIterator<Item = &'a f32>, rounded: bool) -> Vec<f32> {
-    let round =
-        |value: f32| if rounded { (value * PARTS_OF_A_METRE).round() / PARTS_OF_A_METRE } else { value };
+/// Values as they stand in a file: the fill value for NaN, rounded to multiples of a power of two where asked for.
+pub(super) fn outside<'a>(values: impl IntoIterator<Item = &'a f32>, rounding: Option<i32>) -> Vec<f32> {
+    let step = rounding.map(|exponent| 2.0_f32.powi(exponent));
+    let round = |value: f32| step.map_or(value, |step| (value / step).round() * step);
     values.into_iter().map(|&value| if value.is_nan() { FILL } else { round(value) }).collect()
+}
+
+/// Values, m, as they stand packed in a file; an error with the first that is too large to be.
+pub(super) fn packed<'a>(values: impl IntoIterator<Item = &'a f32>) -> Result<Vec<i16>, f32> {
+    let pack = |&value: &f32| match (value / PACKED_STEP_M).round() {
+        steps if steps.is_nan() => Ok(PACKED_FILL),
+        steps if steps.abs() <= f32::from(i16::MAX) => Ok(steps as i16),
+        _ => Err(value),
+    };
+    values.into_iter().map(pack).collect()
+}
+
+/// A packed value as it was meant, m.
+pub(super) fn unpacked(value: i16) -> f32 {
+    if value == PACKED_FILL { f32::NAN } else { f32::from(value) * PACKED_STEP_M }
 }
 
 /// A NetCDF-4 file that is being written. Everything is defined before the first value is put:
@@ -229,6 +249,7 @@ fn failed(path: &Path, error: &netcdf::Error) -> PublishError {
 
 fn define(file: &mut FileMut, definition: &Variable) -> netcdf::Result<()> {
     let kind = match definition.kind {
+        Kind::Packed => NcVariableType::Int(IntType::I16),
         Kind::Int => NcVariableType::Int(IntType::I32),
         Kind::Float | Kind::FloatOrMissing => NcVariableType::Float(FloatType::F32),
         Kind::Double => NcVariableType::Float(FloatType::F64),
@@ -241,8 +262,10 @@ fn define(file: &mut FileMut, definition: &Variable) -> netcdf::Result<()> {
         variable.set_chunking(&chunk)?;
         variable.set_compression(4, true)?;
     }
-    if definition.kind == Kind::FloatOrMissing {
-        variable.set_fill_value(FILL)?;
+    match definition.kind {
+        Kind::FloatOrMissing => variable.set_fill_value(FILL)?,
+        Kind::Packed => variable.set_fill_value(PACKED_FILL)?,
+        _ => {}
     }
     for (name, value) in &definition.attributes {
         variable.put_attribute(name, value.clone())?;
@@ -259,7 +282,16 @@ mod tests {
     #[test]
     fn thickness_is_rounded_and_missing_values_are_filled() {
         let values = array![[1.000_3_f32, f32::NAN], [0.0, 2.000_9]];
-        assert_eq!(outside(&values, true), [1.0, FILL, 0.0, 2.0 + 1.0 / 1024.0]);
-        assert_eq!(outside(&values, false), [1.000_3, FILL, 0.0, 2.000_9]);
+        assert_eq!(outside(&values, Some(TO_MILLIMETRES)), [1.0, FILL, 0.0, 2.0 + 1.0 / 1024.0]);
+        assert_eq!(outside(&values, None), [1.000_3, FILL, 0.0, 2.000_9]);
+    }
+
+    #[test]
+    fn packed_values_come_back_to_half_a_millimetre_and_what_does_not_fit_is_refused() {
+        let values = array![[1.000_3_f32, f32::NAN], [0.0, 31.999]];
+        let back: Vec<f32> = packed(&values).unwrap().into_iter().map(unpacked).collect();
+        assert!(back[1].is_nan());
+        assert!(values.iter().zip(&back).all(|(value, back)| value.is_nan() || (value - back).abs() < 5e-4));
+        assert_eq!(packed(&array![[1.0, 32.5]]), Err(32.5));
     }
 }

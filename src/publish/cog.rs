@@ -21,9 +21,9 @@ use super::PublishError;
 use super::flags::{CLASSES, OUTSIDE};
 use super::names::MAP_GRID;
 
-/// The projection of the maps.
+/// The projection of the maps, by its number and in words.
 pub(super) const EPSG: u32 = 3413;
-const PROJECTION: &str = "+proj=stere +lat_0=90 +lat_ts=70 +lon_0=-45 +ellps=WGS84 +units=m";
+pub(super) const PROJECTION: &str = "+proj=stere +lat_0=90 +lat_ts=70 +lon_0=-45 +ellps=WGS84 +units=m";
 const CELL_SIZE_M: f64 = 3000.0;
 /// Side of the tiles, pixels. Every map larger than a tile has overviews.
 pub(super) const TILE: usize = 256;

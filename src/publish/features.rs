@@ -23,7 +23,9 @@ const COORDINATES: &str = "time lat lon";
 pub fn write_features(path: &Path, features: &Features<'_>) -> Result<(), PublishError> {
     let geography = Geography::of(&features.grid.spec)?;
     let mut layers = thickness_layers(features.prepared);
-    layers.extend(ice_state_layers(features.prepared));
+    layers.extend(
+        ice_state_layers(features.prepared).into_iter().map(|layer| Layer { rounding: None, ..layer }),
+    );
     let mut file = CfFile::create(path)?;
     define(&mut file, features, path, &geography, &layers)?;
     geography.put(&mut file)?;
@@ -71,7 +73,7 @@ fn thickness_layers(prepared: &Prepared) -> Vec<Layer<'_>> {
         units: "m",
         more: vec![("cell_methods", cell_methods.into())],
         content: MEASUREMENT,
-        rounded: false,
+        rounding: None,
         values,
     };
     vec![

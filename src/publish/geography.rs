@@ -8,7 +8,10 @@ use rayon::prelude::*;
 use crate::grid::{GridError, GridSpec, LonLat};
 
 use super::PublishError;
-use super::cf::{Attributes, CfFile, Kind, REFERENCE, Variable};
+use super::cf::{Attributes, CfFile, Kind, REFERENCE, Variable, outside, rounding_note};
+
+/// Areas are kept to 16 m2 of some nine million.
+const AREA_ROUNDING: i32 = 4;
 
 /// The variables that describe a grid.
 pub(super) struct Geography {
@@ -48,14 +51,15 @@ impl Geography {
 
     /// Writes what [`Geography::define`] defined.
     pub(super) fn put(&self, file: &mut CfFile) -> Result<(), PublishError> {
-        let lon: Vec<f64> = self.lonlat.iter().map(|place| place.lon).collect();
-        let lat: Vec<f64> = self.lonlat.iter().map(|place| place.lat).collect();
+        // x and y are exact; single precision keeps these to some metres, and a sixth of the file.
+        let lon: Vec<f32> = self.lonlat.iter().map(|place| place.lon as f32).collect();
+        let lat: Vec<f32> = self.lonlat.iter().map(|place| place.lat as f32).collect();
         file.put("x", &self.x_m)?;
         file.put("y", &self.y_m)?;
         file.put("lon", &lon)?;
         file.put("lat", &lat)?;
         file.put("crs", &[0_i32])?;
-        file.put("cell_area", &self.cell_area_m2.iter().copied().collect::<Vec<f32>>())
+        file.put("cell_area", &outside(&self.cell_area_m2, Some(AREA_ROUNDING)))
     }
 }
 
@@ -72,10 +76,10 @@ fn variables(crs: Attributes) -> Vec<Variable> {
         ],
     };
     let place =
-        |name: &'static str, standard_name: &'static str, units: &'static str, largest: f64| Variable {
+        |name: &'static str, standard_name: &'static str, units: &'static str, largest: f32| Variable {
             name: name.to_owned(),
             dimensions: &["y", "x"],
-            kind: Kind::Double,
+            kind: Kind::Float,
             attributes: vec![
                 ("standard_name", standard_name.into()),
                 ("long_name", format!("{standard_name} of the cell centres").into()),
@@ -101,6 +105,7 @@ fn variables(crs: Attributes) -> Vec<Variable> {
                 ("grid_mapping", "crs".into()),
                 ("coordinates", "lat lon".into()),
                 ("coverage_content_type", REFERENCE.into()),
+                rounding_note(AREA_ROUNDING, "m2"),
             ],
         },
     ]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::sys;
 use crate::time::ProductDay;
 
-use super::manifest::read_manifest;
+use super::manifest::{Manifest, read_manifest};
 use super::names::{LATEST, private_folder, revision_number};
 use super::withdrawal::is_withdrawn;
 use super::{PublishError, Status, read_json};
@@ -103,6 +103,15 @@ pub(super) fn revisions(root: &Path) -> io::Result<Vec<(ProductDay, u32, PathBuf
     }
     found.sort_by_key(|(day, revision, _)| Reverse((*day, *revision)));
     Ok(found)
+}
+
+/// The revisions under `root` that stand, the newest day and revision first, each with its manifest, which is read when it is come to.
+pub(super) fn standing(root: &Path) -> io::Result<impl Iterator<Item = (ProductDay, PathBuf, Manifest)>> {
+    let with_manifest = |(day, _, folder): (ProductDay, u32, PathBuf)| {
+        let manifest = if is_withdrawn(&folder) { None } else { read_manifest(&folder).ok() };
+        Some((day, folder, manifest?))
+    };
+    Ok(revisions(root)?.into_iter().filter_map(with_manifest))
 }
 
 /// The years that have a folder under `root`, as its name.

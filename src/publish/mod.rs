@@ -3,6 +3,7 @@
 //! A revision is written into a folder that nobody looks at, made durable, and moved to its place as a whole; then the
 //! catalogs and `latest.json` are swapped. Whoever reads the product root sees whole revisions only.
 
+mod animation;
 mod attributes;
 mod cf;
 mod cog;
@@ -28,6 +29,7 @@ mod style;
 mod synthetic;
 #[cfg(test)]
 mod tests;
+mod viewer;
 mod withdrawal;
 
 use std::fs;
@@ -51,7 +53,7 @@ use staging::Staging;
 pub use features::write_features;
 pub use latest::{Latest, Pointer, read_latest};
 pub use manifest::{FileRecord, Manifest, ManifestError, read_manifest};
-pub use names::is_quicklook;
+pub use names::{is_in_revision, is_quicklook};
 pub use product::{Features, Figures, InputRecord, Lineage, Product, Status};
 pub use read_back::{Fields, ReadBack, Violation, read_back};
 pub use regional::RegionalFigures;
@@ -59,10 +61,12 @@ pub use retention::{Reason, Stored, remove, stored, stored_of, superfluous};
 pub use root::repair_root;
 pub use scratch::ScratchFile;
 pub use staging::highest_revision;
+pub use viewer::has_viewer;
 pub use withdrawal::{WithdrawalNote, read_withdrawal, withdraw};
 
-/// Steps that [`publish`] tells the bar: the NetCDF file, the maps, the quicklook, the tables, the manifest, the move.
-pub const STEPS: usize = maps::COUNT + 5;
+/// Steps that [`publish`] tells the bar: the NetCDF file, the maps, the quicklook, the tables, the manifest, the animation, the
+/// move.
+pub const STEPS: usize = maps::COUNT + 6;
 
 /// What can go wrong when a product is published. Nothing of it is visible then (but see [`PublishError::NotLatest`]), and
 /// what was published before stays.
@@ -142,6 +146,16 @@ pub enum PublishError {
         /// What the store said.
         source: std::io::Error,
     },
+    /// A value of a member cannot be stored.
+    #[error(
+        "member {member} has {thickness_m} m of ice in a cell, more than the files can hold (31.99 m); look at the inputs of the day and at the checkpoint"
+    )]
+    TooThick {
+        /// Number of the member, from 0.
+        member: usize,
+        /// The thickness, m.
+        thickness_m: f32,
+    },
     /// A quantile that is published was not computed.
     #[error(
         "the product has no quantile for the probability {probability}; compute those of 0.1, 0.5 and 0.9"
@@ -188,7 +202,12 @@ pub fn publish(
     sys::fail_point("publish.written");
     let folder = staging.commit()?;
     sys::fail_point("publish.visible");
-    root::refresh(root, Extent::YearOf(product.day))
+    if let Err(error) = animation::refresh(root, product.animation_days) {
+        tracing::warn!(%error, "the animation could not be made; the next publication tries again");
+    }
+    bar.step();
+    viewer::refresh(root)
+        .and_then(|()| root::refresh(root, Extent::YearOf(product.day)))
         .map_err(|source| PublishError::NotLatest { folder: folder.clone(), source: Box::new(source) })?;
     sys::fail_point("publish.done");
     bar.step();

@@ -12,6 +12,8 @@ pub(super) const WITHDRAWN: &str = "withdrawn.json";
 pub(super) const LATEST: &str = "latest.json";
 /// Name of catalogs: in the product root, and in the folder of each year.
 pub(super) const CATALOG: &str = "catalog.json";
+/// The animation in the product root.
+pub(super) const ANIMATION: &str = "animation.webp";
 /// The STAC collection in the product root.
 pub(super) const COLLECTION: &str = "collection.json";
 /// The grid of the maps, as it stands in their names.
@@ -36,6 +38,18 @@ pub fn is_quicklook(path: &Path) -> bool {
         && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(ends_with_revision)
 }
 
+/// Whether a path under the product root, with slashes, lies in the folder of a revision and never changes there: the note that it
+/// was taken back does.
+#[must_use]
+pub fn is_in_revision(path: &str) -> bool {
+    let mut parts = path.trim_start_matches('/').split('/');
+    let day: String = parts.by_ref().take(3).collect();
+    let revision = parts.next().and_then(revision_number);
+    ProductDay::from_compact(&day).is_ok()
+        && revision.is_some()
+        && parts.next().is_some_and(|name| name != WITHDRAWN)
+}
+
 /// A revision as folders and files spell it: `r01`.
 pub(super) fn revision_name(revision: u32) -> String {
     format!("r{revision:02}")
@@ -54,4 +68,37 @@ pub(super) fn day_folder(day: ProductDay) -> PathBuf {
 /// The folder in the product root that holds what is not published: the lock and what is being written.
 pub(super) fn private_folder(root: &Path) -> PathBuf {
     root.join(".nilas")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_a_revision_is_told_from_what_leads_to_it() {
+        for path in ["/2026/03/01/r01/manifest.json", "2026/03/01/r12/nilas_sit_test_20260301_r12.nc"] {
+            assert!(is_in_revision(path), "{path}");
+        }
+        for path in [
+            "/latest.json",
+            "/2026/catalog.json",
+            "/2026/03/01/r01",
+            "/2026/03/01/r01/withdrawn.json",
+            "/2026/03/01/x/y",
+        ] {
+            assert!(!is_in_revision(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_quicklook_is_known_by_its_name() {
+        assert!(is_quicklook(Path::new("a/nilas_sit_epsg3413-3km_20260301_r01.png")));
+        for name in [
+            "nilas_sit_epsg3413-3km_20260301_r01_legend.png",
+            "nilas_sit_epsg3413-3km_20260301_r01.tif",
+            "x.png",
+        ] {
+            assert!(!is_quicklook(Path::new(name)), "{name}");
+        }
+    }
 }

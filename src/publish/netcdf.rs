@@ -6,8 +6,9 @@ use ndarray::{Array2, CowArray, Ix2, Zip};
 
 use super::attributes;
 use super::cf::{
-    Attributes, CfFile, Kind, Layer, MEASUREMENT, MODEL_RESULT, QUALITY, REFERENCE, TIME_UNITS, Variable,
-    flag_variable, flags_outside, on_grid, outside, rounding_note, time_variable,
+    Attributes, CfFile, Kind, Layer, MEASUREMENT, MODEL_RESULT, PACKED_STEP_M, QUALITY, REFERENCE,
+    TIME_UNITS, TO_MILLIMETRES, Variable, flag_variable, flags_outside, on_grid, outside, packed,
+    rounding_note, time_variable,
 };
 use super::geography::Geography;
 use super::{InputRecord, Product, PublishError, seconds_since_1970};
@@ -17,6 +18,10 @@ const MEMBERS: &str = "sea_ice_thickness";
 const PROBABILITY: &str = "sea_ice_thickness_probability_below";
 const THRESHOLD: &str = "thickness_threshold";
 const UNCERTAINTY: &str = "sea_ice_thickness_low_resolution_uncertainty";
+
+/// Concentration is kept to 1/4096, deformation to a millionth per day.
+const CONCENTRATION_ROUNDING: i32 = -12;
+const RATE_ROUNDING: i32 = -20;
 
 /// Writes the product as a NetCDF-4 file after CF-1.11 and ACDD-1.3. Members go through memory one at a time.
 pub(super) fn write(
@@ -96,17 +101,14 @@ fn members_variable() -> Variable {
         ("long_name", "effective sea-ice thickness (ice volume per cell area), members".into()),
         ("standard_name", "sea_ice_thickness".into()),
         ("units", "m".into()),
+        ("scale_factor", PACKED_STEP_M.into()),
+        ("add_offset", 0.0_f32.into()),
         ("cell_methods", "area: mean".into()),
         ("ancillary_variables", "status_flag".into()),
     ];
     attributes.extend(on_grid(COORDINATES, MODEL_RESULT));
-    attributes.push(rounding_note());
-    Variable {
-        name: MEMBERS.into(),
-        dimensions: &["realization", "y", "x"],
-        kind: Kind::FloatOrMissing,
-        attributes,
-    }
+    attributes.push(rounding_note(TO_MILLIMETRES, "m"));
+    Variable { name: MEMBERS.into(), dimensions: &["realization", "y", "x"], kind: Kind::Packed, attributes }
 }
 
 fn threshold_variable() -> Variable {
@@ -187,7 +189,7 @@ fn statistics_layers<'a>(product: &Product<'a>) -> Vec<Layer<'a>> {
         units: "m",
         more: vec![("cell_methods", cell_methods.into()), ("ancillary_variables", ancillary.into())],
         content: MODEL_RESULT,
-        rounded: true,
+        rounding: Some(TO_MILLIMETRES),
         values,
     };
     let mut layers = vec![
@@ -286,7 +288,7 @@ fn quantile_layers<'a>(product: &Product<'a>) -> Result<Vec<Layer<'a>>, PublishE
             units: "m",
             more: vec![("cell_methods", cell_methods.into()), ("probability", probability.into())],
             content: MODEL_RESULT,
-            rounded: true,
+            rounding: Some(TO_MILLIMETRES),
             values: values.view().into(),
         })
     };
@@ -302,7 +304,7 @@ fn input_layers<'a>(product: &Product<'a>) -> Vec<Layer<'a>> {
         units: "m",
         more: vec![("cell_methods", "area: mean".into())],
         content: MEASUREMENT,
-        rounded: true,
+        rounding: Some(TO_MILLIMETRES),
         values: prepared.effective_thickness_m.view().into(),
     }];
     layers.extend(prepared.effective_thickness_uncertainty_m.as_ref().map(|uncertainty_m| Layer {
@@ -312,7 +314,7 @@ fn input_layers<'a>(product: &Product<'a>) -> Vec<Layer<'a>> {
         units: "m",
         more: vec![("cell_methods", "area: mean".into())],
         content: QUALITY,
-        rounded: true,
+        rounding: Some(TO_MILLIMETRES),
         values: uncertainty_m.view().into(),
     }));
     if prepared.effective_thickness_uncertainty_m.is_some() {
@@ -331,7 +333,7 @@ pub(super) fn ice_state_layers(prepared: &crate::prepare::Prepared) -> Vec<Layer
         units: "day-1",
         more: Vec::new(),
         content: MEASUREMENT,
-        rounded: false,
+        rounding: Some(RATE_ROUNDING),
         values,
     };
     vec![
@@ -342,7 +344,7 @@ pub(super) fn ice_state_layers(prepared: &crate::prepare::Prepared) -> Vec<Layer
             units: "1",
             more: Vec::new(),
             content: MEASUREMENT,
-            rounded: false,
+            rounding: Some(CONCENTRATION_ROUNDING),
             values: prepared.concentration.view().into(),
         },
         rate(
@@ -389,7 +391,7 @@ fn put_probabilities(file: &mut CfFile, product: &Product<'_>) -> Result<(), Pub
     let thresholds: Vec<f64> = product.thinner.iter().map(|thinner| thinner.threshold_m).collect();
     file.put(THRESHOLD, &thresholds)?;
     for (number, thinner) in product.thinner.iter().enumerate() {
-        file.put_entry(PROBABILITY, number, &outside(&thinner.share, false))?;
+        file.put_entry(PROBABILITY, number, &outside(&thinner.share, None))?;
     }
     Ok(())
 }
@@ -400,7 +402,8 @@ fn put_members(file: &mut CfFile, product: &Product<'_>) -> Result<(), PublishEr
             .members
             .rows(member, 0..product.grid.spec.rows)
             .map_err(|source| PublishError::Member { member, source })?;
-        file.put_entry(MEMBERS, member, &outside(&values, true))?;
+        let values = packed(&values).map_err(|thickness_m| PublishError::TooThick { member, thickness_m })?;
+        file.put_entry(MEMBERS, member, &values)?;
     }
     Ok(())
 }

@@ -123,6 +123,8 @@ pub struct Product<'a> {
     pub outside_training_range: &'a Array2<bool>,
     /// The seas that figures are given for, where the grid has some.
     pub regions: Option<&'a Regions>,
+    /// Days that the animation in the product root shows.
+    pub animation_days: u32,
     /// Where it comes from.
     pub lineage: &'a Lineage,
     /// Who publishes.

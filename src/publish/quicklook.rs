@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use crate::plot::{ColourScale, Panel, Quicklook, Ramp};
+use crate::plot::{ColourScale, Ground, Panel, Quicklook, Ramp};
 use crate::prepare::ICE_EDGE;
 
 use super::attributes::status_words;
@@ -22,10 +22,12 @@ pub(super) fn write(
     let revision = revision_name(revision);
     let status = status_words(product.status);
     let quicklook = Quicklook {
-        grid: &product.grid.spec,
-        land: &product.grid.land,
-        concentration: &product.prepared.concentration,
-        ice_edge: ICE_EDGE,
+        ground: Ground {
+            grid: &product.grid.spec,
+            land: &product.grid.land,
+            concentration: &product.prepared.concentration,
+            ice_edge: ICE_EDGE,
+        },
         heading: format!("Arctic sea-ice thickness, {}", product.day.date().format("%-d %B %Y")),
         subheading: format!(
             "{revision}, {status}  ·  effective thickness: ice volume per cell area  ·  a 7-day thickness, not a nowcast"

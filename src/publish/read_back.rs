@@ -13,7 +13,7 @@ use crate::prepare::flag;
 use crate::sys;
 
 use super::attributes::CONVENTIONS;
-use super::cf::FILL;
+use super::cf::{FILL, unpacked};
 use super::cog::{EPSG, TILE};
 use super::flags::OUTSIDE;
 use super::manifest::{FileRecord, Manifest, ManifestError, names_in, read_manifest, record};
@@ -243,8 +243,8 @@ fn read_fields(file: &netcdf::File, members: usize) -> netcdf::Result<Fields> {
             .map_err(|error| netcdf::Error::Str(error.to_string()))?;
     let mut wrong_member_cells = 0;
     for member in 0..members {
-        let values =
-            array(variable("sea_ice_thickness")?.get_values::<f32, _>((member..=member, .., ..))?)?;
+        let packed: Vec<i16> = variable("sea_ice_thickness")?.get_values((member..=member, .., ..))?;
+        let values = array(packed.into_iter().map(unpacked).collect())?;
         wrong_member_cells += Zip::from(&mask).and(&values).fold(0, |cells, &ice, &value| {
             cells + usize::from(if ice { !value.is_finite() || value < 0.0 } else { !value.is_nan() })
         });

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sys;
 
-use super::{PublishError, latest, stac, staging};
+use super::{PublishError, animation, latest, names, stac, staging};
 
 pub(super) use stac::Extent;
 
@@ -12,7 +12,8 @@ pub(super) use stac::Extent;
 pub(super) fn refresh(root: &Path, extent: Extent) -> Result<(), PublishError> {
     stac::refresh(root, extent)?;
     sys::fail_point("publish.catalogued");
-    latest::refresh(root)
+    latest::refresh(root)?;
+    if root.join(names::LATEST).exists() { Ok(()) } else { animation::remove(root) }
 }
 
 /// Lets them say what is there, where a run was cut off before it could.

@@ -102,6 +102,7 @@ impl Synthetic {
             with_members: true,
             outside_training_range: &self.nowhere,
             regions: Some(&self.regions),
+            animation_days: 3,
             lineage: &self.lineage,
             publisher: &self.publisher,
             timings: &self.timings,

@@ -37,14 +37,14 @@ impl MemberStore for Failing<'_> {
     }
 }
 
-/// Everything below `root` that is not under `.nilas`, with its bytes.
+/// Everything below `root` that is neither under `.nilas` nor the map page, with its bytes.
 fn visible(root: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.file_name().unwrap() == ".nilas" {
+            if path.ends_with(".nilas") || path.ends_with("viewer") {
                 continue;
             }
             if path.is_dir() {
@@ -220,8 +220,11 @@ fn the_files_follow_the_products_rules() {
     assert!(flags.iter().all(|&bits| bits as u32 & crate::prepare::flag::PROVISIONAL != 0));
     let members = file.variable("sea_ice_thickness").unwrap();
     assert_eq!(members.chunking().unwrap(), Some(vec![1, 40, 40]));
-    let values = members.get_values::<f32, _>(..).unwrap();
-    assert!(values.iter().all(|value| *value == cf::FILL || (value * 1024.0).fract() == 0.0));
+    let values = members.get_values::<i16, _>(..).unwrap();
+    let thickness_m = cf::unpacked(values.into_iter().find(|value| *value != cf::PACKED_FILL).unwrap());
+    assert!((0.5..3.5).contains(&thickness_m), "{thickness_m}");
+    let mean = file.variable("sea_ice_thickness_mean").unwrap().get_values::<f32, _>(..).unwrap();
+    assert!(mean.iter().all(|value| *value == cf::FILL || (value * 1024.0).fract() == 0.0));
     let parts = ["sea_ice_thickness_spread_fine_scales", "sea_ice_thickness_spread_input"];
     for name in parts.into_iter().chain(["sea_ice_thickness_low_resolution_uncertainty"]) {
         let values = file.variable(name).unwrap().get_values::<f32, _>(..).unwrap();
@@ -335,7 +338,8 @@ fn a_revision_that_is_cleared_away_is_gone_and_the_others_are_as_they_were() {
     assert!(!first.folder.exists());
     assert_eq!(visible(&second.folder), before);
     remove(root.path(), listed[0].day, 2).unwrap();
-    assert_eq!(visible(root.path()), [], "nothing is left, not even empty folders");
+    let left: Vec<_> = visible(root.path()).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(left, [] as [PathBuf; 0], "nothing is left, not even empty folders");
     assert!(!root.path().join("2026").exists());
     assert_eq!(fs::read_dir(root.path().join(".nilas/staging")).unwrap().count(), 0);
 }

@@ -11,7 +11,7 @@ use crate::time::ProductDay;
 
 use super::names::{WITHDRAWN, day_folder, revision_name};
 use super::root::{self, Extent};
-use super::{PublishError, read_json, staging};
+use super::{PublishError, animation, read_json, staging};
 
 /// What `withdrawn.json` in a revision's folder says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub fn withdraw(
         let text = serde_json::to_vec_pretty(note).map_err(|error| failed(error.into()))?;
         sys::replace_file(&path, &text).map_err(failed)?;
     }
+    // It may show what was taken back.
+    animation::remove(root)?;
     root::refresh(root, Extent::YearOf(day))
 }
 

@@ -1,5 +1,5 @@
-//! Where readers come in: so many at once, and none for longer than a minute. A reader who sends nothing, or takes nothing, cannot
-//! keep others out for long.
+//! Where readers come in: so many at once, and none for longer than a minute and what it takes to fetch at a slow line's speed. A
+//! reader who sends nothing, or takes nothing, cannot keep others out for long.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +18,8 @@ use tokio::time::{self, Sleep};
 const MOST_READERS: usize = 64;
 /// How long a connection may last. Whoever reads regularly connects again.
 const LONGEST_STAY: Duration = Duration::from_mins(1);
+/// Each so many bytes that a reader has taken buy another second.
+const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
 
 /// Lets readers in.
 pub(super) struct Door {
@@ -29,6 +31,7 @@ pub(super) struct Door {
 pub(super) struct Reader {
     stream: TcpStream,
     over: Pin<Box<Sleep>>,
+    taken_bytes: u64,
     /// Given back with the connection; none where the door is closed, which it never is.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -46,7 +49,7 @@ impl Listener for Door {
     async fn accept(&mut self) -> (Reader, SocketAddr) {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Reader { stream, over: Box::pin(time::sleep(LONGEST_STAY)), _place: place }, address)
+        (Reader { stream, over: Box::pin(time::sleep(LONGEST_STAY)), taken_bytes: 0, _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -60,6 +63,16 @@ impl Reader {
         match self.over.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
             Poll::Pending => Ok(()),
+        }
+    }
+
+    fn has_taken(&mut self, bytes: usize) {
+        let before = self.taken_bytes / SLOWEST_BYTES_PER_SECOND;
+        self.taken_bytes += bytes as u64;
+        let bought = self.taken_bytes / SLOWEST_BYTES_PER_SECOND - before;
+        if bought > 0 {
+            let later = self.over.deadline() + Duration::from_secs(bought);
+            self.over.as_mut().reset(later);
         }
     }
 }
@@ -82,7 +95,9 @@ impl AsyncWrite for Reader {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.in_time(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.has_taken(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,9 +2,11 @@
 //!
 //! * `/healthz`: 200 while the work goes on. `/readyz`: 200 while the newest product is young enough.
 //! * `/metrics`: for Prometheus (`metrics`). `/status`: for people (`page`), with `/status.css` and `/quicklook.png`.
+//! * `/products`: the product root, and the map page in it (`files`).
 //! * `door`: how many readers come in at once, and how long they may stay.
 
 mod door;
+mod files;
 mod metrics;
 mod page;
 
@@ -18,7 +20,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
@@ -31,6 +33,7 @@ use super::pulse::Pulse;
 use super::{DaemonError, chores};
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::publish;
 use crate::time::Clock;
 
 use door::Door;
@@ -49,7 +52,7 @@ const STYLE: &str = include_str!("status.css");
 /// No script, no frame, no form, nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What stands in the head of every answer.
+/// What stands in the head of every answer that does not say otherwise.
 const HEAD: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -71,6 +74,10 @@ pub(super) struct Shown {
 impl Shown {
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn has_map(&self) -> bool {
+        publish::has_viewer(&self.config().folders.products)
     }
 
     fn overview(&self) -> Result<Overview, DaemonError> {
@@ -141,7 +148,11 @@ pub(super) fn router(shown: Arc<Shown>) -> Router {
         .route("/status", get(show_page))
         .route("/status.css", get(|| async { ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE) }))
         .route("/quicklook.png", get(show_quicklook))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is /status, /metrics, /healthz and /readyz\n") })
+        .route("/", get(|| async { Redirect::temporary("/status") }))
+        .nest_service(files::PLACE, get(serve_file).with_state(Arc::clone(&hall)))
+        .fallback(|| async {
+            (StatusCode::NOT_FOUND, "there is /status, /products/, /metrics, /healthz and /readyz\n")
+        })
         .with_state(hall)
         .layer(middleware::from_fn(frame))
 }
@@ -170,7 +181,7 @@ async fn frame(request: Request, next: Next) -> Response {
     let answered = time::timeout(LONGEST_ANSWER, next.run(request)).await;
     let mut response = answered.unwrap_or_else(|_elapsed| late.into_response());
     for (name, value) in HEAD {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -199,8 +210,13 @@ async fn show_metrics(State(hall): State<Arc<Hall>>) -> Answer {
 }
 
 async fn show_page(State(hall): State<Arc<Hall>>) -> Answer {
-    let html = hall.look(|shown| Ok(page::html(&shown.overview()?, &shown.pulse.work())?)).await?;
+    let html =
+        hall.look(|shown| Ok(page::html(&shown.overview()?, &shown.pulse.work(), shown.has_map())?)).await?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
+}
+
+async fn serve_file(State(hall): State<Arc<Hall>>, request: Request) -> Response {
+    files::answer(&hall.shown.config().folders.products, request).await
 }
 
 async fn show_quicklook(State(hall): State<Arc<Hall>>) -> Answer {

@@ -27,6 +27,8 @@ struct Page<'a> {
     title: &'static str,
     overdue: Option<&'a str>,
     work: &'a str,
+    /// Whether there is a map page.
+    has_map: bool,
     hold: Option<(String, &'a str)>,
     newest: Option<Newest<'a>>,
     inputs: Vec<InputLine<'a>>,
@@ -101,16 +103,16 @@ struct Cell<'a> {
 }
 
 /// The page in HTML.
-pub(super) fn html(overview: &Overview, work: &str) -> Result<String, Error> {
+pub(super) fn html(overview: &Overview, work: &str, has_map: bool) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.add_filter("commands", notify::commands);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_template("status.html", TEMPLATE)?;
-    environment.get_template("status.html")?.render(Serde(page(overview, work)))
+    environment.get_template("status.html")?.render(Serde(page(overview, work, has_map)))
 }
 
-fn page<'a>(overview: &'a Overview, work: &'a str) -> Page<'a> {
+fn page<'a>(overview: &'a Overview, work: &'a str, has_map: bool) -> Page<'a> {
     let worst = overview.incidents.iter().map(|incident| incident.severity).max();
     let (verdict, title) = TITLES[match worst {
         Some(Severity::Failure) => 2,
@@ -138,6 +140,7 @@ fn page<'a>(overview: &'a Overview, work: &'a str) -> Page<'a> {
         title,
         overdue: overview.overdue.as_deref(),
         work,
+        has_map,
         hold: overview.hold.as_ref().map(|hold| (moment(hold.since), hold.reason.as_str())),
         newest,
         inputs: overview.inputs.iter().map(input_line).collect(),

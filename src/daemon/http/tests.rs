@@ -133,7 +133,7 @@ async fn every_answer_has_the_same_strict_head() {
 #[tokio::test]
 async fn only_what_is_shown_can_be_got() {
     let served = Served::start(House::full()).await;
-    for path in ["/", "/status/", "/quicklook.png/..", "/../ledger.sqlite", "/%2e%2e/ledger.sqlite"] {
+    for path in ["/status/", "/quicklook.png/..", "/../ledger.sqlite", "/%2e%2e/ledger.sqlite"] {
         assert_eq!(served.get(path).await.status, 404, "{path}");
     }
     for method in ["POST", "PUT", "DELETE"] {
@@ -252,4 +252,77 @@ async fn it_ends_when_told_so_also_with_a_reader_who_says_nothing() {
     time::timeout(LONGEST_FAREWELL * 4, served.serving).await.unwrap().unwrap();
     assert!(TcpStream::connect(served.address).await.is_err(), "nobody listens any more");
     drop(served.folder);
+}
+
+/// A served product root with a revision's file, a catalog, a map page and something private.
+async fn with_products() -> Served {
+    let served = Served::start(House::full()).await;
+    let root = served.shown.config().folders.products.clone();
+    for (name, content) in [
+        ("2026/03/01/r09/map.tif", "0123456789"),
+        ("catalog.json", "{}"),
+        ("viewer/index.html", "<!DOCTYPE html>"),
+        (".nilas/secret", "secret"),
+    ] {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    served
+}
+
+#[tokio::test]
+async fn files_of_the_product_root_are_served_in_parts_and_not_twice() {
+    let served = with_products().await;
+    let whole = served.get("/products/2026/03/01/r09/map.tif").await;
+    assert_eq!((whole.status, whole.text()), (200, "0123456789"));
+    for line in [
+        "content-type: image/tiff",
+        "accept-ranges: bytes",
+        "cache-control: public, max-age=31536000, immutable",
+    ] {
+        assert!(whole.head.contains(line), "{line} is not in\n{}", whole.head);
+    }
+    let asked = "GET /products/2026/03/01/r09/map.tif HTTP/1.1\r\nRange: bytes=3-5\r\nX-Rest: ";
+    let part = served.ask(asked).await;
+    assert_eq!((part.status, part.text()), (206, "345"));
+    assert!(part.head.contains("content-range: bytes 3-5/10"), "{}", part.head);
+
+    let catalog = served.get("/products/catalog.json").await;
+    assert!(catalog.head.contains("cache-control: no-cache"), "{}", catalog.head);
+    let tag = catalog.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    let again =
+        served.ask(&format!("GET /products/catalog.json HTTP/1.1\r\nIf-None-Match: {tag}\r\nX-Rest: ")).await;
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    assert_eq!(served.ask("HEAD /products/catalog.json").await.body, b"");
+    assert_eq!(served.ask("PUT /products/catalog.json").await.status, 405);
+}
+
+#[tokio::test]
+async fn what_is_private_in_the_product_root_is_not_served() {
+    let served = with_products().await;
+    for path in [
+        "/products/.nilas/secret",
+        "/products/%2enilas/secret",
+        "/products/viewer/../.nilas/secret",
+        "/products/viewer/%2e%2e/.nilas/secret",
+        "/products//.nilas/secret",
+        "/products/nothing",
+        "/products/%ff",
+    ] {
+        let got = served.get(path).await;
+        assert_eq!((got.status, got.text().contains("secret")), (404, false), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_map_page_may_run_its_script_and_is_linked_where_it_is() {
+    let served = with_products().await;
+    let map = served.get("/products/viewer/").await;
+    assert_eq!((map.status, map.text()), (200, "<!DOCTYPE html>"));
+    assert!(map.head.contains("script-src 'self'") && !map.head.contains("unsafe"), "{}", map.head);
+    assert_eq!(served.get("/products/viewer").await.status, 307);
+    assert!(served.get("/status").await.text().contains("href=\"/products/viewer/\""));
+    let without = Served::start(House::full()).await;
+    assert!(!without.get("/status").await.text().contains("viewer"));
 }

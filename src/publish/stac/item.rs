@@ -206,9 +206,11 @@ impl Assets<'_> {
             })
             .collect();
         let stored = ("uint8", &json!(OUTSIDE));
-        let band = Self::band(json!({ "name": maps::CLASS, "classification:classes": classes }), stored);
         let title = "what is known of each cell: the most important of its flags";
-        self.raster(title, &[band], &[self.raster_band(json!({}), stored)])
+        let band = Self::band(json!({ "name": maps::CLASS }), stored);
+        let mut asset = self.raster(title, &[band], &[self.raster_band(json!({}), stored)]);
+        asset["classification:classes"] = json!(classes);
+        asset
     }
 
     /// How the values of a band are stored, as the core has it since 1.1.

@@ -1,0 +1,63 @@
+//! `/products`: the product root as files, with ranges and `ETag`s, and the map page that lies in it. What begins with a dot is private.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+use tower_http::services::ServeDir;
+
+use crate::publish;
+
+/// Where the product root is shown.
+pub(super) const PLACE: &str = "/products";
+
+/// The map page runs its own script and asks this server only; its icon is empty.
+const MAP_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What lies in the folder of a revision never changes.
+const FOREVER: &str = "public, max-age=31536000, immutable";
+/// Everything else is asked for again, and not sent again where it is the same.
+const ASK_AGAIN: &str = "no-cache";
+
+/// Answers a request for a file under `root`; the path of the request is that under [`PLACE`].
+pub(super) async fn answer(root: &Path, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let Ok(path) = percent_decode_str(&path).decode_utf8().map(Cow::into_owned) else {
+        return nothing();
+    };
+    if path.split('/').any(|part| part.starts_with('.')) {
+        return nothing();
+    }
+    let mut folder = ServeDir::new(root).redirect_path_prefix(PLACE);
+    match folder.try_call::<Body, _>(request).await {
+        Ok(served) if served.status() == StatusCode::NOT_FOUND => nothing(),
+        Ok(served) => {
+            let mut response = served.map(Body::new);
+            dress(&path, &mut response);
+            response
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => nothing(),
+        Err(error) => {
+            tracing::warn!(path, %error, "a file of the product root cannot be read");
+            (StatusCode::INTERNAL_SERVER_ERROR, "this cannot be read now; the log of nilas says why\n")
+                .into_response()
+        }
+    }
+}
+
+fn nothing() -> Response {
+    (StatusCode::NOT_FOUND, "there is no such file\n").into_response()
+}
+
+fn dress(path: &str, response: &mut Response) {
+    let kept = if publish::is_in_revision(path) { FOREVER } else { ASK_AGAIN };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
+    if path.starts_with("/viewer/") {
+        let policy = HeaderValue::from_static(MAP_POLICY);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
