@@ -25,6 +25,7 @@ pub mod archive;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod deliver;
 pub mod ensemble;
 pub mod evaluate;
 pub mod fetch;

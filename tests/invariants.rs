@@ -17,7 +17,7 @@ const LEVELS: [&[&str]; 14] = [
     &["bin"],
     &["cli"],
     &["daemon"],
-    &["produce", "evaluate", "synth", "train"],
+    &["produce", "evaluate", "synth", "train", "deliver"],
     &["publish", "quality", "notify"],
     &["ensemble"],
     &["source", "archive", "model", "prepare", "plot", "ledger"],

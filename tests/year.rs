@@ -19,6 +19,7 @@ use common::say::say;
 use common::stand_in::publish;
 use nilas::config::{Config, Inspection, Overrides, Place, Server, ServerKind};
 use nilas::daemon::{Ended, Mishap, Producer, Service, Signals, World};
+use nilas::deliver::Carrier;
 use nilas::ledger::{DayState, Ledger};
 use nilas::notify::{Courier, Letter, Notifier, Undelivered};
 use nilas::produce::{Failed, Gatherer, Order, Watch};
@@ -356,6 +357,7 @@ impl House {
                     Some(Box::new(letterbox)),
                     None,
                 )?,
+                carrier: Carrier::new(&config)?,
                 config,
             })
         };

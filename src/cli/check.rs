@@ -9,9 +9,10 @@ use clap::Args;
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
 use super::{print, program};
-use crate::config::{Config, Ensemble, Fetching, Input, Model, Overrides};
+use crate::config::{Config, Ensemble, Fetching, Input, Model, Overrides, TargetKind};
+use crate::deliver::Carrier;
 use crate::fetch::{FetchError, Fetcher};
-use crate::grid::Grid;
+use crate::grid::{Grid, Regions};
 use crate::ledger::Ledger;
 use crate::model::CheckpointInfo;
 use crate::notify;
@@ -51,6 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (name, found) in notify::look_at(&config.notify) {
         report.check(name, found);
     }
+    ask_targets(&config, arguments.offline, &mut report)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     match fetcher(&config, &clock) {
         Ok(_) if arguments.offline => report.check("servers", Ok::<_, String>("not asked")),
@@ -86,6 +88,29 @@ impl Report {
     }
 }
 
+/// Whether products could be carried to where they shall be.
+fn ask_targets(config: &Config, offline: bool, report: &mut Report) -> Result<(), Failure> {
+    let carrier = match Carrier::new(config) {
+        Ok(carrier) => carrier,
+        Err(error) => {
+            report.check("target", Err::<String, _>(error));
+            return Ok(());
+        }
+    };
+    let runtime = super::runtime()?;
+    for (name, target) in &config.targets {
+        let address = target.address.as_deref().filter(|_| target.kind != TargetKind::Webhook);
+        let address = address.unwrap_or("a service, which is told of real products only");
+        if offline && target.kind == TargetKind::S3 {
+            report.check("target", Ok::<_, String>(format!("{name}: not asked")));
+        } else {
+            let probed = runtime.block_on(carrier.probe(name));
+            report.check("target", probed.map(|()| format!("{name}: {address}")));
+        }
+    }
+    Ok(())
+}
+
 fn installed(name: &str) -> Result<String, String> {
     let path = program(name).map_err(|failure| failure.to_string())?;
     let there = path.is_file().then(|| path.display().to_string());
@@ -108,10 +133,12 @@ fn writable(folder: &Path) -> Result<String, String> {
 }
 
 fn grid(config: &Config) -> Result<String, String> {
-    let grid = Grid::load(&config.grid_file().map_err(|error| error.to_string())?)
-        .map_err(|error| error.to_string())?;
+    let file = config.grid_file().map_err(|error| error.to_string())?;
+    let grid = Grid::load(&file).map_err(|error| error.to_string())?;
     let (rows, columns) = grid.spec.shape();
-    Ok(format!("{}, {rows} x {columns}", grid.spec.name))
+    let regions = file.regions.as_deref().map(|path| Regions::load(path, &grid.spec)).transpose();
+    let seas = regions.map_err(|error| error.to_string())?.map_or(0, |regions| regions.list.len());
+    Ok(format!("{}, {rows} x {columns}, {seas} seas", grid.spec.name))
 }
 
 fn checkpoint(model: &Model, ensemble: &Ensemble) -> Result<String, String> {

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::{house, runtime};
 use crate::config::{Config, Overrides};
 use crate::daemon::{DaemonError, DaemonLock, Service, Signals, Worker, World};
+use crate::deliver::Carrier;
 use crate::ledger::Ledger;
 use crate::notify::Notifier;
 use crate::produce::{Gatherer, Watch};
@@ -57,7 +58,8 @@ fn builder(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Box<crate::daemon::Bu
         )?;
         let limits = config.production.clone();
         let producer = Box::new(Worker::new(engine.clone(), limits, Arc::clone(&clock), group.clone()));
+        let carrier = Carrier::new(&config)?;
         let notifier = Notifier::new(&config.notify, ledger, Arc::clone(&clock))?;
-        Ok::<_, DaemonError>(World { config, gatherer, producer, notifier })
+        Ok::<_, DaemonError>(World { config, gatherer, producer, notifier, carrier })
     }))
 }

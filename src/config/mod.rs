@@ -7,6 +7,7 @@ mod inputs;
 mod notify;
 mod publication;
 mod sampler;
+mod targets;
 mod validation;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use notify::{
 };
 pub use publication::Publication;
 pub use sampler::{SamplerChoice, SamplerKind, TimeGrid};
+pub use targets::{Target, TargetKind};
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +114,9 @@ pub struct Config {
     /// What is published of a day.
     #[serde(default)]
     pub publication: Publication,
+    /// Where products are carried to, by name.
+    #[serde(default)]
+    pub targets: BTreeMap<String, Target>,
     /// Who publishes.
     pub publisher: Publisher,
     /// Whom Nilas tells; nobody, where nothing is said.
@@ -453,6 +458,7 @@ impl Config {
 
     fn resolve_paths(&mut self, file: &Path) {
         self.notify.resolve_paths(file);
+        self.resolve_targets(file);
         for path in [
             &mut self.grid,
             &mut self.folders.products,
@@ -467,6 +473,17 @@ impl Config {
                 server.address = beside(file, Path::new(&server.address)).to_string_lossy().into_owned();
             }
             if let Some(authorities) = &mut server.authorities {
+                *authorities = beside(file, authorities);
+            }
+        }
+    }
+
+    fn resolve_targets(&mut self, file: &Path) {
+        for target in self.targets.values_mut() {
+            if let (TargetKind::Folder, Some(folder)) = (target.kind, &mut target.address) {
+                *folder = beside(file, Path::new(folder)).to_string_lossy().into_owned();
+            }
+            if let Some(authorities) = &mut target.authorities {
                 *authorities = beside(file, authorities);
             }
         }

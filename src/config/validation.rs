@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Checks, Config, Fetching, Input, Inputs, Inspection, Limits, Server, daemon, notify, publication,
+    Checks, Config, Fetching, Input, Inputs, Inspection, Limits, Server, daemon, notify, publication, targets,
 };
 
 /// A value that is out of its range.
@@ -32,6 +32,7 @@ pub(super) fn wrong(config: &Config) -> Option<Wrong> {
         .or_else(|| daemon::wrong(&config.schedule, &config.production, &config.http, &config.retention))
         .or_else(|| wrong_sum(config.model.checkpoint_sha256.as_deref()))
         .or_else(|| publication::wrong(&config.publication))
+        .or_else(|| targets::wrong(&config.targets))
         .or_else(|| notify::wrong(&config.notify))
 }
 

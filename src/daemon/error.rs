@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
+use crate::deliver::DeliverError;
 use crate::ledger::LedgerError;
 use crate::notify::NotifyError;
 use crate::produce::{GatherError, ProduceError};
@@ -87,6 +88,9 @@ pub enum DaemonError {
     /// A manifest cannot be relied on.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// Products cannot be carried elsewhere as it is configured.
+    #[error(transparent)]
+    Deliver(#[from] DeliverError),
     /// Inputs cannot be gathered, whatever the day.
     #[error(transparent)]
     Gather(#[from] GatherError),

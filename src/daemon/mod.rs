@@ -7,6 +7,7 @@
 //! * `pulse`: whether the work goes on. `overview`: how everything stands. `explanation`: the story of a day. `http`: what readers
 //!   are shown.
 
+mod carrying;
 mod chores;
 mod error;
 mod explanation;

@@ -10,11 +10,13 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time;
 
 use crate::config::{Config, parse_cron};
+use crate::deliver::Carrier;
 use crate::ledger::{Ledger, Severity};
 use crate::notify::Notifier;
 use crate::produce::Gatherer;
 use crate::time::Clock;
 
+use super::carrying::Patience;
 use super::http::{self, Shown};
 use super::production::Productions;
 use super::pulse::Pulse;
@@ -48,6 +50,8 @@ pub struct World {
     pub producer: Box<dyn Producer>,
     /// Tells people.
     pub notifier: Notifier,
+    /// Carries products elsewhere.
+    pub carrier: Carrier,
 }
 
 /// Builds the world that a configuration describes, after reading that.
@@ -118,6 +122,7 @@ impl Service {
         tokio::select! {
             worked = self.work(&mut signals) => worked?,
             error = self.tell_forever() => return Err(error),
+            error = self.carry_forever() => return Err(error),
             () = self.feed_forever() => {}
             () = self.give_signs_of_life() => {}
         }
@@ -295,6 +300,18 @@ impl Service {
                 () = time::sleep(self.tick) => {}
                 () = self.news.notified() => {}
             }
+        }
+    }
+
+    /// Carries what is published to its targets, with every tick. Ends with an error only.
+    async fn carry_forever(&self) -> DaemonError {
+        let mut patience = Patience::default();
+        loop {
+            let World { carrier, config, .. } = &*self.world();
+            if let Err(error) = patience.carry(carrier, &self.ledger, config, &*self.clock).await {
+                return error;
+            }
+            time::sleep(self.tick).await;
         }
     }
 

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys;
 
-pub use self::object_store::ObjectStoreTransport;
+pub use self::object_store::{ObjectStoreTransport, S3Settings, cause_of_store_error, s3};
 pub use authorities::read as read_authorities;
 pub use credentials::{Credentials, secret_line};
 pub use error::FetchError;

@@ -14,6 +14,7 @@
 //! It knows no product: roles, words and measures are texts here. Several processes may have it open at once; each call is a
 //! transaction of its own, which is on disk when the call returns.
 
+mod carried;
 mod days;
 mod error;
 mod files;

@@ -190,7 +190,7 @@ impl Ledger {
         })
     }
 
-    fn products(
+    pub(super) fn products(
         &self,
         selection: &str,
         parameters: impl rusqlite::Params,

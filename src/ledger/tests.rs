@@ -467,7 +467,7 @@ fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
     let foreign = Connection::open(&path).unwrap();
     foreign.pragma_update(None, "user_version", 7).unwrap();
     drop(foreign);
-    refuses(&path, &["has version 7, and this Nilas knows none above 3", "run the newer Nilas"]);
+    refuses(&path, &["has version 7, and this Nilas knows none above 4", "run the newer Nilas"]);
     let foreign = Connection::open(&path).unwrap();
     let version: i32 = foreign.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 7);

@@ -10,7 +10,7 @@ pub struct Advice {
     pub remedy: &'static str,
 }
 
-const KNOWN: [(&str, Advice); 15] = [
+const KNOWN: [(&str, Advice); 16] = [
     (
         "late",
         Advice {
@@ -51,6 +51,13 @@ const KNOWN: [(&str, Advice); 15] = [
         Advice {
             meanwhile: "Nilas waits quietly and begins again with the first file of the next season.",
             remedy: "Nothing.",
+        },
+    ),
+    (
+        "target",
+        Advice {
+            meanwhile: "Products are made and published here as usual. What this target has missed is carried to it as soon as it takes it, the newest first.",
+            remedy: "Run `nilas check`: it asks every target. See whether the folder is mounted, the store has space, and its credentials are still good.",
         },
     ),
     (

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::time::ProductDay;
 
 /// The manifest's file name in every revision's folder.
-pub(super) const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.json";
 /// The file in the folder of a revision that was taken back.
-pub(super) const WITHDRAWN: &str = "withdrawn.json";
+pub const WITHDRAWN: &str = "withdrawn.json";
 /// The file in the product root that points at the newest product.
 pub(super) const LATEST: &str = "latest.json";
 /// Name of catalogs: in the product root, and in the folder of each year.

@@ -1,6 +1,7 @@
 //! The map page, which is laid into the product root so that any server of files shows it.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use crate::sys;
@@ -12,11 +13,12 @@ use super::names::private_folder;
 include!(concat!(env!("OUT_DIR"), "/viewer.rs"));
 
 const FOLDER: &str = "viewer";
+const PAGE: &str = "index.html";
 
 /// Whether there is a map page in a product root.
 #[must_use]
 pub fn has_viewer(root: &Path) -> bool {
-    root.join(FOLDER).join("index.html").is_file()
+    root.join(FOLDER).join(PAGE).is_file()
 }
 
 /// Brings the map page in the product root up to date.
@@ -26,9 +28,8 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     let changed =
         |name: &str, content: &[u8]| fs::read(folder.join(name)).map_or(true, |there| there != content);
     // The page comes last, so that what it asks for is there.
-    let page_last = |name: &&str| *name == "index.html";
     let mut files: Vec<_> = FILES.iter().filter(|(name, content)| changed(name, content)).collect();
-    files.sort_by_key(|(name, _)| page_last(name));
+    files.sort_by_key(|(name, _)| *name == PAGE);
     if !files.is_empty() {
         fs::create_dir_all(&folder).map_err(failed)?;
     }
@@ -37,6 +38,18 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
             .map_err(failed)?;
     }
     Ok(())
+}
+
+/// The files of the map page in a product root, as paths below it with slashes; the page itself comes last.
+pub(super) fn files(root: &Path) -> io::Result<Vec<String>> {
+    if !has_viewer(root) {
+        return Ok(Vec::new());
+    }
+    let mut names: Vec<_> = fs::read_dir(root.join(FOLDER))?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<_>>()?;
+    names.sort_by_key(|name| (name == PAGE, name.clone()));
+    Ok(names.into_iter().map(|name| format!("{FOLDER}/{name}")).collect())
 }
 
 #[cfg(test)]

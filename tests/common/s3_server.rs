@@ -1,20 +1,28 @@
 //! A real S3 server over a folder whose folders are the buckets: s3s-fs, which lacks conditions; they are added here.
 
+#![allow(clippy::allow_attributes, dead_code, reason = "each test program uses its own part of this")]
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use nilas::config::{Server, ServerKind};
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    ListObjectsV2Input, ListObjectsV2Output,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag,
+    ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+    ListObjectsV2Output, PutObjectInput, PutObjectOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -25,9 +33,28 @@ use super::ftp_server::{PASSWORD, USER, write_credentials};
 /// The bucket that is served.
 const BUCKET: &str = "sea-ice";
 
+/// A request that came, whether or not it was answered well.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) path: String,
+    pub(crate) content_type: Option<String>,
+    pub(crate) cache_control: Option<String>,
+}
+
+/// What connections share.
+#[derive(Default)]
+pub(crate) struct Desk {
+    requests: Mutex<Vec<Request>>,
+    /// Each request of so many is refused; none where it is 0.
+    refuses_each: AtomicUsize,
+}
+
 /// The server; it takes no more connections when dropped.
 pub(crate) struct S3Server {
     address: SocketAddr,
+    desk: Arc<Desk>,
     /// Credentials, for a server that wants them.
     secrets: Option<TempDir>,
     task: JoinHandle<()>,
@@ -45,8 +72,19 @@ impl S3Server {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(accept(listener, builder.build()));
-        Self { address, secrets, task }
+        let desk = Arc::<Desk>::default();
+        let task = tokio::spawn(accept(listener, builder.build(), Arc::clone(&desk)));
+        Self { address, desk, secrets, task }
+    }
+
+    /// Lets it refuse each request of so many from now on, as a store does that is too busy; all where it is 1, none where it is 0.
+    pub(crate) fn refuse_each(&self, of: usize) {
+        self.desk.refuses_each.store(of, Ordering::SeqCst);
+    }
+
+    /// What it was asked so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.desk.requests.lock().unwrap().clone()
     }
 
     /// Where in the folder `root` the files lie.
@@ -75,13 +113,39 @@ impl Drop for S3Server {
     }
 }
 
-async fn accept(listener: TcpListener, service: S3Service) {
+async fn accept(listener: TcpListener, service: S3Service, desk: Arc<Desk>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let service = service.clone();
+        let (service, desk) = (service.clone(), Arc::clone(&desk));
+        let answer = service_fn(move |request: hyper::Request<Incoming>| {
+            let (service, refused) = (service.clone(), desk.note(&request));
+            async move {
+                if refused {
+                    let busy = hyper::Response::builder().status(503).body(Body::from("busy".to_owned()));
+                    return Ok(busy.unwrap());
+                }
+                service.call(request.map(Body::from)).await
+            }
+        });
         tokio::spawn(async move {
             // A client that goes away in the middle is none of the server's concern.
-            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
         });
+    }
+}
+
+impl Desk {
+    /// Remembers a request; true where it is to be refused.
+    fn note(&self, request: &hyper::Request<Incoming>) -> bool {
+        let header = |name: &str| Some(request.headers().get(name)?.to_str().unwrap().to_owned());
+        let mut requests = self.requests.lock().unwrap();
+        requests.push(Request {
+            method: request.method().to_string(),
+            path: request.uri().to_string(),
+            content_type: header("content-type"),
+            cache_control: header("cache-control"),
+        });
+        let each = self.refuses_each.load(Ordering::SeqCst);
+        each > 0 && requests.len().is_multiple_of(each)
     }
 }
 
@@ -90,6 +154,38 @@ struct Store(FileSystem);
 
 #[async_trait]
 impl S3 for Store {
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        self.0.put_object(request).await
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.0.create_multipart_upload(request).await
+    }
+
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        self.0.upload_part(request).await
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        self.0.complete_multipart_upload(request).await
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.0.abort_multipart_upload(request).await
+    }
+
     async fn list_objects_v2(
         &self,
         asked: S3Request<ListObjectsV2Input>,

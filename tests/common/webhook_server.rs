@@ -1,5 +1,7 @@
 //! A service that is told things by HTTP, as chats and alarm centres are: it notes what it is given, and answers as it is told.
 
+#![allow(clippy::allow_attributes, dead_code, reason = "each test program uses its own part of this")]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

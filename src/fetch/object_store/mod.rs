@@ -4,6 +4,7 @@
 mod refusal;
 
 use std::fmt;
+use std::path::Path as FilePath;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ use super::{
     Body, Credentials, FetchError, Remote, Reply, Transport, Version, Wish, address, authorities,
     is_plain_name,
 };
+pub use refusal::cause as cause_of_store_error;
 use refusal::{Connector, cause, failure, is_of_another_version};
 
 /// An S3-compatible store.
@@ -54,33 +56,18 @@ impl ObjectStoreTransport {
         credentials: Option<Credentials>,
     ) -> Result<Self, FetchError> {
         let refuse = |reason: String| FetchError::Server { server: name.to_owned(), reason };
+        let settings = S3Settings {
+            address: &server.address,
+            region: server.region.as_deref(),
+            authorities: server.authorities.as_deref(),
+            connect: Duration::from_secs(fetching.connect_seconds),
+            stall: Duration::from_secs(fetching.stall_seconds),
+        };
         let address = address::parse(&server.address, &["https", "http"]).map_err(refuse)?;
-        let (bucket, root) = place_of(&address).map_err(refuse)?;
-        let mut client = ClientOptions::new()
-            .with_allow_http(address.scheme() == "http")
-            .with_connect_timeout(Duration::from_secs(fetching.connect_seconds))
-            .with_read_timeout(Duration::from_secs(fetching.stall_seconds))
-            .with_timeout_disabled();
-        for authority in authorities::read(server.authorities.as_deref()).map_err(refuse)? {
-            let authority = Certificate::from_der(&authority);
-            client = client.with_root_certificate(authority.map_err(|error| refuse(error.to_string()))?);
-        }
-        let builder = AmazonS3Builder::new()
-            .with_endpoint(address.origin().ascii_serialization())
-            .with_bucket_name(bucket)
-            .with_client_options(client)
+        let (builder, root) = s3(&settings, credentials).map_err(refuse)?;
+        let builder = builder
             .with_http_connector(Connector)
             .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
-        let builder = match &server.region {
-            Some(region) => builder.with_region(region),
-            None => builder,
-        };
-        let builder = match credentials {
-            Some(own) => {
-                builder.with_access_key_id(own.user).with_secret_access_key(own.password.expose_secret())
-            }
-            None => builder.with_skip_signature(true),
-        };
         let store = builder
             .build()
             .map_err(|error| refuse(format!("{error}; correct the server in the configuration")))?;
@@ -105,6 +92,57 @@ impl ObjectStoreTransport {
         let broken = move |error: Error| FetchError::Broken { url: url.clone(), reason: cause(&error) };
         Body { start, version, bytes: found.into_stream().map_err(broken).boxed() }
     }
+}
+
+/// How an S3-compatible store is spoken to.
+#[derive(Debug, Clone)]
+pub struct S3Settings<'a> {
+    /// `https://host/bucket`, with a folder behind it or not.
+    pub address: &'a str,
+    /// Its region.
+    pub region: Option<&'a str>,
+    /// A file with authorities that its certificate may come from, beside those that the system trusts.
+    pub authorities: Option<&'a FilePath>,
+    /// What a connection may take.
+    pub connect: Duration,
+    /// What may pass without a byte.
+    pub stall: Duration,
+}
+
+/// What leads to a store that is asked with a signature where there are credentials, else without, and the folder in it that the
+/// address names.
+///
+/// # Errors
+/// In words, with the remedy, where address or authorities cannot be used.
+pub fn s3(
+    settings: &S3Settings<'_>,
+    credentials: Option<Credentials>,
+) -> Result<(AmazonS3Builder, Path), String> {
+    let address = address::parse(settings.address, &["https", "http"])?;
+    let (bucket, root) = place_of(&address)?;
+    let mut client = ClientOptions::new()
+        .with_allow_http(address.scheme() == "http")
+        .with_connect_timeout(settings.connect)
+        .with_read_timeout(settings.stall)
+        .with_timeout_disabled();
+    for authority in authorities::read(settings.authorities)? {
+        let authority = Certificate::from_der(&authority).map_err(|error| error.to_string())?;
+        client = client.with_root_certificate(authority);
+    }
+    let mut builder = AmazonS3Builder::new()
+        .with_endpoint(address.origin().ascii_serialization())
+        .with_bucket_name(bucket)
+        .with_client_options(client);
+    if let Some(region) = settings.region {
+        builder = builder.with_region(region);
+    }
+    builder = match credentials {
+        Some(own) => {
+            builder.with_access_key_id(own.user).with_secret_access_key(own.password.expose_secret())
+        }
+        None => builder.with_skip_signature(true),
+    };
+    Ok((builder, root))
 }
 
 #[async_trait]

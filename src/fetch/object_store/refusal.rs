@@ -53,8 +53,9 @@ pub(super) fn is_of_another_version(error: &Error) -> bool {
         || find::<Refusal>(error).is_some_and(|refusal| refusal.status == 416)
 }
 
-/// What lies at the bottom of an error.
-pub(super) fn cause(error: &Error) -> String {
+/// What lies at the bottom of an error, in words.
+#[must_use]
+pub fn cause(error: &Error) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 

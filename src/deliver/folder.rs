@@ -1,0 +1,50 @@
+//! A folder that gets what is published.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+use crate::config::Target;
+
+use super::{DeliverError, Kept, Place};
+
+/// A folder of this machine, or one that is mounted.
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn new(target: &Target) -> Self {
+        Self { path: target.address.as_deref().unwrap_or_default().into() }
+    }
+}
+
+#[async_trait]
+impl Place for Folder {
+    async fn put(&self, path: &str, file: &Path, _kept: Kept) -> Result<(), DeliverError> {
+        let (file, there) = (file.to_owned(), self.path.join(path));
+        let failed = |path: &Path, source| DeliverError::File { path: path.to_owned(), source };
+        let copied =
+            tokio::task::spawn_blocking(move || copy(&file, &there).map_err(|source| failed(&there, source)));
+        copied.await.map_err(|error| failed(&self.path, io::Error::other(error)))?
+    }
+
+    async fn probe(&self) -> Result<(), DeliverError> {
+        let probed = fs::create_dir_all(&self.path).and_then(|()| tempfile::tempfile_in(&self.path));
+        probed.map(drop).map_err(|source| DeliverError::File { path: self.path.clone(), source })
+    }
+}
+
+/// By way of a name that nobody looks for, made durable before it gets its own.
+fn copy(file: &Path, there: &Path) -> io::Result<()> {
+    let folder = there.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let mut part = tempfile::Builder::new().prefix(".nilas-").tempfile_in(folder)?;
+    io::copy(&mut fs::File::open(file)?, &mut part)?;
+    part.as_file().set_permissions(fs::metadata(file)?.permissions())?;
+    part.as_file().sync_all()?;
+    part.persist(there).map_err(|error| error.error)?;
+    fs::File::open(folder)?.sync_all()
+}

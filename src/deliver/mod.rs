@@ -1,0 +1,305 @@
+//! Carries what is published to other places: folders, stores, and services that are told. Each place gets everything that stands in
+//! the product root; what it has already stands in the ledger, so that a place that is down for days misses nothing.
+//!
+//! Revisions go first, the newest before the others, then the files of the root that lead to them, `latest.json` last: readers of
+//! a place find whole products only. Services are told of a revision when every other place has it.
+
+mod folder;
+mod service;
+mod store;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+use crate::config::{Config, Target, TargetKind};
+use crate::ledger::{Ledger, LedgerError, ProductRow};
+use crate::publish::{self, ManifestError, Status};
+use crate::sys;
+use crate::time::{Clock, ProductDay};
+
+use folder::Folder;
+use service::Service;
+use store::Store;
+
+/// Why something could not be carried. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// A target cannot be set up as it is configured.
+    #[error("targets.{target}: {reason}")]
+    Settings {
+        /// The target.
+        target: String,
+        /// What is wrong, and what helps.
+        reason: String,
+    },
+    /// A file of the product root cannot be read, or one of a folder not be written.
+    #[error("{path}: {source}; see that it is there, may be read or written, and that there is space")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A store or a service does not take it.
+    #[error("{place}: {reason}")]
+    Refused {
+        /// The address, without what is secret.
+        place: String,
+        /// What it says, and what helps.
+        reason: String,
+    },
+    /// A revision is not what was published.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// For how long readers may keep a file without asking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It never changes.
+    Forever,
+    /// It may be another one the next time.
+    AskAgain,
+}
+
+/// A place for files.
+#[async_trait]
+pub trait Place: Send + Sync {
+    /// Puts a file under a path below the place, with slashes; one that is there is replaced as a whole.
+    ///
+    /// # Errors
+    /// [`DeliverError`]; what was there before stays.
+    async fn put(&self, path: &str, file: &Path, kept: Kept) -> Result<(), DeliverError>;
+
+    /// Whether it could be written to now.
+    ///
+    /// # Errors
+    /// [`DeliverError`] where it could not.
+    async fn probe(&self) -> Result<(), DeliverError>;
+}
+
+/// Where things go.
+enum Receiver {
+    Place(Box<dyn Place>),
+    Service(Service),
+}
+
+/// Everything that is configured.
+pub struct Carrier {
+    receivers: BTreeMap<String, Receiver>,
+}
+
+/// How carrying to one target ended.
+#[derive(Debug)]
+pub struct Carried {
+    /// The target.
+    pub target: String,
+    /// How many revisions it got.
+    pub revisions: usize,
+    /// What ended it early, and how many revisions wait.
+    pub failure: Option<(DeliverError, usize)>,
+}
+
+impl Carrier {
+    /// Prepares for the targets of a configuration; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`DeliverError::Settings`].
+    pub fn new(config: &Config) -> Result<Self, DeliverError> {
+        let receiver = |(name, target): (&String, &Target)| {
+            let refuse = |reason: String| DeliverError::Settings { target: name.clone(), reason };
+            let receiver = match target.kind {
+                TargetKind::Folder => Receiver::Place(Box::new(Folder::new(target))),
+                TargetKind::S3 => Receiver::Place(Box::new(Store::new(target).map_err(refuse)?)),
+                TargetKind::Webhook => Receiver::Service(Service::new(target).map_err(refuse)?),
+            };
+            Ok::<_, DeliverError>((name.clone(), receiver))
+        };
+        Ok(Self { receivers: config.targets.iter().map(receiver).collect::<Result<_, _>>()? })
+    }
+
+    /// The targets by name.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.receivers.keys().map(String::as_str)
+    }
+
+    /// Asks a target whether it could take something now; a service is not asked, since it would believe it.
+    ///
+    /// # Errors
+    /// [`DeliverError`] where it could not.
+    pub async fn probe(&self, target: &str) -> Result<(), DeliverError> {
+        match self.receivers.get(target) {
+            Some(Receiver::Place(place)) => place.probe().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Carries to the targets that are `wanted` what they do not have: to places first, then services.
+    ///
+    /// # Errors
+    /// [`DeliverError::Ledger`]; everything else is in what comes back.
+    pub async fn carry(
+        &self,
+        ledger: &Ledger,
+        root: &Path,
+        clock: &dyn Clock,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Carried>, DeliverError> {
+        let (places, services): (Vec<_>, Vec<_>) = self
+            .receivers
+            .iter()
+            .filter(|(name, _)| wanted(name))
+            .partition(|(_, receiver)| matches!(receiver, Receiver::Place(_)));
+        let mut carried = Vec::new();
+        for (name, receiver) in places.into_iter().chain(services) {
+            let trip = Trip { carrier: self, ledger, root, clock, target: name };
+            let mut revisions = 0;
+            let failure = match trip.go(receiver, &mut revisions).await {
+                Ok(()) => None,
+                Err(error @ DeliverError::Ledger(_)) => return Err(error),
+                Err(error) => Some((error, ledger.undelivered(name)?.len())),
+            };
+            carried.push(Carried { target: name.clone(), revisions, failure });
+        }
+        Ok(carried)
+    }
+
+    /// Whether every place has a revision, so that it can be told where it lies.
+    fn is_everywhere(
+        &self,
+        ledger: &Ledger,
+        (day, revision): (ProductDay, u32),
+    ) -> Result<bool, DeliverError> {
+        for (name, receiver) in &self.receivers {
+            if matches!(receiver, Receiver::Place(_)) && !ledger.is_delivered(name, day, revision)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// One way to one target.
+struct Trip<'a> {
+    carrier: &'a Carrier,
+    ledger: &'a Ledger,
+    root: &'a Path,
+    clock: &'a dyn Clock,
+    target: &'a str,
+}
+
+impl Trip<'_> {
+    async fn go(&self, receiver: &Receiver, revisions: &mut usize) -> Result<(), DeliverError> {
+        match receiver {
+            Receiver::Place(place) => {
+                for product in self.ledger.undelivered(self.target)? {
+                    self.carry(&**place, &product).await?;
+                    *revisions += 1;
+                }
+                for product in self.ledger.untold_withdrawals(self.target)? {
+                    let path = self.below_root(&product.folder.join(publish::WITHDRAWN));
+                    place.put(&path, &self.root.join(&path), Kept::AskAgain).await?;
+                    self.told(&product)?;
+                }
+                self.carry_root(&**place).await
+            }
+            Receiver::Service(service) => {
+                for product in self.ledger.undelivered(self.target)? {
+                    let number = (product.day, product.revision);
+                    if self.carrier.is_everywhere(self.ledger, number)? {
+                        service
+                            .tell("published", number, status(&product), &self.below_root(&product.folder))
+                            .await?;
+                        self.ledger.delivered(self.target, number, self.clock.now())?;
+                        *revisions += 1;
+                    }
+                }
+                for product in self.ledger.untold_withdrawals(self.target)? {
+                    let number = (product.day, product.revision);
+                    service
+                        .tell("withdrawn", number, status(&product), &self.below_root(&product.folder))
+                        .await?;
+                    self.told(&product)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A revision: its files, then the manifest.
+    async fn carry(&self, place: &dyn Place, product: &ProductRow) -> Result<(), DeliverError> {
+        let manifest = publish::read_manifest(&product.folder)?;
+        let names = manifest.files.iter().map(|file| file.name.as_str()).chain([publish::MANIFEST]);
+        for name in names {
+            let path = self.below_root(&product.folder.join(name));
+            place.put(&path, &self.root.join(&path), Kept::Forever).await?;
+        }
+        let number = (product.day, product.revision);
+        self.ledger.delivered(self.target, number, self.clock.now())?;
+        tracing::info!(target = self.target, day = %product.day, revision = product.revision, "carried");
+        Ok(())
+    }
+
+    /// The files of the root that lead to revisions, where the target does not have them as they are.
+    async fn carry_root(&self, place: &dyn Place) -> Result<(), DeliverError> {
+        let failed = |source| DeliverError::File { path: self.root.to_owned(), source };
+        let files = publish::root_files(self.root).map_err(failed)?;
+        let digests = files.iter().map(|path| {
+            let file = self.root.join(path);
+            let digest =
+                sys::sha256_of_file(&file).map_err(|source| DeliverError::File { path: file, source })?;
+            Ok(format!("{path} {digest}\n"))
+        });
+        let digest = sys::sha256(digests.collect::<Result<String, DeliverError>>()?);
+        if self.ledger.delivered_root(self.target)?.as_ref() == Some(&digest) {
+            return Ok(());
+        }
+        for path in &files {
+            place.put(path, &self.root.join(path), Kept::AskAgain).await?;
+        }
+        Ok(self.ledger.set_delivered_root(self.target, &digest, self.clock.now())?)
+    }
+
+    fn told(&self, product: &ProductRow) -> Result<(), DeliverError> {
+        Ok(self.ledger.told_withdrawn(self.target, (product.day, product.revision), self.clock.now())?)
+    }
+
+    /// A path below the product root, with slashes.
+    fn below_root(&self, path: &Path) -> String {
+        path.strip_prefix(self.root).unwrap_or(path).to_string_lossy().into_owned()
+    }
+}
+
+fn status(product: &ProductRow) -> Status {
+    if product.is_final { Status::Final } else { Status::Provisional }
+}
+
+/// What a file is, by the ending of its name.
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default() {
+        "nc" => "application/netcdf",
+        "tif" => "image/tiff; application=geotiff; profile=cloud-optimized",
+        "json" => "application/json",
+        "csv" => "text/csv; charset=utf-8",
+        "qml" => "text/xml; charset=utf-8",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// The bytes of a file that is small.
+fn read(file: &Path) -> Result<Vec<u8>, DeliverError> {
+    fs::read(file).map_err(|source| DeliverError::File { path: file.to_owned(), source })
+}
