@@ -3,12 +3,17 @@
 #   docker compose up -d
 # The folder that is mounted at /var/lib/nilas has to belong to user 990; the ledger and the products lie there.
 
+FROM node:22-bookworm-slim AS viewer
+COPY viewer /viewer
+RUN cd /viewer && npm ci --no-fund --no-audit && npm run build
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 # Packages and libtorch depend on this one file only; the layer stays when the code changes.
 COPY dev ./
 RUN ./dev setup
 COPY . .
+COPY --from=viewer /viewer/dist viewer/dist
 # The crates' sources and what was compiled before stay in caches of the builder and do not become part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
@@ -26,7 +31,7 @@ COPY --from=build /out/ /usr/local/
 # The configuration's relative paths are meant from its own folder; the models stay where the package has put them. The loopback of a
 # container is nobody else's: who may reach the status page is said where its port is published.
 RUN install -d /etc/nilas \
-    && cp -r /usr/local/share/nilas/config/nilas.toml /usr/local/share/nilas/config/grids /etc/nilas/ \
+    && cp -r /usr/local/share/nilas/config/nilas.toml /usr/local/share/nilas/config/grids /usr/local/share/nilas/config/regions /etc/nilas/ \
     && sed -i \
         -e 's|^checkpoint = "\.\./models/|checkpoint = "/usr/local/share/nilas/models/|' \
         -e 's|^listen = "127\.0\.0\.1:|listen = "0.0.0.0:|' \
