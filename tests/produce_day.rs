@@ -89,6 +89,7 @@ fn the_product_root_holds_the_files_of_the_day_and_nothing_else() {
         "2022/04/15/r01/nilas_sit_demo-3km_20220415_r01.nc",
         "2022/04/15/r01/nilas_sit_demo-3km_20220415_r01_regions.csv",
         "2022/04/15/r01/nilas_sit_epsg3413-3km_20220415_r01.png",
+        "2022/04/15/r01/nilas_sit_epsg3413-3km_20220415_r01_class.qml",
         "2022/04/15/r01/nilas_sit_epsg3413-3km_20220415_r01_class.tif",
         "2022/04/15/r01/nilas_sit_epsg3413-3km_20220415_r01_legend.png",
         "2022/catalog.json",
@@ -166,7 +167,7 @@ fn verify_passes_it_and_notices_one_changed_byte_in_each_file() {
     let copy = tempfile::tempdir().unwrap();
     copy_tree(&revision(), copy.path());
     let names = files(copy.path());
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 20);
     for name in names {
         let path = copy.path().join(&name);
         let bytes = fs::read(&path).unwrap();

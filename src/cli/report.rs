@@ -24,7 +24,10 @@ pub(super) fn produced(produced: &Produced) {
         ));
     }
     print("figures");
-    print(format_args!("  ice area         {:>10.0} km2", figures.ice_area_km2));
+    print(format_args!(
+        "  ice area         {:>10.0} km2 with an estimate, {:.0} km2 without",
+        figures.ice_area_km2, figures.ice_area_without_estimate_km2
+    ));
     print(format_args!("  ice volume       {:>10.1} km3", figures.ice_volume_km3));
     print(format_args!("  mean thickness   {:>10.2} m (volume per cell area)", figures.mean_thickness_m));
     print(format_args!("  mean spread      {:>10.2} m", figures.mean_spread_m));

@@ -122,7 +122,8 @@ mod tests {
     fn every_day_is_shown_and_the_last_one_longer() {
         let grid = GridSpec::test_square(20);
         let (land, concentration) = (Array2::from_elem((20, 20), false), Array2::from_elem((20, 20), 0.9));
-        let scale = ColourScale { ramp: Ramp::Viridis, highest: 4.0, label: "thickness, m".into() };
+        let scale =
+            ColourScale { ramp: Ramp::Viridis, highest: 4.0, is_open: true, label: "thickness, m".into() };
         let mut animation = Animation::new((20, 20), scale).unwrap();
         for day in 0..3 {
             let values = Array2::from_elem((20, 20), day as f32);

@@ -15,7 +15,7 @@ pub(super) fn letters(size: f64, bold: bool, colour: RGBColor, anchor: Anchor) -
     Lettering { size, bold, colour, anchor }
 }
 
-/// Draws a bar of `length` pixels with its upper left corner at `at`; the arrow at its end says that larger values have the last
+/// Draws a bar of `length` pixels with its upper left corner at `at`; an arrow at its end says that larger values have the last
 /// colour.
 pub(super) fn draw(
     canvas: &mut Canvas,
@@ -28,7 +28,7 @@ pub(super) fn draw(
         let colour = scale.colour_at(x as f64 / (length - 1) as f64);
         (0..THICKNESS).for_each(|y| canvas.set(left + x, top + y, colour));
     }
-    for x in 0..THICKNESS {
+    for x in 0..if scale.is_open { THICKNESS } else { 0 } {
         let narrower = x / 2;
         (narrower..THICKNESS - narrower)
             .for_each(|y| canvas.set(left + length + x, top + y, scale.colour_at(1.0)));

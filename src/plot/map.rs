@@ -19,6 +19,9 @@ pub(super) const NO_VALUE: [u8; 3] = [214, 196, 222];
 pub(super) const EDGE: [u8; 3] = [200, 30, 60];
 const GRATICULE: RGBAColor = RGBAColor(70, 80, 90, 0.38);
 
+/// No ice edge is drawn so near to land, cells.
+const COAST_CELLS: usize = 3;
+
 /// Looks at each pixel in so many places along each side, which smooths coasts and averages cells that share a pixel.
 const SAMPLES: usize = 3;
 
@@ -103,12 +106,18 @@ pub(super) fn paint_ice_edge(canvas: &mut Canvas, frame: Frame, ground: Ground<'
     // Where the concentration is not known there is no edge: both comparisons are false for NaN.
     let ice = |cell: [usize; 2]| ground.concentration[cell] >= ground.ice_edge;
     let water = |cell: [usize; 2]| ground.concentration[cell] < ground.ice_edge;
-    let sea = |cell: [usize; 2]| !ground.land[cell];
+    // Along coasts concentration is too uncertain for a line.
+    let sea = |[row, column]: [usize; 2]| {
+        let near = |middle: usize, end: usize| {
+            middle.saturating_sub(COAST_CELLS)..(middle + COAST_CELLS + 1).min(end)
+        };
+        !near(row, rows).any(|row| near(column, columns).any(|column| ground.land[[row, column]]))
+    };
     for y in 0..frame.height - 1 {
         for x in 0..frame.width - 1 {
             let here = cell(x, y);
             let crosses =
-                |there| sea(here) && sea(there) && (ice(here) && water(there) || water(here) && ice(there));
+                |there| (ice(here) && water(there) || water(here) && ice(there)) && sea(here) && sea(there);
             if crosses(cell(x + 1, y)) || crosses(cell(x, y + 1)) {
                 canvas.set(frame.left + x, frame.top + y, EDGE);
             }

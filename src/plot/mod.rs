@@ -58,13 +58,15 @@ pub enum Ramp {
     BlueRed,
 }
 
-/// How values become colours: linear from 0 to `highest`; values above have the last colour, and the bar ends in an arrow.
+/// How values become colours: linear from 0 to `highest`; values above have the last colour.
 #[derive(Debug, Clone)]
 pub struct ColourScale {
     /// The colours.
     pub ramp: Ramp,
     /// The value of the last colour, in the unit of the values; above 0.
     pub highest: f32,
+    /// Whether there may be larger values: the bar then ends in an arrow.
+    pub is_open: bool,
     /// What stands beside the bar, with the unit.
     pub label: String,
 }

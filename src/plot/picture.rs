@@ -22,7 +22,7 @@ impl Shades {
         if value.is_nan() {
             return NO_VALUE;
         }
-        let scale = ColourScale { ramp: self.ramp, highest: 1.0, label: String::new() };
+        let scale = ColourScale { ramp: self.ramp, highest: 1.0, is_open: false, label: String::new() };
         scale.colour_at(f64::from((value - self.lowest) / (self.highest - self.lowest)))
     }
 }

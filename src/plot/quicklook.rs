@@ -116,7 +116,7 @@ mod tests {
         let path = folder.path().join("quicklook.png");
         let grid = GridSpec::test_square(20);
         let values = Array2::from_shape_fn((20, 20), |(r, c)| if r < 5 { f32::NAN } else { 0.2 * c as f32 });
-        let scale = ColourScale { ramp: Ramp::Viridis, highest: 4.0, label: "m".into() };
+        let scale = ColourScale { ramp: Ramp::Viridis, highest: 4.0, is_open: true, label: "m".into() };
         let panel = Panel { title: "mean".into(), values: &values, scale };
         let quicklook = Quicklook {
             ground: Ground {

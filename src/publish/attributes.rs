@@ -28,7 +28,7 @@ pub(super) const SUMMARY: &str = "High-resolution Arctic sea-ice thickness of on
 const COMMENT: &str = "Thickness comes with two meanings, told apart by cell_methods. Effective thickness (\"area: mean\") is the volume of ice \
      per area of the cell; variables named over_ice (\"area: mean where sea_ice\") give the mean over the ice-covered part \
      of the cell, which is effective thickness divided by sea_ice_area_fraction. This is a 7-day thickness, not a nowcast: \
-     the thickness that the scales are added to is a mean over seven days (attributes window_start and window_end of thickness_age). \
+     the thickness that the scales are added to is a mean over seven days (variable thickness_window). \
      Where status_flag says filled_drift or filled_thickness, the input was filled from its surroundings.";
 
 const FEATURES_SUMMARY: &str = "The inputs of the Nilas network for one day, on its grid, before standardising: sea-ice concentration, thickness and \
@@ -157,14 +157,18 @@ fn discovery(of: &Discovery) -> Attributes {
     ]
 }
 
-fn publisher(publisher: &Publisher) -> Attributes {
-    let license = format!(
+/// The licence of a product and what it is made from.
+pub(super) fn license(publisher: &Publisher) -> String {
+    format!(
         "{}; made from EUMETSAT OSI SAF data under CC BY 4.0 and from the merged thickness of ESA and AWI: keep their acknowledgement",
         publisher.license
-    );
+    )
+}
+
+fn publisher(publisher: &Publisher) -> Attributes {
     let mut attributes: Attributes = vec![
         ("institution", publisher.institution.as_str().into()),
-        ("license", license.into()),
+        ("license", license(publisher).into()),
         ("naming_authority", naming_authority(&publisher.url).into()),
     ];
     for (name, url, email, kind, institution) in [

@@ -210,7 +210,7 @@ fn class_colours() -> ColorTable<'static> {
     let entry = |[red, green, blue]: [u8; 3], alpha: u8| {
         ColorEntry::rgba(red.into(), green.into(), blue.into(), alpha.into())
     };
-    table.set_color_entry(OUTSIDE.into(), &entry([0; 3], 0));
+    (0..=u16::from(OUTSIDE)).for_each(|number| table.set_color_entry(number, &entry([0; 3], 0)));
     for class in &CLASSES {
         table.set_color_entry(class.value.into(), &entry(class.colour, 255));
     }

@@ -1,5 +1,6 @@
 //! Where the cells of a grid lie, as NetCDF files say it: projection, positions, areas.
 
+use gdal::config;
 use gdal::errors::GdalError;
 use gdal::spatial_ref::SpatialRef;
 use ndarray::Array2;
@@ -21,6 +22,8 @@ pub(super) struct Geography {
     pub lonlat: Array2<LonLat>,
     /// True area of the cells, m2.
     pub cell_area_m2: Array2<f32>,
+    /// The projection as well-known text of 2019 (ISO 19162).
+    pub wkt2: String,
     crs: Attributes,
 }
 
@@ -30,12 +33,14 @@ impl Geography {
         let describe = |source| PublishError::Projection { text: grid.projection.text().to_owned(), source };
         let reference = SpatialRef::from_proj4(grid.projection.text()).map_err(describe)?;
         let axes = (reference.semi_major().map_err(describe)?, reference.semi_minor().map_err(describe)?);
+        let wkt2 = wkt2(&reference).map_err(describe)?;
         Ok(Self {
             x_m: (0..grid.columns).map(|column| grid.x_m(column)).collect(),
             y_m: (0..grid.rows).map(|row| grid.y_m(row)).collect(),
             lonlat: grid.lonlat()?,
             cell_area_m2: cell_area_m2(grid, axes)?,
-            crs: crs_attributes(grid, &reference, axes).map_err(describe)?,
+            crs: crs_attributes(grid, &reference, &wkt2, axes).map_err(describe)?,
+            wkt2,
         })
     }
 
@@ -115,6 +120,7 @@ fn variables(crs: Attributes) -> Vec<Variable> {
 fn crs_attributes(
     grid: &GridSpec,
     reference: &SpatialRef,
+    wkt2: &str,
     (semi_major_m, semi_minor_m): (f64, f64),
 ) -> Result<Attributes, GdalError> {
     let text = grid.projection.text();
@@ -137,19 +143,27 @@ fn crs_attributes(
     }
     let half = grid.cell_size_m / 2.0;
     let (left, top) = (grid.first_cell_centre_x_m - half, grid.first_cell_centre_y_m + half);
-    let wkt = reference.to_wkt()?;
     attributes.extend([
         ("false_easting", proj_number(text, "x_0").unwrap_or(0.0).into()),
         ("false_northing", proj_number(text, "y_0").unwrap_or(0.0).into()),
         ("semi_major_axis", semi_major_m.into()),
         ("semi_minor_axis", semi_minor_m.into()),
         ("longitude_of_prime_meridian", 0.0.into()),
-        ("crs_wkt", wkt.clone().into()),
-        ("spatial_ref", wkt.into()),
+        ("crs_wkt", wkt2.into()),
+        ("spatial_ref", reference.to_wkt()?.into()),
         ("proj4text", text.into()),
         ("GeoTransform", format!("{left} {0} 0 {top} 0 -{0}", grid.cell_size_m).into()),
     ]);
     Ok(attributes)
+}
+
+/// CF asks for the newer form; GDAL writes the older one unless it is told, and it is told for this thread only.
+fn wkt2(reference: &SpatialRef) -> Result<String, GdalError> {
+    const FORMAT: &str = "OSR_WKT_FORMAT";
+    config::set_thread_local_config_option(FORMAT, "WKT2_2019")?;
+    let text = reference.to_wkt();
+    config::clear_thread_local_config_option(FORMAT)?;
+    text
 }
 
 /// The number behind `+key=` in a PROJ string.

@@ -147,12 +147,14 @@ pub(super) fn record(path: &Path) -> io::Result<FileRecord> {
     Ok(FileRecord { name, bytes: fs::metadata(path)?.len(), sha256: sys::sha256_of_file(path)? })
 }
 
-/// The names in a folder other than those of the manifest and of the note that it was taken back, in order.
+/// The names in a folder other than those of the manifest, of the note that it was taken back, and of what GIS programs leave beside
+/// files that they have opened, in order.
 pub(super) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let names = fs::read_dir(folder)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<io::Result<Vec<_>>>()?;
-    let mut names: Vec<_> = names.into_iter().filter(|name| name != MANIFEST && name != WITHDRAWN).collect();
+    let is_of_product = |name: &String| name != MANIFEST && name != WITHDRAWN && !name.ends_with(".aux.xml");
+    let mut names: Vec<_> = names.into_iter().filter(is_of_product).collect();
     names.sort();
     Ok(names)
 }

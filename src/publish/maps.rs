@@ -8,13 +8,13 @@ use ndarray::Array2;
 use crate::plot::{ColourScale, Ramp};
 use crate::progress::Bar;
 
-use super::attributes::status_words;
+use super::attributes::{license, status_words};
 use super::cog::{Band, Caption, Mapper};
 use super::names::{self, revision_name};
 use super::{Product, PublishError, flags, style};
 
-/// The mean is always drawn on this range, m, so that days can be compared.
-pub(super) const THICKNESS_RANGE_M: f32 = 4.0;
+// Every day is drawn on the same ranges, so that days can be compared.
+const THICKNESS_RANGE_M: f32 = 4.0;
 const SPREAD_RANGE_M: f32 = 1.0;
 
 /// Name of the map of classes.
@@ -50,7 +50,7 @@ impl Quantity {
             Self::Spread => (Ramp::Magma, SPREAD_RANGE_M, "spread of the thickness, m"),
             Self::Probability => (Ramp::Cividis, 1.0, "probability"),
         };
-        ColourScale { ramp, highest, label: label.into() }
+        ColourScale { ramp, highest, is_open: self != Self::Probability, label: label.into() }
     }
 }
 
@@ -109,11 +109,12 @@ pub(super) fn write(
     let stem = names::stem(names::MAP_GRID, product.day, revision);
     let software = format!("nilas {}", product.lineage.code_version);
     let status = status_words(product.status);
+    let license = license(product.publisher);
     let about = |title: &str| Caption {
         title: format!("{title}, {} {} ({status})", product.day, revision_name(revision)),
         acquired: product.day.noon(),
         software: &software,
-        license: &product.publisher.license,
+        license: &license,
     };
     for map in of(product)? {
         let path = folder.join(format!("{stem}_{}.tif", map.key));
@@ -123,6 +124,7 @@ pub(super) fn write(
     }
     let path = folder.join(format!("{stem}_{CLASS}.tif"));
     mapper.write_classes(&path, &flags::classes(cell_flags), &about("what is known of the cells"))?;
+    style::write_classes(&path.with_extension("qml"))?;
     style::write_legend(&folder.join(format!("{stem}_legend.png")))?;
     bar.step();
     Ok(())

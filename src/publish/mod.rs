@@ -235,7 +235,7 @@ fn write_files(
     bar.step();
     let files = manifest::records(folder)?;
     let item = folder.join(format!("{stem}.json"));
-    stac::write(&item, product, revision, &mapper.target, (&files, &seas))?;
+    stac::write(&item, product, revision, (&mapper.target, &geography.wkt2), (&files, &seas))?;
     let manifest = manifest::write(folder, product, revision, figures, (files, &item))?;
     bar.step();
     Ok(manifest)

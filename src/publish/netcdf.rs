@@ -67,7 +67,7 @@ fn define(
         file.define(&realization_variable())?;
         file.define(&members_variable())?;
     }
-    file.dimension("threshold", product.thinner.len())?;
+    file.dimension(THRESHOLD, product.thinner.len())?;
     for variable in [threshold_variable(), probability_variable(), flag_variable(COORDINATES)] {
         file.define(&variable)?;
     }
@@ -114,7 +114,7 @@ fn members_variable() -> Variable {
 fn threshold_variable() -> Variable {
     Variable {
         name: THRESHOLD.into(),
-        dimensions: &["threshold"],
+        dimensions: &[THRESHOLD],
         kind: Kind::Double,
         attributes: vec![
             ("standard_name", "sea_ice_thickness".into()),
@@ -132,10 +132,10 @@ fn probability_variable() -> Variable {
         ("cell_methods", "area: mean".into()),
         ("ancillary_variables", "status_flag".into()),
     ];
-    attributes.extend(on_grid("time lat lon thickness_threshold", MODEL_RESULT));
+    attributes.extend(on_grid(COORDINATES, MODEL_RESULT));
     Variable {
         name: PROBABILITY.into(),
-        dimensions: &["threshold", "y", "x"],
+        dimensions: &[THRESHOLD, "y", "x"],
         kind: Kind::FloatOrMissing,
         attributes,
     }

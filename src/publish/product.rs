@@ -8,7 +8,7 @@ use crate::config::{Publisher, SamplerKind, TimeGrid};
 use crate::ensemble::{MemberStore, Quantiles, Statistics, Thinner};
 use crate::grid::{Grid, Regions};
 use crate::model::Calibration;
-use crate::prepare::Prepared;
+use crate::prepare::{ICE_EDGE, Prepared};
 use crate::progress::StageTiming;
 use crate::time::{ProductDay, Window};
 
@@ -153,6 +153,9 @@ pub struct Figures {
     pub ice_cells: usize,
     /// True area of the ice inside the mask: cell area times concentration, km2.
     pub ice_area_km2: f64,
+    /// The same of ice that has no estimate, because an input is missing, km2; products of early versions do not say so.
+    #[serde(default)]
+    pub ice_area_without_estimate_km2: f64,
     /// Volume of the ice inside the mask, km3.
     pub ice_volume_km3: f64,
     /// Mean over the mask of the effective thickness, weighted by the cells' area, m.
@@ -165,14 +168,18 @@ impl Figures {
     pub(super) fn of(product: &Product<'_>, geography: &Geography) -> Self {
         let prepared = product.prepared;
         let (mut cells, mut area, mut ice_area, mut volume, mut spread) = (0, 0.0, 0.0, 0.0, 0.0);
+        let mut without_estimate = 0.0;
         Zip::from(&prepared.mask)
             .and(&geography.cell_area_m2)
             .and(&prepared.concentration)
             .and(&product.statistics.mean_m)
             .and(&product.statistics.spread_m)
             .for_each(|&ice, &cell_m2, &concentration, &mean_m, &spread_m| {
+                let cell_km2 = f64::from(cell_m2) / 1e6;
+                if !ice && concentration >= ICE_EDGE {
+                    without_estimate += cell_km2 * f64::from(concentration);
+                }
                 if ice {
-                    let cell_km2 = f64::from(cell_m2) / 1e6;
                     cells += 1;
                     area += cell_km2;
                     ice_area += cell_km2 * f64::from(concentration);
@@ -184,6 +191,7 @@ impl Figures {
         Self {
             ice_cells: cells,
             ice_area_km2: ice_area,
+            ice_area_without_estimate_km2: without_estimate,
             ice_volume_km3: volume,
             mean_thickness_m: over_mask(volume * 1e3),
             mean_spread_m: over_mask(spread),

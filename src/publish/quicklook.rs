@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use ndarray::Array2;
-
-use crate::plot::{ColourScale, Ground, Panel, Quicklook, Ramp};
+use crate::plot::{Ground, Panel, Quicklook};
 use crate::prepare::ICE_EDGE;
 
 use super::attributes::status_words;
-use super::maps::THICKNESS_RANGE_M;
+use super::maps::Quantity;
 use super::names::revision_name;
 use super::{Figures, Product, PublishError, Status};
 
@@ -45,33 +43,14 @@ fn panels<'a>(product: &Product<'a>) -> [Panel<'a>; 2] {
         Panel {
             title: format!("Mean of {} members", product.members.len()),
             values: &statistics.mean_m,
-            scale: ColourScale {
-                ramp: Ramp::Viridis,
-                highest: THICKNESS_RANGE_M,
-                label: "mean thickness, m".into(),
-            },
+            scale: Quantity::Thickness.scale(),
         },
         Panel {
             title: "Spread (standard deviation)".into(),
             values: &statistics.spread_m,
-            scale: ColourScale {
-                ramp: Ramp::Magma,
-                highest: round_limit(&statistics.spread_m),
-                label: "spread, m".into(),
-            },
+            scale: Quantity::Spread.scale(),
         },
     ]
-}
-
-/// A round number that 99 % of the values stay below.
-fn round_limit(values: &Array2<f32>) -> f32 {
-    let mut valid: Vec<f32> = values.iter().copied().filter(|value| value.is_finite()).collect();
-    valid.sort_by(f32::total_cmp);
-    let high = valid.get(valid.len() * 99 / 100).copied().unwrap_or(0.0);
-    [0.05, 0.1, 0.2, 0.4, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0]
-        .into_iter()
-        .find(|&limit| high <= limit)
-        .unwrap_or(5.0)
 }
 
 fn footer(product: &Product<'_>, figures: &Figures) -> [String; 2] {
@@ -83,8 +62,9 @@ fn footer(product: &Product<'_>, figures: &Figures) -> [String; 2] {
         .collect();
     [
         format!(
-            "Ice area {:.2} million km²  ·  mean thickness {:.2} m  ·  mean spread {:.2} m  ·  age of the inputs: {}",
+            "Ice with an estimate {:.2} million km², without {:.2}  ·  mean thickness {:.2} m  ·  mean spread {:.2} m  ·  age of the inputs: {}",
             figures.ice_area_km2 / 1e6,
+            figures.ice_area_without_estimate_km2 / 1e6,
             figures.mean_thickness_m,
             figures.mean_spread_m,
             ages.join(", ")
@@ -94,15 +74,4 @@ fn footer(product: &Product<'_>, figures: &Figures) -> [String; 2] {
             product.lineage.code_version, product.grid.spec.name
         ),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_of_the_spread_is_round_and_above_almost_all_values() {
-        assert!((round_limit(&Array2::from_elem((3, 3), 0.31)) - 0.4).abs() < 1e-6);
-        assert!((round_limit(&Array2::from_elem((3, 3), f32::NAN)) - 0.05).abs() < 1e-6);
-    }
 }

@@ -176,8 +176,8 @@ fn compare(folder: &Path, expected: &FileRecord) -> Option<Violation> {
 
 /// The variables that every product file has, with their dimensions.
 const VARIABLES: [(&str, &[&str]); 20] = [
-    ("thickness_threshold", &["threshold"]),
-    ("sea_ice_thickness_probability_below", &["threshold", "y", "x"]),
+    ("thickness_threshold", &["thickness_threshold"]),
+    ("sea_ice_thickness_probability_below", &["thickness_threshold", "y", "x"]),
     ("time", &[]),
     ("time_bnds", &["nv"]),
     ("x", &["x"]),

@@ -29,26 +29,50 @@ fn qml(scale: &ColourScale, band: usize, unit: &str) -> String {
         let share = stop as f64 / (STOPS - 1) as f64;
         let value = f64::from(highest) * share;
         let [red, green, blue] = scale.colour_at(share);
-        let above = if stop + 1 == STOPS { " and more" } else { "" };
+        let above = if stop + 1 == STOPS && scale.is_open { " and more" } else { "" };
         // Writing to a String cannot fail.
         let _ = writeln!(
             items,
             r##"          <item value="{value}" color="#{red:02x}{green:02x}{blue:02x}" alpha="255" label="{value:.2}{unit}{above}"/>"##
         );
     }
-    format!(
-        r#"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
-<qgis version="3.22.0" styleCategories="Symbology">
-  <pipe>
-    <rasterrenderer type="singlebandpseudocolor" band="{band}" opacity="1" alphaBand="-1" nodataColor="" classificationMin="0" classificationMax="{highest}">
+    document(&format!(
+        r#"    <rasterrenderer type="singlebandpseudocolor" band="{band}" opacity="1" alphaBand="-1" nodataColor="" classificationMin="0" classificationMax="{highest}">
       <rastershader>
         <colorrampshader colorRampType="INTERPOLATED" classificationMode="1" clip="0" minimumValue="0" maximumValue="{highest}">
 {items}        </colorrampshader>
       </rastershader>
     </rasterrenderer>
-  </pipe>
-</qgis>
 "#
+    ))
+}
+
+/// Writes the style of the map of classes: each by its name.
+pub(super) fn write_classes(path: &Path) -> Result<(), PublishError> {
+    let mut entries = String::new();
+    for class in &CLASSES {
+        let [red, green, blue] = class.colour;
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            entries,
+            r##"        <paletteEntry value="{}" color="#{red:02x}{green:02x}{blue:02x}" alpha="255" label="{}"/>"##,
+            class.value, class.description
+        );
+    }
+    let text = document(&format!(
+        r#"    <rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1" nodataColor="">
+      <colorPalette>
+{entries}      </colorPalette>
+    </rasterrenderer>
+"#
+    ));
+    fs::write(path, text).map_err(|source| PublishError::File { path: path.to_owned(), source })
+}
+
+fn document(renderer: &str) -> String {
+    format!(
+        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n\
+         <qgis version=\"3.22.0\" styleCategories=\"Symbology\">\n  <pipe>\n{renderer}  </pipe>\n</qgis>\n"
     )
 }
 

@@ -75,6 +75,7 @@ fn a_published_revision_is_read_back_without_a_fault() {
         names,
         [
             "nilas_sit_epsg3413-3km_20260301_r01.png",
+            "nilas_sit_epsg3413-3km_20260301_r01_class.qml",
             "nilas_sit_epsg3413-3km_20260301_r01_class.tif",
             "nilas_sit_epsg3413-3km_20260301_r01_legend.png",
             "nilas_sit_epsg3413-3km_20260301_r01_mean.qml",
@@ -142,6 +143,7 @@ fn a_changed_word_of_the_manifest_is_found() {
 fn missing_and_foreign_files_are_found() {
     let root = tempfile::tempdir().unwrap();
     let published = published(root.path());
+    fs::write(published.folder.join("nilas_sit_test_20260301_r01.nc.aux.xml"), "left by a GIS").unwrap();
     fs::rename(published.folder.join(&published.files[0].name), published.folder.join("other.tif")).unwrap();
     let expected = [
         Violation::Extra { file: "other.tif".into() },

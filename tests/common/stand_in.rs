@@ -39,6 +39,7 @@ pub(crate) fn publish(order: &Order, now: DateTime<Utc>) -> Produced {
     let figures = Figures {
         ice_cells: 1,
         ice_area_km2: 1.0,
+        ice_area_without_estimate_km2: 0.0,
         ice_volume_km3: 1.0,
         mean_thickness_m: 1.0,
         mean_spread_m: 1.0,

@@ -57,6 +57,7 @@ impl TinyHouse {
                 ("columns = 384", &format!("columns = {side}")),
                 ("first_cell_centre_y_m = 1470000.0", "first_cell_centre_y_m = 600000.0"),
                 ("land_mask = \"demo-3km-land.png\"", "land_mask = \"tiny.png\""),
+                ("regions = \"../regions/arctic-seas.toml\"", ""),
             ],
         );
         fs::write(self.root.join("tiny.toml"), grid).unwrap();

@@ -35,6 +35,7 @@ const figures = (region) => [
   figure(region.ice_volume_km3, amountText),
   figure(region.ice_volume_spread_km3, amountText),
   figure(region.ice_area_km2, amountText),
+  figure(region.ice_area_without_estimate_km2, amountText),
 ];
 
 function showRegions(regions = []) {

@@ -1,8 +1,8 @@
-import { MAGMA, SAFFRON, VIRIDIS } from './ramps.js';
+import { CIVIDIS, MAGMA, VIRIDIS } from './ramps.js';
 
 const THICKNESS = { ramp: VIRIDIS, highest: 4, ticks: [0, 1, 2, 3, 4], unit: 'm', decimals: 2, open: true };
 const SPREAD = { ramp: MAGMA, highest: 1, ticks: [0, 0.25, 0.5, 0.75, 1], unit: 'm', decimals: 2, open: true };
-const PROBABILITY = { ramp: SAFFRON, highest: 1, ticks: [0, 0.25, 0.5, 0.75, 1], unit: '', decimals: 2, open: false };
+const PROBABILITY = { ramp: CIVIDIS, highest: 1, ticks: [0, 0.25, 0.5, 0.75, 1], unit: '', decimals: 2, open: false };
 
 /** The asset that every map lies on, and its own layer. */
 export const CLASSES = 'class';

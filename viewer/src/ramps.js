@@ -10,9 +10,10 @@ export const MAGMA = stops(
   '000004 0b0924 20114b 3b0f70 57157e 721f81 8c2981 a8327d c43c75 de4968 f1605d fa7f5e fe9f6d febf84 fddea0 fcfdbf',
 );
 
-/** Pale yellow over orange to dark red, of evenly falling lightness: what is likely stands out. */
-export const SAFFRON = stops(
-  'fffbb8 f9ea97 f5d976 f2c653 eeb32d e8a001 dd8f05 d17f09 c66e05 ba5e03 ae4e03 a33d01 972a00 861c0d 731516 5f101a',
+/** Dark blue over grey to yellow, perceptually uniform. The styles for QGIS use the same. */
+export const CIVIDIS = stops(
+  '002051 012b64 11366c 26416d 3c4d6d 50586d 62646e 716f71 7f7b74 '
+    + '8c8777 999478 a9a176 baae70 cebc67 e2cb5b f3da4e fde945',
 );
 
 /** The colour at a share 0..1 of a ramp, as red, green and blue. */

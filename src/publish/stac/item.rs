@@ -18,16 +18,17 @@ use super::{EXTENSIONS, GEOJSON, JSON, VERSION, link};
 
 const COG: &str = "image/tiff; application=geotiff; profile=cloud-optimized";
 
-/// Writes the item of a revision, which describes `files` of its folder; `map_grid` is the grid of the maps.
+/// Writes the item of a revision, which describes `files` of its folder; `map_grid` is the grid of the maps, `wkt2` the projection of
+/// the product grid.
 pub(in super::super) fn write(
     path: &Path,
     product: &Product<'_>,
     revision: u32,
-    map_grid: &GridSpec,
+    (map_grid, wkt2): (&GridSpec, &str),
     (files, seas): (&[FileRecord], &[RegionalFigures]),
 ) -> Result<(), PublishError> {
     let footprint = Footprint::of(&product.grid.spec)?;
-    let assets = Assets { product, revision, map_grid, files };
+    let assets = Assets { product, revision, map_grid, wkt2, files };
     let item = json!({
         "type": "Feature",
         "stac_version": VERSION,
@@ -51,7 +52,7 @@ pub(in super::super) fn write(
 
 fn properties(product: &Product<'_>, revision: u32, seas: &[RegionalFigures]) -> Value {
     let (lineage, day) = (product.lineage, product.day);
-    let place = |rank: usize| seas.iter().find(|sea| sea.thickness_rank == rank).map(|sea| &sea.id);
+    let place = |rank: usize| seas.iter().find(|sea| sea.thickness_rank == Some(rank)).map(|sea| &sea.id);
     let inputs: Vec<_> = lineage
         .inputs
         .iter()
@@ -90,7 +91,10 @@ fn properties(product: &Product<'_>, revision: u32, seas: &[RegionalFigures]) ->
     add("nilas:degradation", lineage.degradation.as_ref().map(|text| json!(text)));
     add("nilas:regions_source", product.regions.map(|regions| json!(regions.source)));
     add("nilas:thickest_region", place(1).map(|id| json!(id)));
-    add("nilas:thinnest_region", place(seas.len()).map(|id| json!(id)));
+    add(
+        "nilas:thinnest_region",
+        place(seas.iter().filter(|sea| sea.thickness_rank.is_some()).count()).map(|id| json!(id)),
+    );
     properties
 }
 
@@ -119,6 +123,8 @@ struct Assets<'a> {
     product: &'a Product<'a>,
     revision: u32,
     map_grid: &'a GridSpec,
+    /// The projection of the product grid.
+    wkt2: &'a str,
     files: &'a [FileRecord],
 }
 
@@ -139,6 +145,8 @@ impl Assets<'_> {
             add(&format!("{}-style", map.key), &format!("{map_stem}_{}.qml", map.key), about);
         }
         add(maps::CLASS, &format!("{map_stem}_{}.tif", maps::CLASS), self.classes());
+        let about = json!({ "title": "QGIS style: classes", "type": "text/xml", "roles": ["metadata"] });
+        add("class-style", &format!("{map_stem}_{}.qml", maps::CLASS), about);
         let picture =
             |title: &str, roles: Value| json!({ "title": title, "type": "image/png", "roles": roles });
         add(
@@ -172,6 +180,7 @@ impl Assets<'_> {
             "type": "application/netcdf",
             "roles": ["data"],
             "proj:code": null,
+            "proj:wkt2": self.wkt2,
             "proj:shape": [grid.rows, grid.columns],
             "proj:transform": transform(grid),
         })
