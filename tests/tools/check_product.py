@@ -55,6 +55,8 @@ POINTS = 1000
 FLOAT_SLACK = 1e-5
 LARGEST_PLACE_ERROR_M = 5.0
 LARGEST_AREA_ERROR = 1e-3
+# Sea with at least this concentration has ice.
+ICE_EDGE = 0.15
 LARGEST_VOLUME_ERROR = 0.01
 # Geometries and boxes in STAC are rounded to 0.0001 degrees.
 DEGREE_SLACK = 1e-3
@@ -736,6 +738,16 @@ def check_style(report: Report, revision: Revision, key: str) -> None:
     report.check(good, path, measured, wanted)
 
 
+def check_class_style(report: Report, revision: Revision) -> None:
+    path = revision.file("class-style")
+    renderer = ElementTree.parse(path).getroot().find(".//rasterrenderer")
+    found = {(int(entry.attrib["value"]), entry.attrib["color"].lower()) for entry in renderer.iter("paletteEntry")}
+    classes = revision.item["assets"]["class"]["classification:classes"]
+    wanted = {(entry["value"], f"#{entry['color_hint'].lower()}") for entry in classes}
+    good = renderer.attrib["type"] == "paletted" and found == wanted
+    report.check(good, path, f"{renderer.attrib['type']}, {len(found)} classes", "it should have the colours of the classes")
+
+
 def check_picture(report: Report, path: Path, narrowest: int) -> None:
     with rasterio.open(path) as source:
         good = source.driver == "PNG" and source.width >= narrowest and int(np.ptp(source.read())) > 0
@@ -761,7 +773,10 @@ def seas_of(product: Product) -> dict[str, np.ndarray]:
 def check_table(report: Report, revision: Revision) -> None:
     product, path = revision.product, revision.file("regions")
     with path.open(newline="") as file:
-        lines = {line["region"]: line for line in csv.DictReader(file)}
+        table = list(csv.DictReader(file))
+    # A sea may have nothing but ice without an estimate.
+    lines = {line["region"]: line for line in table if int(line["ice_cells"]) > 0}
+    check_area_without_estimate(report, path, table, product)
     seas = {sea: inside for sea, inside in seas_of(product).items() if inside.any()}
     report.check(lines.keys() == seas.keys(), path, f"there is ice in {', '.join(lines)}", f"{SEAS.name} has it in {', '.join(seas)}")
 
@@ -772,6 +787,14 @@ def check_table(report: Report, revision: Revision) -> None:
     measured = f"{sum(said):.1f} km3 of ice, by mean and cell_area {own.sum():.1f} km3; seas with another volume: {some(wrong)}"
     report.check(bool(good), path, measured, "1 % is allowed")
     check_volume_spread(report, path, lines, dict(zip(seas, cells_km3, strict=True)), product.members)
+
+
+def check_area_without_estimate(report: Report, path: Path, table: list[dict[str, str]], product: Product) -> None:
+    concentration, area_km2 = product.values("sea_ice_area_fraction"), product.values("cell_area").astype(np.float64) / 1e6
+    without = ~product.ice & (np.nan_to_num(concentration) >= ICE_EDGE)
+    own, said = float((concentration * area_km2)[without].sum()), sum(float(line["ice_area_without_estimate_km2"]) for line in table)
+    measured = f"{said:.0f} km2 of ice without an estimate, by concentration and cell_area {own:.0f} km2"
+    report.check(abs(said - own) <= LARGEST_VOLUME_ERROR * own + len(table), path, measured, "1 % is allowed")
 
 
 def check_volume_spread(
@@ -797,6 +820,7 @@ def compare_column(lines: dict[str, dict[str, str]], column: str, own: dict[str,
 def check_companions(report: Report, revision: Revision) -> None:
     for key in MAPS:
         report.attempt(revision.file(f"{key}-style"), check_style, revision, key)
+    report.attempt(revision.file("class-style"), check_class_style, revision)
     for key, narrowest in (("quicklook", NARROWEST_QUICKLOOK), ("legend", 1)):
         report.attempt(revision.file(key), check_picture, revision.file(key), narrowest)
     report.attempt(revision.file("regions"), check_table, revision)
