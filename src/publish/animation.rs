@@ -1,7 +1,5 @@
 //! The animation in the product root: the newest days, one after the other, from their maps.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use gdal::errors::GdalError;
@@ -19,7 +17,7 @@ use super::flags::{self, OUTSIDE};
 use super::latest::standing;
 use super::maps::{CLASS, Quantity};
 use super::names::{self, private_folder};
-use super::{Manifest, PublishError, Status};
+use super::{Manifest, PublishError, Status, remove_file};
 
 /// What the maps of a day show.
 struct Maps {
@@ -77,11 +75,7 @@ pub(super) fn refresh(root: &Path, days: u32) -> Result<(), PublishError> {
 
 /// Takes the animation away; the next publication makes it again.
 pub(super) fn remove(root: &Path) -> Result<(), PublishError> {
-    let path = root.join(names::ANIMATION);
-    match fs::remove_file(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PublishError::File { path, source }),
-        _ => Ok(()),
-    }
+    remove_file(&root.join(names::ANIMATION))
 }
 
 fn left_out(day: ProductDay, error: &DayError) {

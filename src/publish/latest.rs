@@ -13,7 +13,7 @@ use crate::time::ProductDay;
 use super::manifest::{Manifest, read_manifest};
 use super::names::{LATEST, private_folder, revision_number};
 use super::withdrawal::is_withdrawn;
-use super::{PublishError, Status, read_json};
+use super::{PublishError, Status, read_json, remove_file};
 
 /// What `latest.json` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,12 +44,7 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     let Some(latest) = find(root).map_err(|source| PublishError::File { path: root.to_owned(), source })?
     else {
         // Nothing is published any more, or never was.
-        return match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(PublishError::File { path, source })
-            }
-            _ => Ok(()),
-        };
+        return remove_file(&path);
     };
     let text = serde_json::to_vec_pretty(&latest)
         .map_err(|error| PublishError::File { path: path.clone(), source: error.into() })?;

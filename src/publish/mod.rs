@@ -254,6 +254,16 @@ fn write_regions(
     Ok(seas)
 }
 
+/// Removes a file that need not be there.
+fn remove_file(path: &Path) -> Result<(), PublishError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(PublishError::File { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What a file of JSON says; `None` where it is not there.
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, PublishError> {
     let failed = |source| PublishError::File { path: path.to_owned(), source };

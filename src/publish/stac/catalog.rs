@@ -1,7 +1,6 @@
 //! The catalogs in the product root, written from what lies there.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use super::super::latest::{revisions, years};
 use super::super::manifest::read_manifest;
 use super::super::names::{self, private_folder, revision_name};
 use super::super::withdrawal::{is_withdrawn, read_withdrawal};
-use super::super::{Manifest, PublishError};
+use super::super::{Manifest, PublishError, remove_file};
 use super::{JSON, VERSION, item, link};
 
 /// How much of the catalogs is written anew.
@@ -59,7 +58,9 @@ pub(in super::super) fn refresh(root: &Path, extent: Extent) -> Result<(), Publi
             write(root, &root.join(names::COLLECTION), &collection(&newest, &years, first))?;
             write(root, &root.join(names::CATALOG), &catalog(&newest))
         }
-        None => [names::COLLECTION, names::CATALOG].into_iter().try_for_each(|name| remove(&root.join(name))),
+        None => {
+            [names::COLLECTION, names::CATALOG].into_iter().try_for_each(|name| remove_file(&root.join(name)))
+        }
     }
 }
 
@@ -86,7 +87,7 @@ fn write_year(
 ) -> Result<(), PublishError> {
     let folder = root.join(year);
     if revisions.is_empty() {
-        remove(&folder.join(names::CATALOG))?;
+        remove_file(&folder.join(names::CATALOG))?;
         // Where something else lies in it, it stays.
         let _ = fs::remove_dir(&folder);
         return Ok(());
@@ -180,13 +181,4 @@ fn write(root: &Path, path: &Path, content: &Value) -> Result<(), PublishError> 
         return Ok(());
     }
     sys::replace_file_through(&private_folder(root).join("staging"), path, &text).map_err(failed)
-}
-
-fn remove(path: &Path) -> Result<(), PublishError> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(PublishError::File { path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
 }
