@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::{house, print, report};
 use crate::config::{Config, Overrides};
 use crate::produce::Watch;
+use crate::publish;
 
 /// The day of the sample that comes with Nilas.
 const SAMPLE_DAY: &str = "2022-04-15";
@@ -35,7 +36,9 @@ impl Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let day = SAMPLE_DAY.parse().map_err(Failure::other)?;
-    let produced = house::produce(arguments.config()?, Watch::Nothing, day)?;
+    let config = arguments.config()?;
+    let root = config.folders.products.clone();
+    let produced = house::produce(config, Watch::Nothing, day)?;
     report::produced(&produced);
 
     let folder = produced.published.folder.display().to_string();
@@ -49,6 +52,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     print(format_args!("  in QGIS          drag {} into it", file("_mean.tif")));
     print(format_args!("  with GDAL        gdalinfo {}", file("_mean.tif")));
     print(format_args!("  in Python        xarray.open_dataset(\"{}\")", file(".nc")));
+    if publish::has_viewer(&root) {
+        print(format_args!(
+            "  on a map         python3 -m http.server -d {}, then http://localhost:8000/viewer/",
+            root.display()
+        ));
+    }
     let nilas = std::env::current_exe().map_or("nilas".into(), |own| own.with_file_name("nilas"));
     print(format_args!("  is it whole?     {} verify {folder}", nilas.display()));
     Ok(())

@@ -3,8 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use crate::sys;
-
 use super::{PublishError, animation, latest, names, stac, staging, viewer};
 
 pub(super) use stac::Extent;
@@ -12,7 +10,6 @@ pub(super) use stac::Extent;
 /// Lets them say what is there: first the catalogs, then `latest.json`, so that what the latter names is in the former.
 pub(super) fn refresh(root: &Path, extent: Extent) -> Result<(), PublishError> {
     stac::refresh(root, extent)?;
-    sys::fail_point("publish.catalogued");
     latest::refresh(root)?;
     if root.join(names::LATEST).exists() { Ok(()) } else { animation::remove(root) }
 }
