@@ -44,7 +44,9 @@ const ACKNOWLEDGEMENT: &str = "Sea-ice concentration and drift: EUMETSAT OSI SAF
      Ricker et al. 2017. The method is that of SuperIce, a project of ESA carried out by NERSC (deliverable 3.1).";
 
 const REFERENCES: &str = "Ricker, R., Hendricks, S., Kaleschke, L., Tian-Kunze, X., King, J., and Haas, C.: A weekly Arctic sea-ice thickness data \
-     record from merged CryoSat-2 and SMOS satellite data, The Cryosphere, 11, 1607-1623, https://doi.org/10.5194/tc-11-1607-2017, 2017";
+     record from merged CryoSat-2 and SMOS satellite data, The Cryosphere, 11, 1607-1623, https://doi.org/10.5194/tc-11-1607-2017, 2017; \
+     EUMETSAT OSI SAF: sea-ice concentration OSI-408-a, https://doi.org/10.15770/EUM_SAF_OSI_NRT_2023; \
+     low-resolution sea-ice drift OSI-405, https://doi.org/10.15770/EUM_SAF_OSI_NRT_2007";
 
 /// Global attributes of a product file; `file_stem` is the file's name without its ending.
 pub(super) fn of_product(

@@ -260,7 +260,7 @@ fn define(file: &mut FileMut, definition: &Variable) -> netcdf::Result<()> {
     if let [leading @ .., rows, columns] = lengths.as_slice() {
         let chunk: Vec<usize> = leading.iter().map(|_| 1).chain([*rows, *columns]).collect();
         variable.set_chunking(&chunk)?;
-        variable.set_compression(4, true)?;
+        variable.set_compression(6, true)?;
     }
     match definition.kind {
         Kind::FloatOrMissing => variable.set_fill_value(FILL)?,
