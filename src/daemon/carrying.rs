@@ -37,6 +37,7 @@ impl Patience {
         clock: &dyn Clock,
     ) -> Result<(), DaemonError> {
         self.failing.retain(|target, _| config.targets.contains_key(target));
+        settle_unconfigured(ledger, config, clock.now())?;
         let now = clock.now();
         let wanted = |target: &str| self.failing.get(target).is_none_or(|failing| failing.next_try <= now);
         let carried = carrier.carry(ledger, &config.folders.products, clock, wanted).await?;
@@ -60,6 +61,17 @@ impl Patience {
         }
         Ok(())
     }
+}
+
+/// A target that is not configured any more misses nothing.
+fn settle_unconfigured(ledger: &Ledger, config: &Config, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    for incident in ledger.open_incidents()? {
+        let target = incident.key.split_once(':').filter(|(kind, _)| *kind == TARGET);
+        if target.is_some_and(|(_, name)| !config.targets.contains_key(name)) {
+            incidents::settle(ledger, &incident.key, "the target is not configured any more", now)?;
+        }
+    }
+    Ok(())
 }
 
 /// As after a production that failed: twice as long each time.
@@ -110,6 +122,16 @@ mod tests {
         patience.carry(&carrier, &ledger, &config, &clock).await.unwrap();
         assert_eq!(keys(&ledger), [] as [&str; 0]);
         assert!(gone.join("latest.json").is_file());
+    }
+
+    #[tokio::test]
+    async fn an_incident_of_a_target_that_is_not_configured_any_more_is_over() {
+        let (_folder, ledger, config) = House::empty().into_parts();
+        let clock = SystemClock::new();
+        ledger.raise("target:gone", Severity::Warning, "it was down", clock.now()).unwrap();
+        let carrier = Carrier::new(&config).unwrap();
+        Patience::default().carry(&carrier, &ledger, &config, &clock).await.unwrap();
+        assert_eq!(keys(&ledger), [] as [&str; 0]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::config::Target;
 
-use super::{DeliverError, Kept, Place};
+use super::{DeliverError, Place};
 
 /// A folder of this machine, or one that is mounted.
 pub(super) struct Folder {
@@ -23,7 +23,7 @@ impl Folder {
 
 #[async_trait]
 impl Place for Folder {
-    async fn put(&self, path: &str, file: &Path, _kept: Kept) -> Result<(), DeliverError> {
+    async fn put(&self, path: &str, file: &Path) -> Result<(), DeliverError> {
         let (file, there) = (file.to_owned(), self.path.join(path));
         let failed = |path: &Path, source| DeliverError::File { path: path.to_owned(), source };
         let copied =
@@ -32,7 +32,9 @@ impl Place for Folder {
     }
 
     async fn probe(&self) -> Result<(), DeliverError> {
-        let probed = fs::create_dir_all(&self.path).and_then(|()| tempfile::tempfile_in(&self.path));
+        // Nothing is made, where perhaps another user looks.
+        let there = self.path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
+        let probed = tempfile::tempfile_in(there);
         probed.map(drop).map_err(|source| DeliverError::File { path: self.path.clone(), source })
     }
 }

@@ -60,15 +60,6 @@ pub enum DeliverError {
     Ledger(#[from] LedgerError),
 }
 
-/// For how long readers may keep a file without asking again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// It never changes.
-    Forever,
-    /// It may be another one the next time.
-    AskAgain,
-}
-
 /// A place for files.
 #[async_trait]
 pub trait Place: Send + Sync {
@@ -76,7 +67,7 @@ pub trait Place: Send + Sync {
     ///
     /// # Errors
     /// [`DeliverError`]; what was there before stays.
-    async fn put(&self, path: &str, file: &Path, kept: Kept) -> Result<(), DeliverError>;
+    async fn put(&self, path: &str, file: &Path) -> Result<(), DeliverError>;
 
     /// Whether it could be written to now.
     ///
@@ -205,7 +196,7 @@ impl Trip<'_> {
                 }
                 for product in self.ledger.untold_withdrawals(self.target)? {
                     let path = self.below_root(&product.folder.join(publish::WITHDRAWN));
-                    place.put(&path, &self.root.join(&path), Kept::AskAgain).await?;
+                    place.put(&path, &self.root.join(&path)).await?;
                     self.told(&product)?;
                 }
                 self.carry_root(&**place).await
@@ -239,7 +230,7 @@ impl Trip<'_> {
         let names = manifest.files.iter().map(|file| file.name.as_str()).chain([publish::MANIFEST]);
         for name in names {
             let path = self.below_root(&product.folder.join(name));
-            place.put(&path, &self.root.join(&path), Kept::Forever).await?;
+            place.put(&path, &self.root.join(&path)).await?;
         }
         let number = (product.day, product.revision);
         self.ledger.delivered(self.target, number, self.clock.now())?;
@@ -262,7 +253,7 @@ impl Trip<'_> {
             return Ok(());
         }
         for path in &files {
-            place.put(path, &self.root.join(path), Kept::AskAgain).await?;
+            place.put(path, &self.root.join(path)).await?;
         }
         Ok(self.ledger.set_delivered_root(self.target, &digest, self.clock.now())?)
     }

@@ -13,8 +13,9 @@ use tokio::io::AsyncReadExt;
 
 use crate::config::Target;
 use crate::fetch::{self, Credentials, S3Settings};
+use crate::publish;
 
-use super::{DeliverError, Kept, Place, media_type, read};
+use super::{DeliverError, Place, media_type, read};
 
 /// Files up to this size go in one piece, others in parts of it, bytes: S3 wants parts of at least 5 MiB.
 const PART_BYTES: usize = 8 << 20;
@@ -90,15 +91,11 @@ impl Store {
 
 #[async_trait]
 impl Place for Store {
-    async fn put(&self, path: &str, file: &FilePath, kept: Kept) -> Result<(), DeliverError> {
+    async fn put(&self, path: &str, file: &FilePath) -> Result<(), DeliverError> {
         let key = path.split('/').fold(self.root.clone(), Path::join);
-        let keeping = match kept {
-            Kept::Forever => "public, max-age=31536000, immutable",
-            Kept::AskAgain => "no-cache",
-        };
         let attributes = Attributes::from_iter([
             (Attribute::ContentType, media_type(path)),
-            (Attribute::CacheControl, keeping),
+            (Attribute::CacheControl, publish::cache_control(path)),
         ]);
         let size = std::fs::metadata(file)
             .map_err(|source| DeliverError::File { path: file.to_owned(), source })?

@@ -40,14 +40,20 @@ pub fn is_quicklook(path: &Path) -> bool {
 
 /// Whether a path under the product root, with slashes, lies in the folder of a revision and never changes there: the note that it
 /// was taken back does.
-#[must_use]
-pub fn is_in_revision(path: &str) -> bool {
+fn is_in_revision(path: &str) -> bool {
     let mut parts = path.trim_start_matches('/').split('/');
     let day: String = parts.by_ref().take(3).collect();
     let revision = parts.next().and_then(revision_number);
     ProductDay::from_compact(&day).is_ok()
         && revision.is_some()
         && parts.next().is_some_and(|name| name != WITHDRAWN)
+}
+
+/// For how long readers may keep the file at a path under the product root, as HTTP says it: what lies in a revision for ever, everything
+/// else is asked for again, and not sent again where it is the same.
+#[must_use]
+pub fn cache_control(path: &str) -> &'static str {
+    if is_in_revision(path) { "public, max-age=31536000, immutable" } else { "no-cache" }
 }
 
 /// A revision as folders and files spell it: `r01`.

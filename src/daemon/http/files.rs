@@ -18,10 +18,6 @@ pub(super) const PLACE: &str = "/products";
 
 /// The map page runs its own script and asks this server only; its icon is empty.
 const MAP_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// What lies in the folder of a revision never changes.
-const FOREVER: &str = "public, max-age=31536000, immutable";
-/// Everything else is asked for again, and not sent again where it is the same.
-const ASK_AGAIN: &str = "no-cache";
 
 /// Answers a request for a file under `root`; the path of the request is that under [`PLACE`].
 pub(super) async fn answer(root: &Path, request: Request) -> Response {
@@ -54,8 +50,8 @@ fn nothing() -> Response {
 }
 
 fn dress(path: &str, response: &mut Response) {
-    let kept = if publish::is_in_revision(path) { FOREVER } else { ASK_AGAIN };
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
+    let kept = HeaderValue::from_static(publish::cache_control(path));
+    response.headers_mut().insert(header::CACHE_CONTROL, kept);
     if path.starts_with("/viewer/") {
         let policy = HeaderValue::from_static(MAP_POLICY);
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -51,9 +51,8 @@ pub(in super::super) fn refresh(root: &Path, extent: Extent) -> Result<(), Publi
         }
     }
     years.retain(|year| root.join(year).is_dir());
-    match all.iter().find_map(|(day, _, folder)| entry(root, *day, folder)) {
+    match all.iter().find_map(|(day, _, folder)| readable(root, &entry(root, *day, folder)?)) {
         Some(newest) => {
-            let newest = item::read(&root.join(newest.path))?;
             let first = all.last().map(|(day, ..)| *day);
             write(root, &root.join(names::COLLECTION), &collection(&newest, &years, first))?;
             write(root, &root.join(names::CATALOG), &catalog(&newest))
@@ -77,6 +76,13 @@ fn entry(root: &Path, day: ProductDay, folder: &Path) -> Option<Entry> {
     let item = folder.join(format!("{}.json", names::stem(&manifest.grid, day, manifest.revision)));
     let path = item.strip_prefix(root).ok()?.to_owned();
     item.is_file().then_some(Entry { day, manifest, path })
+}
+
+/// The item of an entry; one that was damaged keeps no other from being named.
+fn readable(root: &Path, entry: &Entry) -> Option<Value> {
+    item::read(&root.join(&entry.path))
+        .inspect_err(|error| tracing::warn!(%error, "an item is passed over in the collection"))
+        .ok()
 }
 
 /// The catalog of a year; a year that has nothing any more goes.
