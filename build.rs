@@ -1,6 +1,6 @@
 //! Gives every binary and test the run-time search path of libtorch, keeps the symbols of static
-//! libraries (`SQLite` above all) from leaking into the shared libraries that GDAL brings along, and embeds the
-//! map page if `./dev viewer` has built it.
+//! libraries (`SQLite` above all) from leaking into the shared libraries that GDAL brings along, compiles the little C++
+//! that reaches what libtorch offers to its dispatcher only, and embeds the map page if `./dev viewer` has built it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,11 +13,32 @@ fn main() -> io::Result<()> {
     let libtorch = env::vars()
         .find(|(name, _)| name.starts_with("DEP_") && name.ends_with("LIBTORCH_LIB"))
         .map(|(_, folder)| folder);
+    if let Some(libtorch) = &libtorch {
+        compile_convolutions(Path::new(libtorch));
+    }
     let installed = "$ORIGIN/../lib/nilas/torch/lib".to_owned();
     for folder in [Some(installed), libtorch].into_iter().flatten() {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
     }
     Ok(())
+}
+
+/// `libtorch` is the folder of its libraries; the headers lie beside it.
+fn compile_convolutions(libtorch: &Path) {
+    const SOURCE: &str = "src/sys/fused_convolution.cpp";
+    println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let headers = env::var_os("LIBTORCH_INCLUDE")
+        .map_or(libtorch.join("..").join("include"), |folder| Path::new(&folder).join("include"));
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        // The headers are libtorch's own.
+        .warnings(false)
+        .flag("-w")
+        .include(headers)
+        .file(SOURCE)
+        .compile("nilas_convolutions");
 }
 
 /// Writes a list of the page's files; an empty one where it was not built.

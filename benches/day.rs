@@ -1,4 +1,5 @@
-//! What a day costs beside the network: remapping, preparing, noise and quantiles, on a square of 400 x 400 cells.
+//! What a day costs beside the network: remapping, smoothing, deformation, preparing, noise, statistics and writing, on a square of
+//! 400 x 400 cells.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may stop at once")]
 
@@ -6,10 +7,12 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ndarray::Array2;
+use nilas::config::Publisher;
 use nilas::ensemble::{InMemory, MemberStore, distribution, member_noise};
 use nilas::field::Field;
 use nilas::grid::{Grid, GridSpec, Kernel, Projection, Weights};
-use nilas::prepare::{Remaps, SatelliteFields, prepare};
+use nilas::prepare::{Remaps, SatelliteFields, deformation, prepare, smooth};
+use nilas::publish::{Features, write_features};
 
 const SIDE: usize = 400;
 
@@ -72,11 +75,38 @@ fn benchmarks(criterion: &mut Criterion) {
     criterion.bench_function("remap: apply weights from 25 km", |bench| {
         bench.iter(|| remaps.thickness.apply(thickness.values().view()));
     });
+    criterion.bench_function("remap: nearest cells of 25 km", |bench| {
+        bench.iter(|| remaps.thickness.heaviest(thickness.values().view()));
+    });
+    let remapped = remaps.thickness.apply(thickness.values().view());
+    criterion.bench_function("prepare: smoothing", |bench| bench.iter(|| smooth(&remapped)));
+    criterion.bench_function("prepare: deformation", |bench| {
+        bench.iter(|| deformation(displacement.values(), still.values(), days.values(), 62.5));
+    });
     criterion.bench_function("prepare: a whole day", |bench| {
         bench.iter(|| prepare(fields, &remaps, &grid, Some(150.0)));
     });
 
     let day = "2022-04-15".parse().unwrap();
+    let prepared = prepare(fields, &remaps, &grid, Some(150.0));
+    let publisher = Publisher {
+        institution: "Nilas".into(),
+        url: "https://example.org".into(),
+        email: "nilas@example.org".into(),
+        license: "CC-BY-4.0".into(),
+    };
+    let features = Features {
+        day,
+        created: chrono::DateTime::UNIX_EPOCH,
+        grid: &grid,
+        prepared: &prepared,
+        inputs: &[],
+        publisher: &publisher,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    criterion.bench_function("writing: the features of a day as NetCDF", |bench| {
+        bench.iter(|| write_features(&folder.path().join("features.nc"), &features).unwrap());
+    });
     criterion
         .bench_function("noise: one member", |bench| bench.iter(|| member_noise(1, day, 0, SIDE * SIDE)));
     let mut store = InMemory::default();

@@ -2,12 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io;
+use std::ops::Range;
 use std::path::Path;
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 use nilas::config::{Precision, SamplerChoice};
-use nilas::ensemble::{CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M, InMemory, MemberStore, Plan, draw};
-use nilas::model::{Calibration, Checkpoint, Placement, SpreadFactor};
+use nilas::ensemble::{
+    CoarseMean, EDGE_TOLERANCE_M, EnsembleError, INNER_TOLERANCE_M, InMemory, MemberStore, Plan, draw,
+    draw_together,
+};
+use nilas::model::{Calibration, Checkpoint, Placement, SpreadFactor, closed_ice};
 use nilas::progress::Bar;
 use tch::Device;
 
@@ -79,6 +84,82 @@ fn a_member_is_the_same_to_the_bit_whatever_the_ensemble_the_batch_and_the_threa
         }
     }
     assert_ne!(bits(&five[0]), bits(&five[1]));
+    let mut store = InMemory::default();
+    let helpers = vec![self::checkpoint(Placement::CPU), self::checkpoint(Placement::CPU)];
+    let plan = plan(5, 2);
+    let shared = draw_together(&checkpoint, helpers, &context(), plan, &mut store, &Bar::hidden()).unwrap();
+    let alone = draw(&checkpoint, &context(), plan, &mut InMemory::default(), &Bar::hidden()).unwrap();
+    assert_eq!(
+        bits(&shared.spread_m),
+        bits(&alone.spread_m),
+        "whoever draws a member, they are added up in order"
+    );
+    for (member, drawn) in store.into_members().iter().enumerate() {
+        assert_eq!(bits(drawn), bits(&five[member]), "member {member}, three devices");
+    }
+}
+
+/// Refuses the second member.
+struct Full(InMemory);
+
+impl MemberStore for Full {
+    fn append(&mut self, member: ArrayView2<'_, f32>) -> io::Result<()> {
+        if self.0.len() == 1 { Err(io::ErrorKind::StorageFull.into()) } else { self.0.append(member) }
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn rows(&self, member: usize, rows: Range<usize>) -> io::Result<Array2<f32>> {
+        self.0.rows(member, rows)
+    }
+}
+
+#[test]
+fn a_store_that_is_full_ends_the_drawing_with_its_own_error() {
+    let checkpoint = checkpoint(Placement::CPU);
+    let helpers = vec![self::checkpoint(Placement::CPU)];
+    let mut store = Full(InMemory::default());
+    let error =
+        draw_together(&checkpoint, helpers, &context(), plan(40, 1), &mut store, &Bar::hidden()).unwrap_err();
+    assert!(matches!(error, EnsembleError::Store { member: 1, .. }), "{error}");
+    assert_eq!(store.len(), 1, "what was kept stays");
+}
+
+#[test]
+fn a_frame_around_the_ice_gives_what_the_whole_grid_gives() {
+    let checkpoint = checkpoint(Placement::CPU);
+    let reach = checkpoint.network.configuration().reach_cells();
+    let whole = closed_ice(2 * reach + 96, 40);
+    let ice = |(row, column): (usize, usize)| (reach + 40..reach + 72).contains(&row) && column > 3;
+    let mut context = whole.clone();
+    for channel in 0..4 {
+        let mut channel = context.index_axis_mut(Axis(0), channel);
+        channel.indexed_iter_mut().for_each(|(cell, value)| *value *= f32::from(u8::from(ice(cell))));
+    }
+    // A cell of ice in two corners makes the frame the whole grid.
+    let mut marked = context.clone();
+    for corner in [(0, 0), (2 * reach + 95, 39)] {
+        (0..4)
+            .for_each(|channel| marked[[channel, corner.0, corner.1]] = whole[[channel, corner.0, corner.1]]);
+    }
+    let members = |context: &Array3<f32>| {
+        let mut store = InMemory::default();
+        let plan = Plan { consistent: false, ..plan(2, 1) };
+        draw(&checkpoint, context, plan, &mut store, &Bar::hidden()).unwrap();
+        store.into_members()
+    };
+    for (framed, whole) in members(&context).iter().zip(members(&marked)) {
+        for (cell, value) in framed.indexed_iter() {
+            assert_eq!(value.is_nan(), !ice(cell), "{cell:?}");
+            assert!(
+                value.is_nan() || (value - whole[cell]).abs() < 1e-5,
+                "{cell:?}: {value} and {}",
+                whole[cell]
+            );
+        }
+    }
 }
 
 #[test]

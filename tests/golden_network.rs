@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nilas::config::SamplerChoice;
+use nilas::config::{Precision, SamplerChoice};
 use nilas::model::{
     Network, NetworkConfiguration, NoisePredictor, Sampler, Schedule, Unconstrained, read_tensors,
 };
@@ -84,7 +84,8 @@ fn the_network_is_that_of_the_reference() {
         let plain = tch::no_grad(|| network.predict(z, context, variance)).unwrap();
         network.use_channels_last();
         let channels_last = tch::no_grad(|| network.predict(z, context, variance)).unwrap();
-        for (layout, noise) in [("plain", plain), ("channels-last", channels_last)] {
+        let ready = network.for_inference(Precision::F32).predict(z, context, variance).unwrap();
+        for (layout, noise) in [("plain", plain), ("channels-last", channels_last), ("inference", ready)] {
             let difference = largest_difference(&noise, &golden[name]);
             assert!(
                 difference < 5e-5 * golden[name].std(true).double_value(&[]),
@@ -97,11 +98,8 @@ fn the_network_is_that_of_the_reference() {
 #[test]
 fn bfloat16_stays_near_the_reference() {
     let golden = golden();
-    let mut network = network(&NetworkConfiguration::small());
-    network.use_bfloat16();
-    network.use_channels_last();
-    let noise =
-        tch::no_grad(|| network.predict(&golden["golden.z"], &golden["golden.context"], 0.37)).unwrap();
+    let network = network(&NetworkConfiguration::small()).for_inference(Precision::Bf16);
+    let noise = network.predict(&golden["golden.z"], &golden["golden.context"], 0.37).unwrap();
     assert_eq!(noise.kind(), Kind::Float);
     let expected = &golden["small.noise_0p37"];
     let error = (noise - expected).std(true).double_value(&[]) / expected.std(true).double_value(&[]);
@@ -111,7 +109,7 @@ fn bfloat16_stays_near_the_reference() {
 #[test]
 fn the_sampler_is_that_of_the_reference() {
     let golden = golden();
-    let network = network(&NetworkConfiguration::small());
+    let network = network(&NetworkConfiguration::small()).for_inference(Precision::F32);
     let (z, context) = (&golden["golden.z"], &golden["golden.context"]);
     let schedule = Schedule::default();
     let wanted = SamplerChoice { steps: Some(8), ..SamplerChoice::default() };

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
+use super::print;
 use super::produce::{Common, HandedOver};
-use super::{house, print};
 use crate::config::Overrides;
 use crate::prepare::{Prepared, flag};
-use crate::produce::{FeatureFiles, Gathered, features};
+use crate::produce::{FeatureFiles, features};
 use crate::progress::Stages;
 use crate::time::{ProductDay, SystemClock};
 
@@ -19,7 +19,7 @@ use crate::time::{ProductDay, SystemClock};
 pub(super) struct Arguments {
     /// The day, such as 2022-04-15.
     #[arg(long)]
-    date: ProductDay,
+    pub(super) date: ProductDay,
     /// NetCDF file to write.
     #[arg(long, required_unless_present = "archive")]
     out: Option<PathBuf>,
@@ -27,13 +27,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     archive: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
-}
-
-/// Gathers the inputs, for the engine to go on with.
-pub(super) fn gather(arguments: &Arguments) -> Result<Gathered, Failure> {
-    arguments.common.require_inputs()?;
-    house::gather(arguments.common.load(Overrides::default())?, arguments.common.watch(), arguments.date)
+    pub(super) common: Common,
 }
 
 pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Failure> {

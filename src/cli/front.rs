@@ -9,13 +9,13 @@ use clap::{Parser, Subcommand};
 
 use super::failure::Failure;
 use super::{
-    backfill, check, demo, explain, features, health, hold, inspect, notify, produce, prune, run, status,
-    synth, withdraw,
+    backfill, bench, check, demo, explain, features, health, hold, house, inspect, notify, produce, prune,
+    run, status, synth, withdraw,
 };
 use crate::produce::Gathered;
 
 /// Every verb with the binary that has it and what it does.
-const VERBS: [(&str, &str, &str); 21] = [
+const VERBS: [(&str, &str, &str); 22] = [
     ("demo", "nilas", "the sample day through the whole chain, no network needed"),
     ("produce", "nilas", "one day, now"),
     ("run", "nilas", "the daemon: makes every day when its inputs are there"),
@@ -30,6 +30,7 @@ const VERBS: [(&str, &str, &str); 21] = [
     ("check", "nilas", "says what would fail at 03:00: configuration, folders, model, servers"),
     ("notify", "nilas", "tries the ways to people, or tells them that a unit has failed"),
     ("inspect", "nilas", "measures an input file and holds it against its limits"),
+    ("bench", "nilas", "how fast it is on this machine"),
     ("verify", "nilas-engine", "checks a published day"),
     ("features", "nilas-engine", "the network's inputs of a day as NetCDF"),
     ("archive", "nilas-engine", "turns training archives from NetCDF into safetensors and back"),
@@ -65,6 +66,8 @@ enum FrontVerb {
     Notify(notify::Arguments),
     Inspect(inspect::Arguments),
     Features(features::Arguments),
+    #[command(subcommand)]
+    Bench(bench::Arguments),
 }
 
 /// Runs `nilas`: does the verb, or replaces this process by the binary that has it, or says what the verbs are.
@@ -103,7 +106,7 @@ impl FrontArguments {
     }
 }
 
-/// Does a verb of the light program; of `features` the engine does what is left.
+/// Does a verb of the light program; of `features` and `bench` another program does what is left.
 fn run_here(arguments: Vec<OsString>) -> ExitCode {
     super::start_log();
     super::finish(match FrontArguments::parse().verb {
@@ -121,16 +124,25 @@ fn run_here(arguments: Vec<OsString>) -> ExitCode {
         FrontVerb::Check(arguments) => check::run(&arguments),
         FrontVerb::Notify(arguments) => notify::run(arguments),
         FrontVerb::Inspect(arguments) => inspect::run(&arguments),
-        FrontVerb::Features(wanted) => match features::gather(&wanted) {
-            Ok(gathered) => return become_engine(arguments, &gathered),
-            Err(failure) => Err(failure),
-        },
+        FrontVerb::Features(wanted) => {
+            return go_on_with(arguments, house::gather_for(&wanted.common, wanted.date));
+        }
+        FrontVerb::Bench(bench::Arguments::Model(_)) => return become_binary("nilas-train", arguments),
+        FrontVerb::Bench(bench::Arguments::Pipeline(wanted)) => {
+            return go_on_with(arguments, house::gather_for(&wanted.common, wanted.date));
+        }
     })
 }
 
-fn become_engine(mut arguments: Vec<OsString>, gathered: &Gathered) -> ExitCode {
-    arguments.extend(["--gathered".into(), gathered.to_string().into()]);
-    become_binary("nilas-engine", arguments)
+/// Lets the engine do what is left of a verb when the inputs are gathered.
+fn go_on_with(mut arguments: Vec<OsString>, gathered: Result<Gathered, Failure>) -> ExitCode {
+    match gathered {
+        Ok(gathered) => {
+            arguments.extend(["--gathered".into(), gathered.to_string().into()]);
+            become_binary("nilas-engine", arguments)
+        }
+        Err(failure) => super::finish(Err(failure)),
+    }
 }
 
 /// Only returns when the binary could not be started.
@@ -180,8 +192,10 @@ mod tests {
             let known: Vec<_> =
                 VERBS.iter().filter(|(_, owner, _)| *owner == binary).map(|(name, ..)| *name).collect();
             // What `nilas` starts by itself is no verb for people, nor what it starts for another binary.
-            let hidden =
-                |verb: &String| binary == "nilas-engine" && ["work", "synth"].contains(&verb.as_str());
+            let hidden = |verb: &String| match binary {
+                "nilas-engine" => ["work", "synth", "bench"].contains(&verb.as_str()),
+                _ => verb == "bench",
+            };
             let for_people: Vec<_> = verbs(&command).into_iter().filter(|verb| !hidden(verb)).collect();
             assert_eq!(known, for_people, "{binary}");
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use super::produce::Common;
 use super::{program, runtime};
-use crate::config::Config;
+use crate::config::{Config, Overrides};
 use crate::daemon::{Conclusion, Mishap, Productions, Signals, Worker};
 use crate::ledger::{Ledger, Origin};
 use crate::produce::{Gathered, Gatherer, Produced, Watch};
@@ -30,8 +31,10 @@ pub(super) fn gatherer(
     Ok(Gatherer::new(Arc::clone(config), Arc::clone(ledger), inspector, watch, Arc::clone(clock))?)
 }
 
-/// Gathers the inputs of a day.
-pub(super) fn gather(config: Config, watch: Watch, day: ProductDay) -> Result<Gathered, Failure> {
+/// Gathers the inputs of a day, for another program to go on with.
+pub(super) fn gather_for(common: &Common, day: ProductDay) -> Result<Gathered, Failure> {
+    common.require_inputs()?;
+    let (config, watch) = (common.load(Overrides::default())?, common.watch());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ledger = ledger(&config)?;
     let gatherer = gatherer(&Arc::new(config), &ledger, watch, &clock)?;

@@ -6,6 +6,7 @@
 
 mod archive;
 mod backfill;
+mod bench;
 mod check;
 mod configuration;
 mod demo;
@@ -62,6 +63,9 @@ enum EngineVerb {
     Features(Box<Handed<features::Arguments>>),
     #[command(subcommand)]
     Archive(archive::Arguments),
+    /// What needs the satellites' files; the rest is a verb of `nilas-train`.
+    #[command(subcommand, hide = true)]
+    Bench(bench::OfPipeline),
     /// With the satellites' files; without them it is a verb of `nilas-train`.
     #[command(hide = true)]
     Synth(synth::Arguments),
@@ -91,6 +95,8 @@ enum TrainVerb {
     Evaluate(evaluate::Arguments),
     #[command(subcommand)]
     Model(model::Arguments),
+    #[command(subcommand, hide = true)]
+    Bench(bench::OfModel),
 }
 
 /// Runs `nilas-engine`.
@@ -102,6 +108,7 @@ pub fn engine() -> ExitCode {
         EngineVerb::Verify(arguments) => verify::run(&arguments),
         EngineVerb::Features(handed) => features::run(&handed.arguments, &handed.inputs),
         EngineVerb::Archive(arguments) => archive::run(&arguments),
+        EngineVerb::Bench(arguments) => bench::pipeline(&arguments),
         EngineVerb::Synth(arguments) => synth::run(&arguments, Some(crate::source::deliver)),
     })
 }
@@ -115,6 +122,7 @@ pub fn trainer() -> ExitCode {
         TrainVerb::Train(arguments) => train::run(&arguments),
         TrainVerb::Evaluate(arguments) => evaluate::run(&arguments),
         TrainVerb::Model(arguments) => model::run(&arguments),
+        TrainVerb::Bench(arguments) => bench::model(&arguments),
     })
 }
 

@@ -110,7 +110,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn info(name: &str) -> Result<(), Failure> {
     let (network, info) = if let Some(configuration) = NetworkConfiguration::named(name) {
-        (Network::new(&configuration, Placement::CPU.device), None)
+        (Network::new(&configuration, Placement::CPU.device).for_inference(Precision::F32), None)
     } else {
         let checkpoint = Checkpoint::load(Path::new(name), Placement::CPU)?;
         (checkpoint.network, Some((checkpoint.info, checkpoint.sha256)))

@@ -571,9 +571,6 @@ impl Config {
                 "give a rate above 0 and below 1, or leave the key out: the checkpoint knows its own";
             return refuse("ensemble.lowest_noise_rate", rate.to_string(), remedy);
         }
-        if self.ensemble.batch == 0 {
-            return refuse("ensemble.batch", "0".into(), "give at least 1");
-        }
         if !(self.prepare.fill_reach_km >= 0.0 && self.prepare.fill_reach_km.is_finite()) {
             return refuse(
                 "prepare.fill_reach_km",

@@ -1,11 +1,14 @@
 //! Drawing members.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use ndarray::{Array2, Array3, Zip};
 
-use super::scene::Scene;
+use super::scene::{Ground, Question, Scene};
 use super::{MemberStore, Statistics, Streaming};
 use crate::model::{Checkpoint, ModelError, Sampler};
 use crate::progress::Bar;
@@ -95,37 +98,168 @@ pub fn draw(
     checkpoint: &Checkpoint,
     context: &Array3<f32>,
     plan: Plan<'_>,
-    store: &mut dyn MemberStore,
+    store: &mut (dyn MemberStore + Send),
     bar: &Bar,
 ) -> Result<Statistics, EnsembleError> {
-    let scene = Scene::new(checkpoint, context).for_members(plan);
-    let on_gpu = scene.is_on_gpu();
-    let mut batches = Batches::new(plan.members, if on_gpu { plan.batch } else { 1 });
-    let mut streaming = Streaming::new(scene.shape(), plan.input_uncertainty_m.is_some());
-    while let Some(batch) = batches.current() {
-        let members = match scene.draw(plan, batch.clone(), || batch.clone().for_each(|_| bar.step())) {
-            Ok(members) => members,
-            Err(error) if error.is_out_of_memory() && batches.halve() => {
-                tracing::warn!(at_once = batches.at_once, "{error}; fewer members are drawn at once");
-                continue;
+    draw_together(checkpoint, Vec::new(), context, plan, store, bar)
+}
+
+/// [`draw`] by several devices that share the members: `helpers` are the same checkpoint on others.
+///
+/// What comes before the network and after it is done by threads of their own while it is at work: noise and inputs of the next members,
+/// bounds, statistics and storing of those before.
+///
+/// # Errors
+/// [`EnsembleError`]; the members kept so far stay in the store.
+pub fn draw_together(
+    checkpoint: &Checkpoint,
+    helpers: Vec<Checkpoint>,
+    context: &Array3<f32>,
+    plan: Plan<'_>,
+    store: &mut (dyn MemberStore + Send),
+    bar: &Bar,
+) -> Result<Statistics, EnsembleError> {
+    let ground = Ground::new(checkpoint, context).for_members(plan);
+    let name = &checkpoint.info.name;
+    let (ask, asked) = mpsc::sync_channel(plan.batch);
+    let (give, given) = mpsc::sync_channel(plan.batch);
+    let queue = Queue(Mutex::new(Some(asked)));
+    let (ground, queue) = (&ground, &queue);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for member in 0..plan.members {
+                // Whoever does not want to hear any more has met an error, which is told elsewhere.
+                if ask.send((member, ground.question(plan, member))).is_err() {
+                    break;
+                }
             }
-            Err(source) => return Err(EnsembleError::Model { member: batch.start, on_gpu, source }),
+        });
+        let keeping = scope.spawn(move || keep(ground, given, store, name, bar));
+        let others: Vec<_> = helpers
+            .into_iter()
+            .map(|helper| {
+                let give = give.clone();
+                scope.spawn(move || {
+                    draw_from(&Scene::new(&helper, context, &ground.frame), queue, &give, plan, bar)
+                })
+            })
+            .collect();
+        let own = draw_from(&Scene::new(checkpoint, context, &ground.frame), queue, &give, plan, bar);
+        drop(give);
+        let others = others.into_iter().map(ended).collect::<Vec<_>>();
+        // Who keeps the members tells first: the others end without an error when it does not listen any more.
+        let streaming = ended(keeping)?;
+        own.and(others.into_iter().collect::<Result<(), _>>())?;
+        Ok(streaming.finish(&ground.mask).put_back(&ground.frame))
+    })
+}
+
+/// What a thread came to.
+fn ended<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The members that are to be drawn, for several devices to take from.
+struct Queue(Mutex<Option<Receiver<(usize, Question)>>>);
+
+impl Queue {
+    /// The next members, at most so many; none when there are no more.
+    fn take(&self, most: usize) -> (Vec<usize>, Vec<Question>) {
+        let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        receiver.iter().flat_map(Receiver::iter).take(most).unzip()
+    }
+
+    /// Nobody gets anything any more.
+    fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// A field of the network with the number of the member and the thickness that it started from.
+type Drawn = (usize, Vec<f32>, Array2<f32>);
+
+/// Draws members until there are no more. On a CPU one at a time: larger batches gain nothing there.
+fn draw_from(
+    scene: &Scene<'_>,
+    queue: &Queue,
+    give: &SyncSender<Drawn>,
+    plan: Plan<'_>,
+    bar: &Bar,
+) -> Result<(), EnsembleError> {
+    let on_gpu = scene.is_on_gpu();
+    let mut at_once = if on_gpu { plan.batch } else { 1 };
+    loop {
+        let (members, questions) = queue.take(at_once);
+        let Some(&member) = members.first() else { return Ok(()) };
+        let draw = |questions: &[Question]| {
+            scene.draw(plan, questions, || questions.iter().for_each(|_| bar.step()))
         };
-        for (member, drawn) in batch.zip(members) {
-            let broken = Zip::from(&drawn.field)
-                .and(&scene.mask)
+        let fields = in_parts(&questions, &mut at_once, draw).map_err(|source| {
+            queue.close();
+            EnsembleError::Model { member, on_gpu, source }
+        })?;
+        for ((member, field), question) in members.into_iter().zip(fields).zip(questions) {
+            if give.send((member, field, question.low)).is_err() {
+                queue.close();
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Draws some members together, in smaller parts where the memory does not suffice for `at_once`, which is less from then on. As each
+/// has noise of its own, drawing one again changes nothing.
+fn in_parts<Q, A>(
+    questions: &[Q],
+    at_once: &mut usize,
+    mut draw: impl FnMut(&[Q]) -> Result<Vec<A>, ModelError>,
+) -> Result<Vec<A>, ModelError> {
+    let mut answers = Vec::new();
+    while answers.len() < questions.len() {
+        let left = &questions[answers.len()..];
+        match draw(&left[..left.len().min(*at_once)]) {
+            Ok(drawn) => answers.extend(drawn),
+            Err(error) if error.is_out_of_memory() && *at_once > 1 => {
+                *at_once /= 2;
+                tracing::warn!(at_once, "{error}; fewer members are drawn at once");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answers)
+}
+
+/// Turns fields into members, in the order of their numbers, keeps them, and sums them up.
+fn keep(
+    ground: &Ground<'_>,
+    given: Receiver<Drawn>,
+    store: &mut (dyn MemberStore + Send),
+    checkpoint: &str,
+    bar: &Bar,
+) -> Result<Streaming, EnsembleError> {
+    let mut streaming = Streaming::new(ground.frame.shape(), ground.has_differing_inputs());
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    for (number, field, low) in given {
+        early.insert(number, (field, low));
+        while let Some((field, low)) = early.remove(&next) {
+            let member = ground.member(&field, low);
+            let broken = Zip::from(&member.field)
+                .and(&ground.mask)
                 .fold(0, |n, v, &inside| n + usize::from(inside && !v.is_finite()));
             if broken > 0 {
-                let checkpoint = checkpoint.info.name.clone();
-                return Err(EnsembleError::NotANumber { member, cells: broken, checkpoint });
+                let checkpoint = checkpoint.to_owned();
+                return Err(EnsembleError::NotANumber { member: next, cells: broken, checkpoint });
             }
-            store.append(drawn.field.view()).map_err(|source| EnsembleError::Store { member, source })?;
-            streaming.add(&drawn);
-            bar.say(format!("member {}", member + 1));
+            store
+                .append(ground.frame.put_back(&member.field, f32::NAN).view())
+                .map_err(|source| EnsembleError::Store { member: next, source })?;
+            streaming.add(&member);
+            bar.say(format!("member {}", next + 1));
+            next += 1;
         }
-        batches.advance();
     }
-    Ok(streaming.finish(&scene.mask))
+    Ok(streaming)
 }
 
 /// What a network that was trained for the mean says of `context`: effective thickness, m, at least 0, NaN outside the mask.
@@ -133,66 +267,42 @@ pub fn draw(
 /// # Errors
 /// [`EnsembleError::Model`] when the network fails or was trained for noise.
 pub fn regress(checkpoint: &Checkpoint, context: &Array3<f32>) -> Result<Array2<f32>, EnsembleError> {
-    let scene = Scene::new(checkpoint, context);
-    scene.mean().map_err(|source| EnsembleError::Model { member: 0, on_gpu: scene.is_on_gpu(), source })
-}
-
-/// Members that are drawn together. As each has noise of its own, a batch that was too large is drawn again in halves.
-struct Batches {
-    members: usize,
-    first: usize,
-    at_once: usize,
-}
-
-impl Batches {
-    fn new(members: usize, at_once: usize) -> Self {
-        Self { members, first: 0, at_once }
-    }
-
-    /// The members to draw now; `None` when all are.
-    fn current(&self) -> Option<Range<usize>> {
-        (self.first < self.members).then(|| self.first..self.members.min(self.first + self.at_once))
-    }
-
-    fn advance(&mut self) {
-        self.first = (self.first + self.at_once).min(self.members);
-    }
-
-    /// Half as many at once from now on; false where that is not possible.
-    fn halve(&mut self) -> bool {
-        let possible = self.at_once > 1;
-        self.at_once = (self.at_once / 2).max(1);
-        possible
-    }
+    let ground = Ground::new(checkpoint, context);
+    let scene = Scene::new(checkpoint, context, &ground.frame);
+    let on_gpu = scene.is_on_gpu();
+    let mean = scene.mean().map_err(|source| EnsembleError::Model { member: 0, on_gpu, source })?;
+    Ok(ground.frame.put_back(&ground.member(&mean, ground.low()).field, f32::NAN))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn out_of_memory() -> ModelError {
+        ModelError::Torch {
+            task: "running the network",
+            source: tch::TchError::Torch("CUDA out of memory".into()),
+        }
+    }
+
     #[test]
-    fn a_batch_that_is_too_large_is_drawn_in_halves_and_no_member_twice() {
+    fn what_is_too_large_is_drawn_in_parts_and_no_member_twice() {
         const FITS: usize = 3;
-        for (members, at_once) in [(30, 8), (30, 16), (7, 64), (5, 1), (1, 4)] {
-            let mut batches = Batches::new(members, at_once);
-            let mut drawn = Vec::new();
-            while let Some(batch) = batches.current() {
-                if batch.len() > FITS {
-                    assert!(batches.halve());
-                    continue;
-                }
-                drawn.extend(batch);
-                batches.advance();
-            }
-            assert_eq!(drawn, (0..members).collect::<Vec<_>>());
+        for (members, batch) in [(8, 8), (16, 16), (7, 64), (1, 4)] {
+            let questions: Vec<usize> = (0..members).collect();
+            let mut at_once = batch;
+            let draw =
+                |part: &[usize]| if part.len() > FITS { Err(out_of_memory()) } else { Ok(part.to_vec()) };
+            assert_eq!(in_parts(&questions, &mut at_once, draw).unwrap(), questions);
+            assert!(at_once <= FITS || members <= FITS, "{at_once}");
         }
     }
 
     #[test]
     fn one_member_is_the_least() {
-        let mut batches = Batches::new(4, 2);
-        assert!(batches.halve());
-        assert!(!batches.halve());
-        assert_eq!(batches.current(), Some(0..1));
+        let mut at_once = 4;
+        let error = in_parts(&[0, 1, 2, 3], &mut at_once, |_| Err::<Vec<()>, _>(out_of_memory()));
+        assert!(error.unwrap_err().is_out_of_memory());
+        assert_eq!(at_once, 1);
     }
 }

@@ -3,8 +3,10 @@
 mod coarse;
 pub(crate) mod dice;
 mod draw;
+mod frame;
 mod input;
 mod noise;
+mod rounding;
 mod scene;
 mod statistics;
 mod store;
@@ -14,8 +16,9 @@ use ndarray::Array2;
 use statistics::Streaming;
 
 pub use coarse::{CoarseDifference, CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M};
-pub use draw::{EnsembleError, Plan, draw, regress};
+pub use draw::{EnsembleError, Plan, draw, draw_together, regress};
 pub use noise::{member_noise, standard_normal};
+pub use rounding::relative_difference;
 pub use statistics::distribution;
 #[cfg(test)]
 pub(crate) use store::conformance;

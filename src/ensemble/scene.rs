@@ -1,14 +1,13 @@
-//! What the members of a day share, and one batch of them: from noise to thickness.
+//! What the members of a day share, and the way of one of them: from noise to thickness.
 
-use std::ops::Range;
-
-use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
-use tch::{Device, Tensor};
+use ndarray::{Array2, Array3, Axis, Zip};
+use tch::{Cuda, Device, Kind, Tensor};
 
 use super::coarse::CoarseMean;
+use super::frame::Frame;
 use super::input::{input_field, perturbed};
 use super::{Plan, member_noise};
-use crate::model::{AtLeast, Calibration, Checkpoint, ModelError};
+use crate::model::{AtLeast, Calibration, Checkpoint, CheckpointInfo, ModelError};
 use crate::prepare;
 
 /// The sampler's estimate of a member keeps thickness at 0 or more from this noise rate on: in the last calls of every sampler.
@@ -20,7 +19,7 @@ const ROUNDED_TO_ZERO_M: f32 = 1e-5;
 /// The channel of the context that has the effective thickness.
 const THICKNESS_CHANNEL: usize = 1;
 
-/// A member with what it started from, effective thickness, m.
+/// A member with what it started from, effective thickness, m, in the frame.
 pub(super) struct Member {
     /// NaN outside the mask.
     pub(super) field: Array2<f32>,
@@ -30,160 +29,219 @@ pub(super) struct Member {
     pub(super) at_zero: usize,
 }
 
-/// What all members of a day share.
-pub(super) struct Scene<'a> {
-    checkpoint: &'a Checkpoint,
+/// What a device is given to draw a member from; fields of the frame, row by row.
+pub(super) struct Question {
+    /// Its own low-resolution thickness, m.
+    pub(super) low: Array2<f32>,
+    /// What it begins with.
+    noise: Vec<f32>,
+    /// The least values of the network's field that keep it at 0 m or more.
+    least: Vec<f32>,
+    /// What the network sees of its thickness, standardised; None where all members see the same.
+    thickness: Option<Vec<f32>>,
+}
+
+/// What all members of a day share, apart from what lies on a device: threads look at it together.
+pub(super) struct Ground<'a> {
+    info: &'a CheckpointInfo,
     calibration: Option<&'a Calibration>,
-    device: Device,
-    /// Standardised context on the device, `[1, 4, row, column]`.
-    context: Tensor,
+    coarse: Option<CoarseMean>,
+    uncertainty_m: Option<Array2<f32>>,
+    pub(super) frame: Frame,
     /// Low-resolution effective thickness, m.
     low: Array2<f32>,
     pub(super) mask: Array2<bool>,
-    coarse: Option<CoarseMean>,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Ground<'a> {
+    /// `context` is that of the whole grid, `[4, row, column]`, before standardising.
     pub(super) fn new(checkpoint: &'a Checkpoint, context: &Array3<f32>) -> Self {
-        let low = context.index_axis(Axis(0), THICKNESS_CHANNEL).to_owned();
         let mask = context.index_axis(Axis(0), 3).mapv(|inside| inside > 0.5);
-        let statistics = &checkpoint.info.statistics;
-        let mut standardised = context.clone();
-        prepare::standardise(&mut standardised, statistics.mean, statistics.standard_deviation);
-        checkpoint.info.features.hide_unused(&mut standardised);
-        let (rows, columns) = low.dim();
-        let values: Vec<f32> = standardised.iter().copied().collect();
-        let device = checkpoint.network.device();
-        let context =
-            Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]).to_device(device);
-        Self { checkpoint, calibration: None, device, context, low, mask, coarse: None }
+        let network = checkpoint.network.configuration();
+        let frame = Frame::around(&mask, network.reach_cells(), network.side_multiple() as usize);
+        Self {
+            info: &checkpoint.info,
+            calibration: None,
+            coarse: None,
+            uncertainty_m: None,
+            low: frame.cut(&context.index_axis(Axis(0), THICKNESS_CHANNEL).to_owned()),
+            mask: frame.cut(&mask),
+            frame,
+        }
     }
 
     /// Ready for members, whose spread may be calibrated and which may be held to the coarse input.
     pub(super) fn for_members(mut self, plan: Plan<'_>) -> Self {
         self.coarse = plan.consistent.then(|| CoarseMean::over(&self.mask));
-        self.calibration = self.checkpoint.info.calibration.as_ref().filter(|_| plan.calibrated);
+        self.calibration = self.info.calibration.as_ref().filter(|_| plan.calibrated);
+        self.uncertainty_m = plan.input_uncertainty_m.map(|uncertainty_m| self.frame.cut(uncertainty_m));
         self
+    }
+
+    /// Whether each member starts from a low-resolution thickness of its own.
+    pub(super) fn has_differing_inputs(&self) -> bool {
+        self.uncertainty_m.is_some()
+    }
+
+    /// What all members start from where they start from the same, m.
+    pub(super) fn low(&self) -> Array2<f32> {
+        self.low.clone()
+    }
+
+    pub(super) fn question(&self, plan: Plan<'_>, member: usize) -> Question {
+        let (rows, columns) = self.frame.whole();
+        let temperature = self.calibration.map_or(1.0, |fitted| fitted.noise_temperature) as f32;
+        let mut noise = self.frame.cut_flat(&member_noise(plan.seed, plan.day, member, rows * columns));
+        for value in &mut noise {
+            *value *= temperature;
+        }
+        let low = match &self.uncertainty_m {
+            None => self.low(),
+            Some(uncertainty_m) => {
+                let field = input_field(plan.seed, plan.day, member, self.frame.whole());
+                perturbed(&self.low, uncertainty_m, &self.mask, &self.frame.cut(&field))
+            }
+        };
+        let least = low.iter().map(|&low| {
+            let (offset, scale) = self.thickness_of(low);
+            -offset / scale
+        });
+        Question {
+            noise,
+            least: least.collect(),
+            thickness: self.has_differing_inputs().then(|| self.standardised_thickness(&low)),
+            low,
+        }
+    }
+
+    fn standardised_thickness(&self, low: &Array2<f32>) -> Vec<f32> {
+        let statistics = &self.info.statistics;
+        let (mean, deviation) =
+            (statistics.mean[THICKNESS_CHANNEL], statistics.standard_deviation[THICKNESS_CHANNEL]);
+        low.iter()
+            .zip(&self.mask)
+            .map(|(&low, &inside)| if inside { (low - mean) / deviation } else { 0.0 })
+            .collect()
+    }
+
+    /// The thickness, m, where the network's field is 0 and by how much it grows with it, at a low-resolution thickness.
+    fn thickness_of(&self, low: f32) -> (f32, f32) {
+        let factor = self.calibration.map_or(1.0, |fitted| fitted.spread_factor(low));
+        // The factor is on the anomaly, whatever the network draws.
+        let base = low + factor * (self.info.target.base_m(&self.info.statistics, low) - low);
+        (base, factor * self.info.target_scale.at(low))
+    }
+
+    /// The member that a field of the network is, `[row, column]` row by row, with the thickness that it started from.
+    pub(super) fn member(&self, field: &[f32], low: Array2<f32>) -> Member {
+        let columns = self.frame.shape().1;
+        let mut field =
+            Array2::from_shape_fn(self.frame.shape(), |(row, column)| field[row * columns + column]);
+        Zip::from(&mut field).and(&low).and(&self.mask).for_each(|value, &low, &inside| {
+            let (base, scale) = self.thickness_of(low);
+            let thickness = base + scale * *value;
+            *value = match inside {
+                false => f32::NAN,
+                true if thickness < ROUNDED_TO_ZERO_M => 0.0,
+                true => thickness,
+            };
+        });
+        if let Some(coarse) = &self.coarse {
+            coarse.hold(&mut field, low.view());
+        }
+        let at_zero = field.iter().filter(|&&value| value <= 0.0).count();
+        Member { field, low, at_zero }
+    }
+}
+
+/// A checkpoint on its device with what it sees of a day.
+pub(super) struct Scene<'a> {
+    checkpoint: &'a Checkpoint,
+    device: Device,
+    shape: (usize, usize),
+    /// Standardised context on the device, `[1, 4, row, column]`.
+    context: Tensor,
+}
+
+impl<'a> Scene<'a> {
+    /// `context` is that of the whole grid, `[4, row, column]`, before standardising.
+    pub(super) fn new(checkpoint: &'a Checkpoint, context: &Array3<f32>, frame: &Frame) -> Self {
+        let statistics = &checkpoint.info.statistics;
+        let mut standardised = context.clone();
+        prepare::standardise(&mut standardised, statistics.mean, statistics.standard_deviation);
+        checkpoint.info.features.hide_unused(&mut standardised);
+        let channels = standardised.axis_iter(Axis(0)).map(|channel| frame.cut(&channel.to_owned()));
+        let values: Vec<f32> = channels.flatten().collect();
+        let (rows, columns) = frame.shape();
+        let device = checkpoint.network.device();
+        let context = Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]);
+        Self { checkpoint, device, shape: (rows, columns), context: context.to_device(device) }
     }
 
     pub(super) fn is_on_gpu(&self) -> bool {
         self.device != Device::Cpu
     }
 
-    pub(super) fn shape(&self) -> (usize, usize) {
-        self.low.dim()
-    }
-
-    /// Draws some members.
+    /// The network's field of some members, each row by row.
     pub(super) fn draw(
         &self,
         plan: Plan<'_>,
-        members: Range<usize>,
+        questions: &[Question],
         after_call: impl FnMut(),
-    ) -> Result<Vec<Member>, ModelError> {
-        let lows: Vec<_> = members.clone().map(|member| self.low_of(plan, member)).collect();
-        let (rows, columns) = self.shape();
-        let cells = rows * columns;
-        let temperature = self.calibration.map_or(1.0, |fitted| fitted.noise_temperature);
-        let noise: Vec<f32> =
-            members.flat_map(|member| member_noise(plan.seed, plan.day, member, cells)).collect();
-        let noise = self.to_device(&noise, lows.len()) * temperature;
-        let bound = AtLeast { least: self.least(&lows), below_noise_rate: BOUNDED_BELOW_NOISE_RATE };
-        let context = self.context_of(plan, &lows);
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        let together = |of: fn(&Question) -> &[f32]| self.to_device(questions.iter().map(of));
+        let bound = AtLeast {
+            least: together(|question| &question.least),
+            below_noise_rate: BOUNDED_BELOW_NOISE_RATE,
+        };
+        let noise = together(|question| &question.noise);
+        let context = self.context_of(questions);
         let clean = self.checkpoint.sample(plan.sampler, &bound, &noise, &context, after_call)?;
-        let fields = self.to_arrays(&clean);
-        Ok(lows
-            .into_iter()
-            .zip(fields.axis_iter(Axis(0)))
-            .map(|(low, field)| self.member(field, low))
-            .collect())
+        Ok(self.to_host(&clean))
     }
 
-    /// What a network that was trained for the mean says: effective thickness, m, NaN outside the mask.
-    pub(super) fn mean(&self) -> Result<Array2<f32>, ModelError> {
-        let mean = self.to_arrays(&self.checkpoint.mean(&self.context)?);
-        Ok(self.member(mean.index_axis(Axis(0), 0), self.low.clone()).field)
-    }
-
-    /// Fields `[n, 1, row, column]` as arrays `[n, row, column]`.
-    fn to_arrays(&self, fields: &Tensor) -> Array3<f32> {
-        let (rows, columns) = self.shape();
-        let count = fields.size()[0] as usize;
-        let mut values = vec![0.0_f32; fields.numel()];
-        fields.to_device(Device::Cpu).contiguous().copy_data(&mut values, fields.numel());
-        Array3::from_shape_fn((count, rows, columns), |(k, r, c)| values[(k * rows + r) * columns + c])
-    }
-
-    /// The low-resolution thickness that a member starts from.
-    fn low_of(&self, plan: Plan<'_>, member: usize) -> Array2<f32> {
-        match plan.input_uncertainty_m {
-            None => self.low.clone(),
-            Some(uncertainty_m) => {
-                let field = input_field(plan.seed, plan.day, member, self.shape());
-                perturbed(&self.low, uncertainty_m, &self.mask, &field)
-            }
-        }
+    /// What the field of a network that was trained for the mean is, row by row.
+    pub(super) fn mean(&self) -> Result<Vec<f32>, ModelError> {
+        Ok(self.to_host(&self.checkpoint.mean(&self.context)?).into_iter().flatten().collect())
     }
 
     /// What the network sees of these members: thickness of their own, all else is the same.
-    fn context_of(&self, plan: Plan<'_>, lows: &[Array2<f32>]) -> Tensor {
-        let shared = self.context.expand([lows.len() as i64, -1, -1, -1], false);
-        if plan.input_uncertainty_m.is_none() {
-            return shared;
-        }
-        let statistics = &self.checkpoint.info.statistics;
-        let (mean, deviation) =
-            (statistics.mean[THICKNESS_CHANNEL], statistics.standard_deviation[THICKNESS_CHANNEL]);
-        let own: Vec<f32> = lows
-            .iter()
-            .flat_map(|low| low.iter().zip(&self.mask))
-            .map(|(&low, &inside)| if inside { (low - mean) / deviation } else { 0.0 })
-            .collect();
+    fn context_of(&self, questions: &[Question]) -> Tensor {
+        let shared = self.context.expand([questions.len() as i64, -1, -1, -1], false);
+        let own: Option<Vec<&[f32]>> =
+            questions.iter().map(|question| question.thickness.as_deref()).collect();
+        let Some(own) = own else { return shared };
         let [before, after] = [(0, 1), (2, 2)].map(|(from, channels)| shared.narrow(1, from, channels));
-        Tensor::cat(&[before, self.to_device(&own, lows.len()), after], 1)
+        Tensor::cat(&[before, self.to_device(own.into_iter()), after], 1)
     }
 
-    /// The least values of the network's field that keep these members at 0 m or more.
-    fn least(&self, lows: &[Array2<f32>]) -> Tensor {
-        let least = |&low: &f32| {
-            let (offset, scale) = self.thickness_of(low);
-            -offset / scale
-        };
-        let least: Vec<f32> = lows.iter().flat_map(|low| low.iter().map(least)).collect();
-        self.to_device(&least, lows.len())
-    }
-
-    /// The thickness, m, where the network's field is 0 and by how much it grows with it, at a low-resolution thickness.
-    fn thickness_of(&self, low: f32) -> (f32, f32) {
-        let info = &self.checkpoint.info;
-        let factor = self.calibration.map_or(1.0, |fitted| fitted.spread_factor(low));
-        // The factor is on the anomaly, whatever the network draws.
-        let base = low + factor * (info.target.base_m(&info.statistics, low) - low);
-        (base, factor * info.target_scale.at(low))
-    }
-
-    fn to_device(&self, values: &[f32], members: usize) -> Tensor {
-        let (rows, columns) = self.shape();
-        Tensor::from_slice(values)
-            .reshape([members as i64, 1, rows as i64, columns as i64])
-            .to_device(self.device)
-    }
-
-    fn member(&self, anomaly: ArrayView2<'_, f32>, low: Array2<f32>) -> Member {
-        let mut field =
-            Zip::from(anomaly).and(&low).and(&self.mask).map_collect(|&anomaly, &low, &inside| {
-                let (base, scale) = self.thickness_of(low);
-                let thickness = base + scale * anomaly;
-                match inside {
-                    false => f32::NAN,
-                    true if thickness < ROUNDED_TO_ZERO_M => 0.0,
-                    true => thickness,
-                }
-            });
-        if let Some(coarse) = &self.coarse {
-            coarse.hold(&mut field, low.view());
+    /// Fields, each row by row, as `[n, 1, row, column]` on the device; to a GPU through memory that it fetches from by itself.
+    fn to_device<'b>(&self, fields: impl Iterator<Item = &'b [f32]>) -> Tensor {
+        let (rows, columns) = self.shape;
+        let fields: Vec<_> = fields
+            .map(|field| Tensor::from_slice(field).reshape([1, 1, rows as i64, columns as i64]))
+            .collect();
+        let together = Tensor::cat(&fields, 0);
+        if self.is_on_gpu() {
+            together.pin_memory(self.device).to_device_(self.device, Kind::Float, true, false)
+        } else {
+            together
         }
-        let at_zero = field.iter().filter(|&&value| value <= 0.0).count();
-        Member { field, low, at_zero }
+    }
+
+    /// Fields `[n, 1, row, column]`, each row by row.
+    fn to_host(&self, fields: &Tensor) -> Vec<Vec<f32>> {
+        // From a GPU into memory that it writes to by itself; what is in it counts when the GPU has ended its work.
+        let fields = fields.contiguous().to_device_(Device::Cpu, Kind::Float, self.is_on_gpu(), false);
+        if let Device::Cuda(index) = self.device {
+            Cuda::synchronize(index as i64);
+        }
+        let cells = self.shape.0 * self.shape.1;
+        let copied = |number| {
+            let mut values = vec![0.0_f32; cells];
+            fields.get(number).contiguous().copy_data(&mut values, cells);
+            values
+        };
+        (0..fields.size()[0]).map(copied).collect()
     }
 }

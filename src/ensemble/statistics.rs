@@ -4,6 +4,7 @@ use std::io;
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip, s};
 
+use super::frame::Frame;
 use super::scene::Member;
 use super::{Distribution, MemberStore, Quantiles, Statistics, Thinner};
 
@@ -26,7 +27,7 @@ impl Moments {
     fn add(&mut self, field: ArrayView2<'_, f32>) {
         self.count += 1;
         let count = self.count as f64;
-        Zip::from(&mut self.mean).and(&mut self.squares).and(field).for_each(|mean, squares, &value| {
+        Zip::from(&mut self.mean).and(&mut self.squares).and(field).par_for_each(|mean, squares, &value| {
             let before = f64::from(value) - *mean;
             *mean += before / count;
             *squares += before * (f64::from(value) - *mean);
@@ -102,6 +103,21 @@ impl Streaming {
             spread_m,
             clamped: self.clamped,
             clamped_fraction: if cells == 0 { 0.0 } else { self.at_zero as f64 / cells as f64 },
+        }
+    }
+}
+
+impl Statistics {
+    /// Those of a frame on the whole grid.
+    pub(super) fn put_back(self, frame: &Frame) -> Self {
+        let whole = |field: &Array2<f32>| frame.put_back(field, f32::NAN);
+        Self {
+            mean_m: whole(&self.mean_m),
+            spread_m: whole(&self.spread_m),
+            fine_spread_m: whole(&self.fine_spread_m),
+            input_spread_m: self.input_spread_m.as_ref().map(whole),
+            clamped: frame.put_back(&self.clamped, false),
+            ..self
         }
     }
 }

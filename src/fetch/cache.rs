@@ -223,10 +223,11 @@ impl Cache {
         File::open(folder)?.sync_all()
     }
 
-    /// Removes the longest unused files until the rest is within the limit.
+    /// Removes the longest unused files until the rest is within the limit, in which what else lies in the cache counts, too.
     fn evict(&self, spared: &[&Path]) -> io::Result<()> {
         let mut stored = self.stored()?;
-        let mut total: u64 = stored.iter().map(|file| file.size_bytes).sum();
+        let sum = |stored: &[Stored]| stored.iter().map(|file| file.size_bytes).sum::<u64>();
+        let mut total = sum(&stored) + sum(&self.beside()?);
         stored.sort_by(|one, other| (one.used, &one.path).cmp(&(other.used, &other.path)));
         for file in stored.iter().filter(|file| !spared.contains(&&*file.path)) {
             if total <= self.largest_bytes {
@@ -242,6 +243,18 @@ impl Cache {
             remove_empty_folder_of(&file.path);
         }
         Ok(())
+    }
+
+    /// The files of others in the same cache, such as remap weights.
+    fn beside(&self) -> io::Result<Vec<Stored>> {
+        let mut others = Vec::new();
+        for entry in fs::read_dir(self.root.parent().unwrap_or(&self.root))? {
+            let path = entry?.path();
+            if path.is_dir() && path != self.root {
+                collect(&path, &mut others)?;
+            }
+        }
+        Ok(others)
     }
 
     fn stored(&self) -> io::Result<Vec<Stored>> {
@@ -382,6 +395,17 @@ mod tests {
         assert!(first.exists() && !second.exists() && third.exists());
         assert!(!second.parent().unwrap().exists(), "the empty folder is gone, too");
         assert!(!is_known(&cache, "b.nc", 5));
+    }
+
+    #[test]
+    fn what_others_keep_in_the_cache_counts() {
+        let (folder, cache) = cache(5000);
+        let first = keep(&cache, "a.nc", &[1; 1800], 1);
+        fs::create_dir_all(folder.path().join("remap")).unwrap();
+        fs::write(folder.path().join("remap/a.weights"), [0; 3000]).unwrap();
+        let second = keep(&cache, "b.nc", &[2; 1800], 2);
+        assert!(!first.exists() && second.exists());
+        assert!(folder.path().join("remap/a.weights").exists(), "it is not ours to give up");
     }
 
     #[test]

@@ -35,6 +35,16 @@ pub enum GridError {
         "the point ({0}, {1}) cannot be projected with \"{2}\"; choose a grid nearer to the projection's centre"
     )]
     Unprojectable(f64, f64, String),
+    /// A source grid has more cells than remap weights can name.
+    #[error(
+        "the grid {grid} has more than {most_cells} cells, which remapping cannot handle; use a coarser input product"
+    )]
+    TooLarge {
+        /// Its name.
+        grid: String,
+        /// How many there may be.
+        most_cells: usize,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}; see `grid` in the configuration and `land_mask` in the grid file")]
     File {

@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    CONTEXT_CHANNELS, Calibration, Constraint, ModelError, Network, NetworkConfiguration, NoisePredictor,
-    Placement, Sampler, Schedule, Unconstrained, WithinMask,
+    CONTEXT_CHANNELS, Calibration, Constraint, InferenceNetwork, ModelError, Network, NetworkConfiguration,
+    NoisePredictor, Placement, Sampler, Schedule, Unconstrained, WithinMask,
 };
-use crate::config::{Precision, SamplerChoice};
+use crate::config::SamplerChoice;
 use crate::sys;
 
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "nilas";
 /// The meaning of thickness that features, target and members have inside Nilas.
-const EFFECTIVE: &str = "effective";
+pub(super) const EFFECTIVE: &str = "effective";
 /// The noise variance that a network trained for the mean is told: its noisy field is nothing, as if all of it were noise.
 pub const MEAN_VARIANCE: f64 = 1.0;
 /// The channel of the context that holds the effective thickness.
@@ -283,7 +283,7 @@ pub struct TrainingRecord {
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The network.
-    pub network: Network,
+    pub network: InferenceNetwork,
     /// What it says of itself.
     pub info: CheckpointInfo,
     /// SHA-256 of the file, hexadecimal.
@@ -302,7 +302,7 @@ impl NoisePredictor for Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint and puts its network on a device, channels-last.
+    /// Reads a checkpoint and puts its network on a device, ready for drawing.
     ///
     /// # Errors
     /// [`ModelError`] when the file is not a whole checkpoint or was trained for another meaning of thickness.
@@ -313,11 +313,7 @@ impl Checkpoint {
         let tensors = parse_tensors(&bytes).map_err(refuse)?;
         let mut network = Network::new(&info.network, placement.device);
         network.assign(|name| tensors.get(name).map(Tensor::shallow_clone)).map_err(refuse)?;
-        if placement.precision == Precision::Bf16 {
-            network.use_bfloat16();
-        }
-        network.use_channels_last();
-        Ok(Self { network, info, sha256: sys::sha256(&bytes) })
+        Ok(Self { network: network.for_inference(placement.precision), info, sha256: sys::sha256(&bytes) })
     }
 
     /// The noise that the network sees: reads `z` `[n, 1, h, w]`, `context` `[n, 4, h, w]` and `noise_variance` (one number) from

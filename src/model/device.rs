@@ -2,9 +2,14 @@
 
 use tch::{Cuda, Device};
 
-use super::ModelError;
+use super::{Checkpoint, ModelError};
 use crate::config::{DeviceChoice, Precision};
 use crate::sys;
+
+/// Larger batches keep a GPU no busier.
+const MOST_AT_ONCE: usize = 16;
+/// The rest is for what the kernels want besides.
+const USED_SHARE_OF_FREE_MEMORY: f64 = 0.6;
 
 /// The device and the number format that a network is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +34,19 @@ impl Placement {
     }
 }
 
-/// Finds the device that was asked for. `threads` is the number of CPU threads, 0 for as many as the process may use.
+/// Finds the devices that share the members: every CUDA device where CUDA was asked for and is there, else the CPU.
+///
+/// # Errors
+/// Those of [`select_device`].
+pub fn select_devices(choice: DeviceChoice, threads: usize) -> Result<Vec<Device>, ModelError> {
+    match select_device(choice, threads)? {
+        Device::Cuda(_) => Ok((0..Cuda::device_count() as usize).map(Device::Cuda).collect()),
+        device => Ok(vec![device]),
+    }
+}
+
+/// Finds the device that was asked for, the first one where there are several. `threads` is the number of CPU threads, 0 for as many as
+/// the process may use.
 ///
 /// # Errors
 /// [`ModelError::NoCuda`] when CUDA was asked for by name and is not to be had.
@@ -47,6 +64,48 @@ pub fn select_device(choice: DeviceChoice, threads: usize) -> Result<Device, Mod
             tracing::info!("no CUDA device; the network runs on the CPU");
             Ok(Device::Cpu)
         }
+    }
+}
+
+impl Placement {
+    /// The placement on a device with the number format that was asked for, or with 32-bit floats where the processor has no
+    /// instructions for bfloat16: there it would only be slower.
+    #[must_use]
+    pub fn suitable(device: Device, precision: Precision) -> Self {
+        if device == Device::Cpu && precision == Precision::Bf16 && !has_bfloat16() {
+            tracing::warn!(
+                "this processor has no instructions for bfloat16; the network computes in 32-bit floats"
+            );
+            return Self { device, precision: Precision::F32 };
+        }
+        Self { device, precision }
+    }
+}
+
+fn has_bfloat16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("bf16");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
+}
+
+impl Checkpoint {
+    /// Samples that the network handles at once, where `wanted` is 0: on a GPU as many as its free memory holds, but not more than are
+    /// of use; on a CPU one.
+    #[must_use]
+    pub fn batch(&self, wanted: usize, (rows, columns): (usize, usize)) -> usize {
+        if wanted > 0 {
+            return wanted;
+        }
+        let Some(free) = sys::free_cuda_bytes().filter(|_| self.network.device() != Device::Cpu) else {
+            return 1;
+        };
+        let value_bytes = if self.network.precision() == Precision::Bf16 { 2.0 } else { 4.0 };
+        let values = self.network.configuration().values_per_cell() * (rows * columns) as f64;
+        let fitting = USED_SHARE_OF_FREE_MEMORY * free as f64 / (value_bytes * values);
+        (fitting as usize).clamp(1, MOST_AT_ONCE)
     }
 }
 

@@ -10,6 +10,7 @@ mod device;
 mod network;
 mod sampler;
 mod schedule;
+mod workload;
 
 use std::path::PathBuf;
 
@@ -18,10 +19,11 @@ pub use checkpoint::{
     Checkpoint, CheckpointInfo, FeatureStatistics, Features, MEAN_VARIANCE, Objective, Target, TargetScale,
     TrainingRecord, read_tensors, write_tensors,
 };
-pub use device::{Placement, select_device};
-pub use network::{CONTEXT_CHANNELS, Network, NetworkConfiguration, channels_last};
+pub use device::{Placement, select_device, select_devices};
+pub use network::{CONTEXT_CHANNELS, InferenceNetwork, Network, NetworkConfiguration, channels_last};
 pub use sampler::{AtLeast, Constraint, NoisePredictor, Sampler, Unconstrained, WithinMask};
 pub use schedule::{Rates, Schedule};
+pub use workload::{Workload, closed_ice};
 
 /// What can go wrong with a model.
 #[derive(Debug, thiserror::Error)]

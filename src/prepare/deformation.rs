@@ -4,13 +4,16 @@ use ndarray::{Array2, Zip};
 
 /// Divergence and shear, 1/day; NaN where one of the four neighbours that they are made of has no drift.
 #[derive(Debug, Clone)]
-pub(super) struct Deformation {
+pub struct Deformation {
+    /// Divergence.
     pub divergence_per_day: Array2<f32>,
+    /// Shear.
     pub shear_per_day: Array2<f32>,
 }
 
 /// Deformation of displacements in km, each made in as many `days`, on cells of `cell_km`, row 0 at the top (largest y).
-pub(super) fn deformation(
+#[must_use]
+pub fn deformation(
     displacement_x_km: &Array2<f32>,
     displacement_y_km: &Array2<f32>,
     days: &Array2<f32>,

@@ -3,9 +3,7 @@
 use ndarray::Array2;
 use rayon::prelude::*;
 
-/// The equations are solved until the residual is this share of the right-hand side's.
-const TOLERANCE: f64 = 1e-11;
-const NO_CELL: u32 = u32::MAX;
+use super::laplace::{Laplace, NO_CELL};
 
 /// The holes of a field: cells of `ice` without a value that have data within reach.
 pub(super) struct Holes {
@@ -61,68 +59,54 @@ impl Holes {
     pub(super) fn filled(&self) -> Array2<bool> {
         let mut filled = Array2::from_elem(self.shape, false);
         for &cell in &self.cells {
-            filled[[cell as usize / self.shape.1, cell as usize % self.shape.1]] = true;
+            filled[self.place(cell)] = true;
         }
         filled
     }
 
-    /// Fills the holes of `values`: each is the mean of its neighbours that are data or filled (Laplace's equation; nothing flows
-    /// through land, open water or cells beyond reach). The field must have the same valid cells as the one that was searched.
-    pub(super) fn fill(&self, values: &mut Array2<f32>) {
-        let flat: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
-        let solution = self.solve(&flat);
-        for (&cell, value) in self.cells.iter().zip(solution) {
-            values[[cell as usize / self.shape.1, cell as usize % self.shape.1]] = value as f32;
+    /// Fills the holes of fields: each cell is the mean of its neighbours that are data or filled (Laplace's equation; nothing flows
+    /// through land, open water or cells beyond reach). The fields must have the same valid cells as the one that was searched.
+    pub(super) fn fill(&self, fields: &mut [&mut Array2<f32>]) {
+        if self.cells.is_empty() {
+            return;
         }
-    }
-
-    /// Conjugate gradients on degree * x - sum of neighbours to fill = sum of neighbours that are data.
-    fn solve(&self, data: &[f64]) -> Vec<f64> {
-        let right: Vec<f64> =
-            self.neighbours.par_iter().map(|near| self.known(near).map(|cell| data[cell]).sum()).collect();
-        let mean = right.iter().sum::<f64>()
-            / self.neighbours.iter().map(|near| self.known(near).count()).sum::<usize>().max(1) as f64;
-        let mut x = vec![mean; right.len()];
-        let mut residual: Vec<f64> = right.iter().zip(self.apply(&x)).map(|(b, ax)| b - ax).collect();
-        let scaled = |residual: &[f64]| -> Vec<f64> {
-            residual.iter().zip(&self.neighbours).map(|(r, near)| r / degree(near)).collect()
-        };
-        let mut preconditioned = scaled(&residual);
-        let mut direction = preconditioned.clone();
-        let mut energy = dot(&residual, &preconditioned);
-        let goal = (TOLERANCE * TOLERANCE * dot(&right, &right)).max(f64::MIN_POSITIVE);
-        // In exact arithmetic as many steps as unknowns suffice; the goal is reached in a few hundred.
-        for _ in 0..right.len() {
-            if dot(&residual, &residual) <= goal {
-                break;
+        let laplace = self.laplace();
+        fields.par_iter_mut().for_each(|values| {
+            let (right, mean) = self.right_side(values);
+            for (&cell, value) in self.cells.iter().zip(laplace.solve(&right, mean)) {
+                values[self.place(cell)] = value as f32;
             }
-            let image = self.apply(&direction);
-            let length = energy / dot(&direction, &image);
-            x.iter_mut().zip(&direction).for_each(|(x, d)| *x += length * d);
-            residual.iter_mut().zip(&image).for_each(|(r, i)| *r -= length * i);
-            preconditioned = scaled(&residual);
-            let next = dot(&residual, &preconditioned);
-            let share = next / energy;
-            direction.iter_mut().zip(&preconditioned).for_each(|(d, p)| *d = p + share * *d);
-            energy = next;
-        }
-        x
+        });
     }
 
-    fn apply(&self, x: &[f64]) -> Vec<f64> {
-        self.neighbours
-            .par_iter()
-            .zip(x)
-            .map(|(near, &own)| {
-                let unknown =
-                    near.iter().filter(|&&cell| cell != NO_CELL).map(|&cell| self.numbers[cell as usize]);
-                degree(near) * own
-                    - unknown
-                        .filter(|&number| number != NO_CELL)
-                        .map(|number| x[number as usize])
-                        .sum::<f64>()
-            })
-            .collect()
+    fn place(&self, cell: u32) -> (usize, usize) {
+        (cell as usize / self.shape.1, cell as usize % self.shape.1)
+    }
+
+    /// The equations: degree * x - sum of neighbours to fill = sum of neighbours that are data.
+    fn laplace(&self) -> Laplace {
+        let place = |&cell: &u32| {
+            let (row, column) = self.place(cell);
+            (row as u32, column as u32)
+        };
+        let unknown = |&cell: &u32| if cell == NO_CELL { NO_CELL } else { self.numbers[cell as usize] };
+        Laplace::new(
+            self.cells.iter().map(place).collect(),
+            self.neighbours.iter().map(|near| near.each_ref().map(unknown)).collect(),
+            self.neighbours.iter().map(degree).collect(),
+        )
+    }
+
+    /// The sums over neighbours that are data, and the mean of these.
+    fn right_side(&self, values: &Array2<f32>) -> (Vec<f64>, f64) {
+        let (mut total, mut count) = (0.0, 0_usize);
+        let right = self.neighbours.iter().map(|near| {
+            let known = self.known(near).map(|cell| f64::from(values[self.place(cell as u32)]));
+            let (sum, number) = known.fold((0.0, 0), |(sum, number), value| (sum + value, number + 1));
+            (total, count) = (total + sum, count + number);
+            sum
+        });
+        (right.collect(), total / count.max(1) as f64)
     }
 
     /// The neighbours that are data.
@@ -135,10 +119,6 @@ impl Holes {
 
 fn degree(near: &[u32; 4]) -> f64 {
     near.iter().filter(|&&cell| cell != NO_CELL).count() as f64
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// The cells to fill that are connected with data through cells to fill.
@@ -175,7 +155,7 @@ fn distance_to_data(values: &Array2<f32>) -> Vec<f64> {
 pub(super) fn distance_to(to: &Array2<bool>) -> Vec<f64> {
     let mut squares = to.mapv(|there| if there { 0.0 } else { f64::INFINITY });
     for axis in [0, 1] {
-        squares.lanes_mut(ndarray::Axis(axis)).into_iter().for_each(|mut lane| {
+        ndarray::Zip::from(squares.lanes_mut(ndarray::Axis(axis))).par_for_each(|mut lane| {
             let transformed = lower_envelope(&lane.to_vec());
             lane.iter_mut().zip(transformed).for_each(|(cell, square)| *cell = square);
         });
@@ -232,7 +212,7 @@ mod tests {
     fn a_hole_between_two_values_is_filled_by_a_straight_line() {
         let mut values = ndarray::array![[1.0, NAN, NAN, NAN, 5.0]];
         let holes = Holes::find(&values, &everywhere((1, 5)), 50.0);
-        holes.fill(&mut values);
+        holes.fill(&mut [&mut values]);
         for (value, expected) in values.iter().zip([1.0, 2.0, 3.0, 4.0, 5.0]) {
             assert_abs_diff_eq!(*value, expected, epsilon = 1e-5);
         }
@@ -248,7 +228,7 @@ mod tests {
         let holes = Holes::find(&values, &ice, 2.0);
         assert_eq!(holes.filled(), ndarray::array![[false, true, true, false, false, false]]);
         let mut filled = values.clone();
-        holes.fill(&mut filled);
+        holes.fill(&mut [&mut filled]);
         assert_abs_diff_eq!(filled[[0, 2]], 2.0, epsilon = 1e-6);
         assert!(filled[[0, 3]].is_nan() && filled[[0, 5]].is_nan());
     }
@@ -263,7 +243,7 @@ mod tests {
             let ice = Array2::from_shape_fn(shape, |(r, c)| cells[8 * r + c].2);
             let holes = Holes::find(&values, &ice, 3.0);
             let mut filled = values.clone();
-            holes.fill(&mut filled);
+            holes.fill(&mut [&mut filled]);
             let mask = holes.filled();
             for ((r, c), &is_filled) in mask.indexed_iter() {
                 if !is_filled {

@@ -5,16 +5,18 @@
 mod deformation;
 mod features;
 mod fill;
+mod laplace;
 mod smooth;
 mod uncertainty;
 
 use ndarray::{Array2, Array3, Zip};
-use rayon::prelude::*;
 
 use crate::field::Field;
 use crate::grid::{Grid, Weights};
 
+pub use deformation::{Deformation, deformation};
 pub use features::{context, outside_training_range, standardise};
+pub use smooth::smooth;
 
 /// What is known of a cell, as bits. The bits are the published ones (`status_flag`).
 pub mod flag {
@@ -175,13 +177,13 @@ pub fn prepare(
     fill_reach_km: Option<f64>,
 ) -> Prepared {
     let drift_cell_km = fields.displacement_x_km.grid().cell_size_m / 1000.0;
-    let motion = deformation::deformation(
+    let motion = deformation(
         fields.displacement_x_km.values(),
         fields.displacement_y_km.values(),
         fields.drift_days.values(),
         drift_cell_km,
     );
-    let on_grid = |weights: &Weights, values: &Array2<f32>| smooth::smooth(&weights.apply(values.view()));
+    let on_grid = |weights: &Weights, values: &Array2<f32>| smooth(&weights.apply(values.view()));
     let concentration = on_grid(&remaps.concentration, fields.concentration.values());
     let mut thickness_m = on_grid(&remaps.thickness, fields.thickness_m.values());
     let uncertainty_m =
@@ -191,8 +193,13 @@ pub fn prepare(
 
     let ice = concentration.mapv(|value| value >= ICE_EDGE);
     let reach = fill_reach_km.map_or(0.0, |km| km * 1000.0 / grid.spec.cell_size_m);
-    let filled_thickness = fill(&mut [&mut thickness_m], &ice, reach);
-    let filled_drift = fill(&mut [&mut divergence_per_day, &mut shear_per_day], &ice, reach);
+    let (filled_drift, (filled_thickness, uncertainty_m)) = rayon::join(
+        || fill(&mut [&mut divergence_per_day, &mut shear_per_day], &ice, reach),
+        || {
+            let filled = fill(&mut [&mut thickness_m], &ice, reach);
+            (filled, uncertainty_m.map(|known| uncertainty::filled(known, &ice, reach)))
+        },
+    );
 
     let deformation_per_day = Zip::from(&divergence_per_day)
         .and(&shear_per_day)
@@ -201,7 +208,7 @@ pub fn prepare(
         .and(&thickness_m)
         .and(&deformation_per_day)
         .map_collect(|&ice, thickness, deformation| ice && !thickness.is_nan() && !deformation.is_nan());
-    let uncertainty_m = uncertainty_m.and_then(|known| uncertainty::complete(known, &ice, &mask, reach));
+    let uncertainty_m = uncertainty_m.and_then(|filled| uncertainty::complete(filled, &mask));
     let mut flags = Array2::from_shape_fn(mask.dim(), |cell| {
         let when = |condition: bool, bit: u32| if condition { bit } else { 0 };
         let land = grid.land[cell];
@@ -249,7 +256,7 @@ fn add_provided(flags: &mut Array2<u32>, provided: ProvidedFlags<'_>, remaps: &R
 /// was filled.
 pub fn fill(fields: &mut [&mut Array2<f32>], ice: &Array2<bool>, reach: f64) -> Array2<bool> {
     let holes = fill::Holes::find(fields[0], ice, reach);
-    fields.par_iter_mut().for_each(|field| holes.fill(field));
+    holes.fill(fields);
     holes.filled()
 }
 

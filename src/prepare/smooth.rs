@@ -6,25 +6,33 @@ use rayon::prelude::*;
 const REACH: usize = 2;
 
 /// 5 x 5 Gaussian mean (sigma one cell) over the valid cells; cells without a value stay without.
-pub(super) fn smooth(values: &Array2<f32>) -> Array2<f32> {
-    let weights: Vec<f64> =
-        (0..=2 * REACH).map(|k| (-0.5 * (k as f64 - REACH as f64).powi(2)).exp()).collect();
+#[must_use]
+pub fn smooth(values: &Array2<f32>) -> Array2<f32> {
+    let weights: [f64; 2 * REACH + 1] =
+        std::array::from_fn(|k| (-0.5 * (k as f64 - REACH as f64).powi(2)).exp());
     let (rows, columns) = values.dim();
+    let values = values.as_standard_layout();
     let mut out = Array2::from_elem(values.dim(), f32::NAN);
     out.outer_iter_mut().into_par_iter().enumerate().for_each(|(row, mut out)| {
-        for column in (0..columns).filter(|&column| !values[[row, column]].is_nan()) {
-            let (mut sum, mut total) = (0.0_f64, 0.0_f64);
-            for r in row.saturating_sub(REACH)..(row + REACH + 1).min(rows) {
-                for c in column.saturating_sub(REACH)..(column + REACH + 1).min(columns) {
-                    let value = values[[r, c]];
-                    if !value.is_nan() {
-                        let weight = weights[r + REACH - row] * weights[c + REACH - column];
-                        sum += weight * f64::from(value);
-                        total += weight;
-                    }
-                }
+        // The kernel is a product of one along each dimension: down first, with what is beyond the ends counting nothing.
+        let mut sums = vec![0.0_f64; columns + 2 * REACH];
+        let mut totals = sums.clone();
+        for r in row.saturating_sub(REACH)..(row + REACH + 1).min(rows) {
+            let weight = weights[r + REACH - row];
+            let down = sums[REACH..].iter_mut().zip(&mut totals[REACH..]);
+            for ((sum, total), &value) in down.zip(values.row(r)) {
+                let valid = !value.is_nan();
+                *sum += if valid { weight * f64::from(value) } else { 0.0 };
+                *total += if valid { weight } else { 0.0 };
             }
-            out[column] = (sum / total) as f32;
+        }
+        let along = |down: &[f64], column: usize| -> f64 {
+            down[column..].iter().zip(&weights).map(|(value, weight)| value * weight).sum()
+        };
+        for (column, (out, value)) in out.iter_mut().zip(values.row(row)).enumerate() {
+            if !value.is_nan() {
+                *out = (along(&sums, column) / along(&totals, column)) as f32;
+            }
         }
     });
     out

@@ -4,18 +4,18 @@ use ndarray::{Array2, Zip};
 
 use super::fill;
 
-/// Gives every cell of the mask an uncertainty, m over the ice: holes are filled as those of the thickness are, and what is beyond reach
-/// gets the mean of those that are known. `None` where none is known inside the mask.
+/// The uncertainty with its holes filled as those of the thickness are.
+pub(super) fn filled(mut uncertainty_m: Array2<f32>, ice: &Array2<bool>, reach: f64) -> Array2<f32> {
+    fill(&mut [&mut uncertainty_m], ice, reach);
+    uncertainty_m
+}
+
+/// Gives every cell of the mask an uncertainty, m over the ice: what is beyond reach gets the mean of those that are known. `None`
+/// where none is known inside the mask.
 ///
 /// Unlike thickness it is never a reason to leave ice out of the product: where a file has thickness without an
 /// uncertainty, an average one is nearer to the truth than none.
-pub(super) fn complete(
-    mut uncertainty_m: Array2<f32>,
-    ice: &Array2<bool>,
-    mask: &Array2<bool>,
-    reach: f64,
-) -> Option<Array2<f32>> {
-    fill(&mut [&mut uncertainty_m], ice, reach);
+pub(super) fn complete(mut uncertainty_m: Array2<f32>, mask: &Array2<bool>) -> Option<Array2<f32>> {
     let (sum, cells) =
         Zip::from(&uncertainty_m).and(mask).fold((0.0_f64, 0_usize), |(sum, cells), &value, &inside| {
             if inside && !value.is_nan() { (sum + f64::from(value), cells + 1) } else { (sum, cells) }
@@ -44,10 +44,10 @@ mod tests {
         let everywhere = Array2::from_elem((1, 6), true);
         let mask = ndarray::array![[true, true, true, true, true, false]];
         let known = ndarray::array![[0.2, nan, 0.4, nan, nan, 9.0]];
-        let near = complete(known.clone(), &everywhere, &mask, 1.0).unwrap();
+        let near = complete(filled(known.clone(), &everywhere, 1.0), &mask).unwrap();
         assert!((near[[0, 1]] - 0.3).abs() < 1e-6 && near[[0, 5]].is_nan());
         assert!(near.iter().take(5).all(|value| !value.is_nan()), "{near}");
-        let unfilled = complete(known, &everywhere, &mask, 0.0).unwrap();
+        let unfilled = complete(filled(known, &everywhere, 0.0), &mask).unwrap();
         assert!((unfilled[[0, 4]] - 0.3).abs() < 1e-6, "the mean of 0.2 and 0.4");
     }
 
@@ -55,6 +55,6 @@ mod tests {
     fn without_any_there_is_none() {
         let mask = ndarray::array![[true, false]];
         let known = ndarray::array![[f32::NAN, 0.3]];
-        assert_eq!(complete(known, &mask, &mask, 0.0), None);
+        assert_eq!(complete(known, &mask), None);
     }
 }

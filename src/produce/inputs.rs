@@ -107,11 +107,17 @@ impl Inputs {
             ThicknessLayout::V206 => RemapInput::ThicknessV206,
             ThicknessLayout::V300 => RemapInput::ThicknessV300,
         };
-        let remaps = Remaps {
-            concentration: weights(&self.concentration.fraction, RemapInput::Concentration)?,
-            thickness: weights(&self.thickness.thickness_m, thickness_kernel)?,
-            deformation: weights(&self.drift.displacement_x_km, RemapInput::Deformation)?,
-        };
+        let (concentration, (thickness, deformation)) = rayon::join(
+            || weights(&self.concentration.fraction, RemapInput::Concentration),
+            || {
+                rayon::join(
+                    || weights(&self.thickness.thickness_m, thickness_kernel),
+                    || weights(&self.drift.displacement_x_km, RemapInput::Deformation),
+                )
+            },
+        );
+        let remaps =
+            Remaps { concentration: concentration?, thickness: thickness?, deformation: deformation? };
         let near_coast = self.concentration.near_coast.mapv(|near| if near { flag::NEAR_COAST } else { 0 });
         let basis = self.thickness.basis.mapv(|basis| basis.map_or(0, flag_of));
         let fields = SatelliteFields {

@@ -12,14 +12,15 @@ mod verify;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{self, ArchiveError, Observed};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Precision};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, Regions, RemapCache};
-use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_device};
+use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_devices};
 use crate::prepare::{Prepared, flag, outside_training_range};
 use crate::progress::{StageTiming, Stages};
 use crate::publish::{
@@ -41,6 +42,10 @@ pub use verify::{Verdict, verify};
 
 /// Probabilities of the published quantiles.
 const PROBABILITIES: [f64; 3] = [0.1, 0.5, 0.9];
+
+/// bfloat16 may change what a member adds to the low-resolution thickness by this share, root mean squares: a few times more than
+/// trained networks show, and far less than members differ.
+const MOST_ROUNDING: f64 = 0.1;
 
 /// What a product was made without where its thickness file says nothing of its error that can be used.
 const NO_UNCERTAINTY: &str = "made without the uncertainty of the thickness, which its file does not state in metres: the spread is that of the fine scales only";
@@ -203,13 +208,17 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
 
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
     sys::fail_point("produce.read");
-    let checkpoint = stages.run("load", 1, |_| load_checkpoint(config))?;
-    let sampler = checkpoint.info.sampler(config.ensemble.sampler_choice())?;
+    let checkpoints = stages.run("load", 1, |_| load_checkpoints(config, config.model.precision))?;
+    let sampler = checkpoints[0].info.sampler(config.ensemble.sampler_choice())?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
+    let context = prepared.context();
     let plan = plan(day, config, sampler, &prepared);
+    let mut checkpoints = precise(config, checkpoints, &context, plan, stages)?;
+    let checkpoint = checkpoints.remove(0);
+    let plan = Plan { batch: checkpoint.batch(config.ensemble.batch, prepared.mask.dim()), ..plan };
     let statistics = stages.run("draw", plan.members * plan.sampler.steps, |bar| {
-        ensemble::draw(&checkpoint, &prepared.context(), plan, &mut store, bar)
+        ensemble::draw_together(&checkpoint, checkpoints, &context, plan, &mut store, bar)
     })?;
     sys::fail_point("produce.drawn");
     let thresholds_m = &config.publication.thinner_than_m;
@@ -230,8 +239,7 @@ pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, Produ
     let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint, &plan);
     let timings = stages.timings().to_vec();
     let channels = &checkpoint.info.statistics;
-    let outside_training_range =
-        outside_training_range(&prepared.context(), channels.mean, channels.standard_deviation);
+    let outside_training_range = outside_training_range(&context, channels.mean, channels.standard_deviation);
     let product = Product {
         day,
         status: inputs.status,
@@ -333,9 +341,43 @@ fn make_folder_of(file: &Path) -> Result<(), ProduceError> {
     fs::create_dir_all(folder).map_err(|source| ProduceError::Output { path: folder.to_owned(), source })
 }
 
-fn load_checkpoint(config: &Config) -> Result<Checkpoint, ProduceError> {
-    let device = select_device(config.model.device, config.model.threads)?;
-    let placement = Placement { device, precision: config.model.precision };
+/// The checkpoint on every device that shares the members.
+fn load_checkpoints(config: &Config, precision: Precision) -> Result<Vec<Checkpoint>, ProduceError> {
+    let devices = select_devices(config.model.device, config.model.threads)?;
+    let load = |device| load_checkpoint(config, Placement::suitable(device, precision));
+    devices.into_iter().map(load).collect()
+}
+
+/// The same checkpoints where their number format changes a member of this day by little, else those of 32-bit floats: the
+/// product then says that these were used.
+fn precise(
+    config: &Config,
+    checkpoints: Vec<Checkpoint>,
+    context: &Array3<f32>,
+    plan: Plan<'_>,
+    stages: &mut Stages<'_>,
+) -> Result<Vec<Checkpoint>, ProduceError> {
+    let rounded = &checkpoints[0];
+    if rounded.network.precision() == Precision::F32 {
+        return Ok(checkpoints);
+    }
+    let difference = stages.run("precision", 1, |_| {
+        let placement = Placement { device: rounded.network.device(), precision: Precision::F32 };
+        let exact = load_checkpoint(config, placement)?;
+        Ok::<_, ProduceError>(ensemble::relative_difference(&exact, rounded, context, plan)?)
+    })?;
+    if difference <= MOST_ROUNDING {
+        return Ok(checkpoints);
+    }
+    tracing::warn!(
+        difference,
+        most = MOST_ROUNDING,
+        "bfloat16 changes this day's members too much; the network computes in 32-bit floats"
+    );
+    load_checkpoints(config, Precision::F32)
+}
+
+fn load_checkpoint(config: &Config, placement: Placement) -> Result<Checkpoint, ProduceError> {
     let checkpoint = Checkpoint::load(&config.model.checkpoint, placement)?;
     match &config.model.checkpoint_sha256 {
         Some(expected) if *expected != checkpoint.sha256 => Err(ProduceError::OtherCheckpoint {
@@ -361,7 +403,6 @@ fn plan<'a>(day: ProductDay, config: &Config, sampler: Sampler, prepared: &'a Pr
     let ensemble = &config.ensemble;
     let uncertainty_m = prepared.effective_thickness_uncertainty_m.as_ref();
     Plan {
-        batch: ensemble.batch,
         calibrated: config.model.calibrate,
         input_uncertainty_m: uncertainty_m.filter(|_| ensemble.perturb_input),
         ..Plan::new(day, ensemble.members, sampler, ensemble.seed)
@@ -385,8 +426,9 @@ fn lineage(
     checkpoint: &Checkpoint,
     plan: &Plan<'_>,
 ) -> Lineage {
-    let Order { config, gathered, .. } = order;
-    let placement = Placement { device: checkpoint.network.device(), precision: config.model.precision };
+    let Order { gathered, .. } = order;
+    let placement =
+        Placement { device: checkpoint.network.device(), precision: checkpoint.network.precision() };
     Lineage {
         inputs: inputs.records.clone(),
         declared_gaps: gathered.declared_gaps.iter().map(ToString::to_string).collect(),
@@ -401,7 +443,7 @@ fn lineage(
         input_perturbed: plan.input_uncertainty_m.is_some(),
         seed: plan.seed,
         device: placement.device_name(),
-        precision: config.model.precision.name().into(),
+        precision: placement.precision.name().into(),
         config_hash,
         code_version: env!("CARGO_PKG_VERSION").into(),
         degradation: degradation(order, plan),

@@ -7,6 +7,32 @@ use std::path::Path;
 
 use super::fail_points::fail_point;
 
+/// The bytes of a file where the system has them in memory. For files that are replaced as a whole and never written to in place: whoever
+/// did that would change what is read here.
+#[derive(Debug)]
+pub struct FileMap(memmap2::Mmap);
+
+impl FileMap {
+    /// Maps a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[expect(unsafe_code, reason = "nobody may change the file while it is mapped")]
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        // SAFETY: the files that are mapped are only ever replaced by others, by `replace_file`.
+        unsafe { memmap2::Mmap::map(&file) }.map(Self)
+    }
+}
+
+impl std::ops::Deref for FileMap {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Puts a file with these bytes at `path`, making its folder if need be. A reader sees the old file or the whole new one; the new one
 /// is on disk when this returns.
 ///

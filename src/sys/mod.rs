@@ -5,6 +5,7 @@ mod confinement;
 mod digest;
 mod fail_points;
 mod files;
+pub mod fused_convolution;
 mod processes;
 
 use std::ffi::c_int;
@@ -12,7 +13,7 @@ use std::ffi::c_int;
 pub use confinement::confine;
 pub use digest::{sha256, sha256_of_file};
 pub use fail_points::{FAIL_POINTS, fail_point};
-pub use files::{replace_file, replace_file_through};
+pub use files::{FileMap, replace_file, replace_file_through};
 pub use processes::{
     WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, yield_to_others,
 };
@@ -41,6 +42,21 @@ pub fn load_cuda_library() -> Result<(), String> {
     let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
     // Forgotten on purpose: unloading would take the registered kernels away.
     library.map(std::mem::forget).map_err(|error| error.to_string())
+}
+
+/// Free memory of the current CUDA device, bytes; none where there is no device, or its library was not loaded.
+#[expect(unsafe_code, reason = "CUDA's runtime is called by name")]
+#[must_use]
+pub fn free_cuda_bytes() -> Option<u64> {
+    use libloading::os::unix::{Library, Symbol};
+    type MemoryInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: the symbol is that of the CUDA runtime, whose signature this is, and it writes to the two numbers only.
+    let status = unsafe {
+        let ask: Symbol<MemoryInfo> = Library::this().get(b"cudaMemGetInfo\0").ok()?;
+        ask(&raw mut free, &raw mut total)
+    };
+    (status == 0).then_some(free as u64)
 }
 
 /// Stops HDF5 from printing its own error stack on this thread; errors reach us as return values.

@@ -1,5 +1,8 @@
 //! The conditional residual U-Net of D3.1: the topology of the Keras DDIM example with block depth 4.
 
+mod inference;
+mod needed;
+
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +10,8 @@ use tch::nn::{self, ConvConfig, Path, VarStore};
 use tch::{Device, Kind, Tensor};
 
 use super::{ModelError, NoisePredictor};
+
+pub use inference::InferenceNetwork;
 
 /// Channels of the context: concentration, effective thickness, logarithm of the deformation, mask.
 pub const CONTEXT_CHANNELS: i64 = 4;
@@ -58,6 +63,26 @@ impl NetworkConfiguration {
         (2..=8).contains(&widths.len())
             && widths.iter().all(|width| (1..=4096).contains(width))
             && (1..=64).contains(&self.block_depth)
+    }
+
+    /// How far a cell of the result looks in any direction, cells: what lies beyond changes nothing there.
+    #[must_use]
+    pub fn reach_cells(&self) -> usize {
+        let bottom = self.widths.len() - 1;
+        // Each convolution of a level sees one of its cells; halving and the way back up see another one each.
+        let seen = |level: usize| if level == bottom { 2 * self.block_depth } else { 4 * self.block_depth };
+        (0..=bottom).map(|level| (seen(level) + 2) << level).sum()
+    }
+
+    /// Numbers that a call holds at a time for each cell of the field, about: what the way up still needs of the way down, and the
+    /// widest block at work.
+    #[must_use]
+    pub(crate) fn values_per_cell(&self) -> f64 {
+        let levels = self.widths.iter().enumerate().take(self.widths.len() - 1);
+        let skips: f64 = levels
+            .map(|(level, &width)| (self.block_depth as i64 * width) as f64 / 4_f64.powi(level as i32))
+            .sum();
+        skips + (4 * self.widths[0] + 2 * self.widths[1]) as f64
     }
 
     /// Sides are padded to a multiple of this: one halving for each level above the bottom.
@@ -189,14 +214,6 @@ impl Network {
         }
     }
 
-    /// Turns weights and biases into bfloat16. Running statistics stay f32, as libtorch's mixed normalisation wants them.
-    pub fn use_bfloat16(&mut self) {
-        for (_, mut tensor) in self.trainable() {
-            tensor.set_data(&tensor.detach().to_kind(Kind::BFloat16));
-        }
-        self.compute_in_bfloat16();
-    }
-
     /// Lets the convolutions compute in bfloat16 while the weights, which training moves by less than that can tell, stay f32.
     pub fn compute_in_bfloat16(&mut self) {
         self.kind = Kind::BFloat16;
@@ -276,6 +293,16 @@ struct ResidualBlock {
 }
 
 impl ResidualBlock {
+    /// Channels of the input.
+    fn channels(&self) -> i64 {
+        self.first.ws.size()[1]
+    }
+
+    /// Channels of the output.
+    fn width(&self) -> i64 {
+        self.first.ws.size()[0]
+    }
+
     /// A block from `channels` to `width` channels; `channels` is `width` afterwards.
     fn new(path: &Path<'_>, channels: &mut i64, width: i64) -> Self {
         let input = std::mem::replace(channels, width);

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Measures everything that wants a GPU, in one run of less than ten minutes: one JSON object a line in OUT/gpu.jsonl.
+#
+#     benches/gpu.sh PROGRAM OUT [PYTHON]
+#
+# PROGRAM is nilas-train; it finds libtorch's CUDA build through LD_LIBRARY_PATH. PYTHON has PyTorch, for the peers; without it there
+# are none. docs/performance.md says what the figures mean.
+set -euo pipefail
+
+program=$1
+out=$2
+python=${3:-}
+here=$(cd "$(dirname "$0")" && pwd)
+results=$out/gpu.jsonl
+mkdir -p "$out"
+: > "$results"
+export NILAS_LOG=error
+
+# One measurement: a name, then the command. What fails or takes too long is noted and the rest goes on.
+measure() {
+    local name=$1
+    shift
+    local answer
+    if answer=$(timeout 120 "$@" 2> "$out/error.txt"); then
+        printf '{"name": "%s", "result": %s}\n' "$name" "$answer" >> "$results"
+    else
+        printf '{"name": "%s", "failed": "%s"}\n' "$name" "$(tail -n 1 "$out/error.txt" | tr -d '"\\')" >> "$results"
+    fi
+    tail -n 1 "$results"
+}
+
+nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader > "$out/gpu.txt" || true
+
+model() {
+    "$program" bench model reference --device cuda --calls 5 --warm 2 "$@"
+}
+
+# Without NVIDIA_TF32_OVERRIDE=0 cuDNN computes convolutions of 32-bit floats in TF32.
+for batch in 1 4 16; do
+    NVIDIA_TF32_OVERRIDE=0 measure "f32, batch $batch" model --precision f32 --batch "$batch"
+    measure "tf32, batch $batch" model --precision f32 --batch "$batch"
+done
+for batch in 1 2 4 8 16; do
+    measure "bf16, batch $batch" model --precision bf16 --batch "$batch"
+done
+measure "bf16, batch by free memory" model --precision bf16 --batch 0
+
+ensemble() {
+    model --precision bf16 --calls 1 --members 30 "$@"
+}
+
+for batch in 1 0; do
+    measure "30 members, 40 calls of ddim, batch $batch" ensemble --batch "$batch" --sampler ddim --steps 40
+    measure "30 members, 10 calls, batch $batch" ensemble --batch "$batch" --steps 10
+done
+
+if [[ -n $python ]]; then
+    peer() {
+        "$python" "$here/peer/network.py" --reference --device cuda --precision bf16 --layout nhwc --calls 5 --warm 2 "$@"
+    }
+    for batch in 1 8; do
+        measure "PyTorch eager, bf16 nhwc, batch $batch" peer --batch "$batch"
+        measure "torch.compile, bf16 nhwc, batch $batch" peer --batch "$batch" --compile
+    done
+fi

@@ -1,0 +1,245 @@
+//! `nilas bench`: how fast it is on this machine, as JSON.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use ndarray::{Array2, ArrayView2};
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::produce::{Common, EnsembleOptions};
+use super::sampler::SamplerOptions;
+use super::{Handed, print};
+use crate::config::{Config, DeviceChoice, Precision};
+use crate::ensemble::{MemberStore, Plan, draw_together};
+use crate::model::{
+    Checkpoint, ModelError, NetworkConfiguration, Placement, Workload, closed_ice, select_devices,
+};
+use crate::produce::{FeatureFiles, Gathered, Order, features, produce};
+use crate::progress::{Bar, Stages};
+use crate::sys;
+use crate::time::{Clock, ProductDay, SystemClock};
+
+/// What can be measured.
+#[derive(Subcommand)]
+pub(super) enum Arguments {
+    Model(Model),
+    Pipeline(Box<Pipeline>),
+}
+
+/// What needs libtorch only.
+#[derive(Subcommand)]
+pub(super) enum OfModel {
+    Model(Model),
+}
+
+/// What needs files of satellites.
+#[derive(Subcommand)]
+pub(super) enum OfPipeline {
+    Pipeline(Box<Handed<Pipeline>>),
+}
+
+/// Times calls of a network and the drawing of members, all of them over closed ice.
+#[derive(Args)]
+pub(super) struct Model {
+    /// A checkpoint file, or a built-in size with random weights: small, reference.
+    #[arg(default_value = "reference")]
+    checkpoint: String,
+    /// Rows of the field.
+    #[arg(long, default_value_t = 1088)]
+    rows: usize,
+    /// Columns of the field.
+    #[arg(long, default_value_t = 1312)]
+    columns: usize,
+    /// Samples in a call, and members at once on a GPU; 0 takes what fits into the memory of a GPU.
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Timed calls.
+    #[arg(long, default_value_t = 5)]
+    calls: usize,
+    /// Calls before them that are not timed.
+    #[arg(long, default_value_t = 1)]
+    warm: usize,
+    /// Members to draw after the calls, with all that belongs to a member.
+    #[arg(long, default_value_t = 0)]
+    members: usize,
+    #[command(flatten)]
+    sampler: SamplerOptions,
+    /// Where the network runs.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Number format of the network.
+    #[arg(long, default_value = "f32")]
+    precision: Precision,
+    /// Threads on the CPU; 0 takes as many as the process may use.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+/// Times the way from the input files of a day to the network's inputs, cold and warm, and the making of a product. What is
+/// published goes into a folder beside the cache, and away afterwards.
+#[derive(Args)]
+pub(super) struct Pipeline {
+    /// The day, such as 2022-04-15.
+    #[arg(long)]
+    pub(super) date: ProductDay,
+    /// How often each is done.
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(flatten)]
+    ensemble: EnsembleOptions,
+}
+
+pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
+    let clock = SystemClock::new();
+    let placements: Vec<_> = select_devices(options.device, options.threads)?
+        .into_iter()
+        .map(|device| Placement::suitable(device, options.precision))
+        .collect();
+    let mut checkpoints =
+        placements.iter().map(|placement| options.load(*placement)).collect::<Result<Vec<_>, _>>()?;
+    let shape = (options.rows, options.columns);
+    let first = checkpoints.remove(0);
+    let batch = first.batch(options.batch, shape);
+    let workload = Workload::random(batch, shape, placements[0].device);
+    let mut calls = Vec::new();
+    for number in 0..options.warm + options.calls {
+        let begin = clock.monotonic();
+        workload.ask(&first)?;
+        if number >= options.warm {
+            calls.push(clock.monotonic().saturating_sub(begin));
+        }
+    }
+    let members =
+        if options.members == 0 { None } else { Some(options.draw(&first, checkpoints, batch, &clock)?) };
+    print(json!({
+        "what": "network call",
+        "program": format!("nilas {}", env!("CARGO_PKG_VERSION")),
+        "network": first.network.configuration(),
+        "rows": shape.0,
+        "columns": shape.1,
+        "batch": batch,
+        "device": placements[0].device_name(),
+        "devices": placements.len(),
+        "precision": first.network.precision().name(),
+        "threads": tch_threads(options.threads),
+        "seconds": seconds(&calls),
+        "members": members,
+        "peak_memory_bytes": sys::peak_resident_bytes(),
+    }));
+    Ok(())
+}
+
+/// The number of threads that 0 stands for.
+fn tch_threads(threads: usize) -> usize {
+    if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads }
+}
+
+impl Model {
+    fn load(&self, placement: Placement) -> Result<Checkpoint, ModelError> {
+        match NetworkConfiguration::named(&self.checkpoint) {
+            Some(configuration) => Ok(Checkpoint::untrained(&configuration, placement)),
+            None => Checkpoint::load(Path::new(&self.checkpoint), placement),
+        }
+    }
+
+    fn draw(
+        &self,
+        checkpoint: &Checkpoint,
+        helpers: Vec<Checkpoint>,
+        batch: usize,
+        clock: &SystemClock,
+    ) -> Result<Value, Failure> {
+        let sampler = checkpoint.info.sampler(self.sampler.choice())?;
+        let day = ProductDay::new(clock.now().date_naive());
+        let plan = Plan { batch, ..Plan::new(day, self.members, sampler, 1) };
+        let context = closed_ice(self.rows, self.columns);
+        let begin = clock.monotonic();
+        draw_together(checkpoint, helpers, &context, plan, &mut Discarded::default(), &Bar::hidden())
+            .map_err(Failure::other)?;
+        let elapsed = clock.monotonic().saturating_sub(begin);
+        Ok(json!({ "members": self.members, "steps": sampler.steps, "seconds": elapsed.as_secs_f64() }))
+    }
+}
+
+/// Takes members and keeps none.
+#[derive(Default)]
+struct Discarded(usize);
+
+impl MemberStore for Discarded {
+    fn append(&mut self, _member: ArrayView2<'_, f32>) -> io::Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn rows(&self, _member: usize, _rows: Range<usize>) -> io::Result<Array2<f32>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+pub(super) fn pipeline(OfPipeline::Pipeline(handed): &OfPipeline) -> Result<(), Failure> {
+    let (options, gathered) = (&handed.arguments, &handed.inputs.gathered);
+    let mut config = options.common.load(options.ensemble.overrides())?;
+    let scratch = config.folders.cache.join("bench");
+    config.folders.products = scratch.join("products");
+    config.folders.cache = scratch.join("cache");
+    let clock = SystemClock::new();
+    let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    for _ in 0..options.repeats {
+        clear(&scratch)?;
+        cold.push(timed_features(gathered, &config, &clock)?);
+        warm.push(timed_features(gathered, &config, &clock)?);
+    }
+    let mut productions = Vec::new();
+    for revision in 1..=options.repeats as u32 {
+        let order =
+            Order { config: config.clone(), gathered: gathered.clone(), revision, run: 0, degradation: None };
+        let produced = produce(&order, &mut Stages::new(&clock))?;
+        let stages: serde_json::Map<_, _> =
+            produced.timings.iter().map(|timing| (timing.stage.clone(), json!(timing.seconds))).collect();
+        productions.push(json!({ "stages": stages, "peak_memory_bytes": produced.peak_memory_bytes }));
+    }
+    clear(&scratch)?;
+    print(json!({
+        "what": "pipeline",
+        "program": format!("nilas {}", env!("CARGO_PKG_VERSION")),
+        "features_cold_seconds": seconds(&cold),
+        "features_warm_seconds": seconds(&warm),
+        "members": config.ensemble.members,
+        "productions": productions,
+    }));
+    Ok(())
+}
+
+fn timed_features(gathered: &Gathered, config: &Config, clock: &SystemClock) -> Result<Duration, Failure> {
+    let begin = clock.monotonic();
+    let nothing = FeatureFiles { netcdf: None, archive: None };
+    let context = features(gathered, config, nothing, &mut Stages::new(clock))?.context();
+    let elapsed = clock.monotonic().saturating_sub(begin);
+    drop(context);
+    Ok(elapsed)
+}
+
+/// Clears the folder away in which is measured; it may not be there.
+fn clear(folder: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::Other(format!("{} cannot be cleared away: {error}", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn seconds(durations: &[Duration]) -> Vec<f64> {
+    durations.iter().map(Duration::as_secs_f64).collect()
+}
