@@ -24,8 +24,10 @@ use crate::sys::fused_convolution::{self, Kernel};
 
 /// What a strip of the widest tensor of a block may take on the CPU.
 const STRIP_BYTES: i64 = 16 << 20;
-/// The fewest rows in a strip: two above and two below each are computed twice.
+/// The fewest rows in a strip: one above and one below each are computed twice.
 const FEWEST_ROWS: i64 = 16;
+/// The most: the lower a strip is, the closer it fits around the mask.
+const MOST_ROWS: i64 = 48;
 /// Rows and columns around a cell that a block sees: its two convolutions see one each.
 const BLOCK_REACH: i64 = 2;
 
@@ -191,17 +193,25 @@ impl Convolution {
     }
 }
 
-/// A residual block with its normalisation folded in. Its input is one field, or two that lie in memory apart.
+/// A residual block with its normalisation folded in. Its input is one field, or two that lie in memory apart: laying them side by
+/// side would take longer than convolving each and adding up.
 #[derive(Debug)]
 struct Block {
-    /// What the field is framed with: the value of each channel that normalisation makes 0, `[1, channels, 1, 1]`.
+    /// For each input.
+    entrances: Vec<Entrance>,
+    second: Convolution,
+}
+
+/// What a block does to one of its inputs.
+#[derive(Debug)]
+struct Entrance {
+    /// What the input is framed with: the value of each channel that normalisation makes 0, `[1, channels, 1, 1]`.
     frame: Tensor,
     /// Whether the last channel of the framed field is no input but 1 inside.
     marks_inside: bool,
     first: Convolution,
-    second: Convolution,
-    /// The way around: a 1x1 convolution for each input, none where the block keeps the number of channels.
-    around: Vec<Convolution>,
+    /// The way around, 1x1; none where the block keeps the number of channels.
+    around: Option<Convolution>,
 }
 
 /// Normalisation as weights and biases, in double precision.
@@ -238,14 +248,16 @@ impl Block {
     /// `parts` are the channels of each input.
     fn folded(block: &ResidualBlock, parts: &[i64], kind: Kind) -> Self {
         let folded = Folded::of(block, kind);
-        let bias = folded.bias_for(block.channels());
-        Self {
-            frame: folded.mean.to_kind(kind),
-            marks_inside: false,
-            first: Convolution::new(&folded.weight, Some(&bias), kind),
-            second: Convolution::of(&block.second, kind),
-            around: block.shortcut.as_ref().map_or(Vec::new(), |layer| split(layer, parts, kind)),
-        }
+        let first = split(&folded.weight, Some(&folded.bias_for(block.channels())), parts, kind);
+        let mut around =
+            block.shortcut.iter().flat_map(|layer| split(&layer.ws, layer.bs.as_ref(), parts, kind));
+        let mut begin = 0;
+        let entrances = parts.iter().zip(first).map(|(&channels, first)| {
+            let frame = folded.mean.narrow(1, begin, channels).to_kind(kind);
+            begin += channels;
+            Entrance { frame, marks_inside: false, first, around: around.next() }
+        });
+        Self { entrances: entrances.collect(), second: Convolution::of(&block.second, kind) }
     }
 
     /// The block over what is `needed` of its output; 0 elsewhere.
@@ -254,107 +266,133 @@ impl Block {
         let (samples, rows, columns) = (size[0], size[2], size[3]);
         let width = self.second.weight.size()[0];
         let out = zeros([samples, width, rows, columns], &inputs[0])?;
-        let strips = Strips::new(self, inputs)?;
-        let mut first = 0;
-        while first < rows {
-            let last = rows.min(first + strips.rows);
-            let wanted = needed.columns(first..last, columns);
+        let strip_rows = self.strip_rows(&inputs[0]);
+        let widest = self.entrances.iter().map(Entrance::channels).max().unwrap_or(0);
+        let count = samples * widest * (strip_rows + 2 * BLOCK_REACH) * (columns + 2);
+        let buffer = Tensor::f_empty([count], (out.kind(), out.device()))?;
+        for first in (0..rows).step_by(strip_rows as usize) {
+            let strip = first..rows.min(first + strip_rows);
+            let wanted = needed.columns(strip.clone(), columns);
             if !wanted.is_empty() {
-                self.run_strip(&strips, first..last, wanted, &out)?;
+                self.run_strip(inputs, &buffer, strip, wanted, &out)?;
             }
-            first = last;
         }
         Ok(out)
     }
 
+    /// Rows of the field in a strip. All of them where there are several samples, whose rows do not follow each other in memory, and on
+    /// a GPU, which is best with all of a field.
+    fn strip_rows(&self, input: &Tensor) -> i64 {
+        let size = input.size();
+        if size[0] > 1 || input.device() != Device::Cpu {
+            return size[2];
+        }
+        let channels: i64 = self.entrances.iter().map(Entrance::channels).sum();
+        let row_bytes = size[3] * channels * input.kind().elt_size_in_bytes() as i64;
+        (STRIP_BYTES / row_bytes.max(1)).clamp(FEWEST_ROWS, MOST_ROWS)
+    }
+
     fn run_strip(
         &self,
-        strips: &Strips<'_>,
+        inputs: &[Tensor],
+        buffer: &Tensor,
         rows: Range<i64>,
         wanted: Range<i64>,
         out: &Tensor,
     ) -> Result<(), TchError> {
-        let size = out.size();
         // At a cut the second convolution sees zeros beside it, so it is made one column farther out.
-        let columns = 0.max(wanted.start - 1)..size[3].min(wanted.end + 1);
-        let hidden = self.first.convolve(&strips.framed(&rows, &columns)?, [0, 0], true)?;
-        // Outside the field it sees zeros, too, not what the first one gives there.
-        for (outside, row) in [(rows.start == 0, 0), (rows.end == size[2], rows.end - rows.start + 1)] {
+        let columns = 0.max(wanted.start - 1)..out.size()[3].min(wanted.end + 1);
+        let hidden = self.hidden(inputs, buffer, &rows, &columns)?;
+        let kept =
+            |field: &Tensor, begin: i64| field.f_narrow(3, wanted.start - begin, wanted.end - wanted.start);
+        let mut place = kept(&out.f_narrow(2, rows.start, rows.end - rows.start)?, 0)?;
+        let strip = |input: &Tensor| {
+            let strip = input.f_narrow(2, rows.start, rows.end - rows.start)?;
+            strip.f_narrow(3, columns.start, columns.end - columns.start)
+        };
+        let mut sum: Option<Tensor> = None;
+        for (entrance, input) in self.entrances.iter().zip(inputs) {
+            let Some(around) = &entrance.around else { continue };
+            match &mut sum {
+                None => sum = Some(around.run(&strip(input)?)?),
+                Some(sum) => around.add_to(sum, &strip(input)?, [0, 0])?,
+            }
+        }
+        let Some(mut sum) = sum else {
+            let residual = self.second.convolve(&hidden, [0, 1], false)?;
+            let input = strip(&inputs[0])?;
+            let _ = kept(&residual, columns.start)?.f_add_out(&place, &kept(&input, columns.start)?)?;
+            return Ok(());
+        };
+        self.second.add_to(&mut sum, &hidden, [0, 1])?;
+        place.f_copy_(&kept(&sum, columns.start)?)
+    }
+
+    /// What lies between the two convolutions, with a row more above and below.
+    fn hidden(
+        &self,
+        inputs: &[Tensor],
+        buffer: &Tensor,
+        rows: &Range<i64>,
+        columns: &Range<i64>,
+    ) -> Result<Tensor, TchError> {
+        let alone = self.entrances.len() == 1;
+        let mut sum: Option<Tensor> = None;
+        for (entrance, input) in self.entrances.iter().zip(inputs) {
+            let framed = entrance.framed(input, buffer, rows, columns)?;
+            match &mut sum {
+                None => sum = Some(entrance.first.convolve(&framed, [0, 0], alone)?),
+                Some(sum) => entrance.first.add_to(sum, &framed, [0, 0])?,
+            }
+        }
+        let mut hidden = sum.ok_or_else(|| TchError::Shape("a block without input".into()))?;
+        if !alone {
+            hidden = hidden.f_silu_()?;
+        }
+        // Outside the field the second convolution sees zeros, not what the first one gives there.
+        for (outside, row) in
+            [(rows.start == 0, 0), (rows.end == inputs[0].size()[2], rows.end - rows.start + 1)]
+        {
             if outside {
                 let _ = hidden.f_narrow(2, row, 1)?.f_zero_()?;
             }
         }
-        let kept =
-            |field: &Tensor, begin: i64| field.f_narrow(3, wanted.start - begin, wanted.end - wanted.start);
-        let place = kept(&out.f_narrow(2, rows.start, rows.end - rows.start)?, 0)?;
-        let input = |input: &Tensor| {
-            let strip = input.f_narrow(2, rows.start, rows.end - rows.start)?;
-            strip.f_narrow(3, columns.start, columns.end - columns.start)
-        };
-        let Some((convolution, others)) = self.around.split_first() else {
-            let residual = self.second.convolve(&hidden, [0, 1], false)?;
-            let input = input(&strips.inputs[0])?;
-            let _ = kept(&residual, columns.start)?.f_add_out(&place, &kept(&input, columns.start)?)?;
-            return Ok(());
-        };
-        let mut sum = convolution.run(&input(&strips.inputs[0])?)?;
-        for (convolution, other) in others.iter().zip(&strips.inputs[1..]) {
-            convolution.add_to(&mut sum, &input(other)?, [0, 0])?;
-        }
-        self.second.add_to(&mut sum, &hidden, [0, 1])?;
-        { place }.f_copy_(&kept(&sum, columns.start)?)
+        Ok(hidden)
     }
 }
 
-/// A 1x1 convolution of several fields as a sum of one of each; the bias goes with the first.
-fn split(layer: &nn::Conv2D, parts: &[i64], kind: Kind) -> Vec<Convolution> {
+/// A convolution of several fields side by side as a sum of one of each; the bias goes with the first.
+fn split(weight: &Tensor, bias: Option<&Tensor>, parts: &[i64], kind: Kind) -> Vec<Convolution> {
     let begins = parts.iter().scan(0, |end, &channels| {
         *end += channels;
         Some(*end - channels)
     });
-    parts
-        .iter()
-        .zip(begins)
-        .map(|(&channels, begin)| {
-            let bias = layer.bs.as_ref().filter(|_| begin == 0);
-            Convolution::new(&layer.ws.narrow(1, begin, channels), bias, kind)
-        })
-        .collect()
+    let part = |(&channels, begin): (&i64, i64)| {
+        Convolution::new(&weight.narrow(1, begin, channels), bias.filter(|_| begin == 0), kind)
+    };
+    parts.iter().zip(begins).map(part).collect()
 }
 
-/// The strips of a block's inputs, side by side and framed, one after the other in the same memory.
-struct Strips<'a> {
-    block: &'a Block,
-    inputs: &'a [Tensor],
-    /// Rows of the field in a strip.
-    rows: i64,
-    buffer: Tensor,
-}
-
-impl<'a> Strips<'a> {
-    fn new(block: &'a Block, inputs: &'a [Tensor]) -> Result<Self, TchError> {
-        let size = inputs[0].size();
-        let (samples, whole, columns) = (size[0], size[2], size[3]);
-        let channels = block.frame.size()[1];
-        let row_bytes = columns * channels * block.frame.kind().elt_size_in_bytes() as i64;
-        let rows = if is_by_strips(&inputs[0]) {
-            whole.min(FEWEST_ROWS.max(STRIP_BYTES / row_bytes.max(1)))
-        } else {
-            whole
-        };
-        let count = samples * channels * (rows + 2 * BLOCK_REACH) * (columns + 2);
-        let buffer = Tensor::f_empty([count], (inputs[0].kind(), inputs[0].device()))?;
-        Ok(Self { block, inputs, rows, buffer })
+impl Entrance {
+    /// Channels of the framed input.
+    fn channels(&self) -> i64 {
+        self.frame.size()[1]
     }
 
-    /// The inputs from two rows before `rows` to two behind them and one column more on each side than `columns`; the frame where the
-    /// field has none.
-    fn framed(&self, rows: &Range<i64>, columns: &Range<i64>) -> Result<Tensor, TchError> {
-        let size = self.inputs[0].size();
+    /// The input from two rows before `rows` to two behind them and one column more on each side than `columns`, laid into `buffer`; the
+    /// frame where the input has none.
+    fn framed(
+        &self,
+        input: &Tensor,
+        buffer: &Tensor,
+        rows: &Range<i64>,
+        columns: &Range<i64>,
+    ) -> Result<Tensor, TchError> {
+        let size = input.size();
         let (height, width) = (rows.end - rows.start + 2 * BLOCK_REACH, columns.end - columns.start + 2);
-        let channels = self.block.frame.size()[1];
+        let channels = self.channels();
         let strides = [height * width * channels, 1, width * channels, channels];
-        let framed = self.buffer.f_as_strided([size[0], channels, height, width], strides, 0)?;
+        let framed = buffer.f_as_strided([size[0], channels, height, width], strides, 0)?;
         let part = |top: i64, left: i64, rows: i64, columns: i64| {
             framed.f_narrow(2, top, rows)?.f_narrow(3, left, columns)
         };
@@ -363,15 +401,10 @@ impl<'a> Strips<'a> {
         let (top, left) = (begin[0] - (rows.start - BLOCK_REACH), begin[1] - (columns.start - 1));
         let (inner_rows, inner_columns) = (end[0] - begin[0], end[1] - begin[1]);
         let inside = part(top, left, inner_rows, inner_columns)?;
-        let mut channel = 0;
-        for input in self.inputs {
-            let own = input.size()[1];
-            let from = input.f_narrow(2, begin[0], inner_rows)?.f_narrow(3, begin[1], inner_columns)?;
-            inside.f_narrow(1, channel, own)?.f_copy_(&from)?;
-            channel += own;
-        }
-        if self.block.marks_inside {
-            let _ = inside.f_narrow(1, channel, 1)?.f_fill_(1.0)?;
+        let from = input.f_narrow(2, begin[0], inner_rows)?.f_narrow(3, begin[1], inner_columns)?;
+        inside.f_narrow(1, 0, size[1])?.f_copy_(&from)?;
+        if self.marks_inside {
+            let _ = inside.f_narrow(1, size[1], 1)?.f_fill_(1.0)?;
         }
         let (bottom, right) = (top + inner_rows, left + inner_columns);
         for mut outside in [
@@ -381,17 +414,11 @@ impl<'a> Strips<'a> {
             part(0, right, height, width - right)?,
         ] {
             if outside.numel() > 0 {
-                outside.f_copy_(&self.block.frame.expand_as(&outside))?;
+                outside.f_copy_(&self.frame.expand_as(&outside))?;
             }
         }
         Ok(framed)
     }
-}
-
-/// Whether a field is gone through by strips: rows of several samples do not follow each other in memory, and a GPU is best with
-/// all of a field.
-fn is_by_strips(field: &Tensor) -> bool {
-    field.size()[0] == 1 && field.device() == Device::Cpu
 }
 
 /// A field of zeros that lies channels-last.
@@ -419,7 +446,10 @@ impl Entry {
             channels,
             first: Folded::of(block, kind),
             second: Convolution::of(&block.second, kind),
-            around: block.shortcut.as_ref().map_or(Vec::new(), |layer| split(layer, &parts, Kind::Double)),
+            around: block
+                .shortcut
+                .as_ref()
+                .map_or(Vec::new(), |layer| split(&layer.ws, layer.bs.as_ref(), &parts, Kind::Double)),
         }
     }
 
@@ -436,17 +466,17 @@ impl Entry {
             [field, constant] => {
                 let added = over_channels(&constant.weight * embedding).reshape([-1]);
                 let bias = field.bias.as_ref().map_or(added.shallow_clone(), |bias| bias + &added);
-                vec![Convolution::new(&field.weight, Some(&bias), self.kind)]
+                Some(Convolution::new(&field.weight, Some(&bias), self.kind))
             }
-            _ => Vec::new(),
+            _ => None,
         };
-        Block {
+        let entrance = Entrance {
             frame: Tensor::cat(&[&mean, &mean.narrow(1, 0, 1).zeros_like()], 1).to_kind(self.kind),
             marks_inside: true,
             first: Convolution::new(&weight, Some(&self.first.bias_for(self.channels)), self.kind),
-            second: self.second.shallow_clone(),
             around,
-        }
+        };
+        Block { entrances: vec![entrance], second: self.second.shallow_clone() }
     }
 }
 
@@ -502,9 +532,8 @@ mod tests {
 
     #[test]
     fn strips_leave_no_seams() {
-        let question = question(1, 5803, 64);
-        let widest = network().for_inference(Precision::F32).up[1][0].frame.size()[1];
-        assert!(3 * STRIP_BYTES < 2 * 4 * widest * 5803 * 66, "the field is more than one strip high");
+        let question = question(1, 403, 64);
+        assert!(question.0.size()[2] > 4 * MOST_ROWS, "the field is several strips high");
         let (difference, deviation) = difference(Precision::F32, &question);
         assert!(difference < 2e-5 * deviation, "{difference}");
     }
