@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::iter;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use ndarray::{Array2, Array3, Zip};
+use rayon::prelude::*;
 
 use super::scene::{Ground, Question, Scene};
 use super::{MemberStore, Statistics, Streaming};
@@ -127,9 +129,12 @@ pub fn draw_together(
     let (ground, queue) = (&ground, &queue);
     thread::scope(|scope| {
         scope.spawn(move || {
-            for member in 0..plan.members {
+            for first in (0..plan.members).step_by(plan.batch) {
+                let members = first..plan.members.min(first + plan.batch);
+                let questions: Vec<_> =
+                    members.into_par_iter().map(|member| (member, ground.question(plan, member))).collect();
                 // Whoever does not want to hear any more has met an error, which is told elsewhere.
-                if ask.send((member, ground.question(plan, member))).is_err() {
+                if questions.into_iter().any(|question| ask.send(question).is_err()) {
                     break;
                 }
             }
@@ -240,10 +245,12 @@ fn keep(
     let mut streaming = Streaming::new(ground.frame.shape(), ground.has_differing_inputs());
     let mut early = BTreeMap::new();
     let mut next = 0;
-    for (number, field, low) in given {
-        early.insert(number, (field, low));
-        while let Some((field, low)) = early.remove(&next) {
-            let member = ground.member(&field, low);
+    while let Ok(first) = given.recv() {
+        let arrived: Vec<Drawn> = iter::once(first).chain(given.try_iter()).collect();
+        let members =
+            arrived.into_par_iter().map(|(number, field, low)| (number, ground.member(&field, low)));
+        early.extend(members.collect::<Vec<_>>());
+        while let Some(member) = early.remove(&next) {
             let broken = Zip::from(&member.field)
                 .and(&ground.mask)
                 .fold(0, |n, v, &inside| n + usize::from(inside && !v.is_finite()));

@@ -195,10 +195,11 @@ impl Weights {
         let numbers = self.numbers();
         let results: Vec<T> =
             (0..numbers.targets.len()).into_par_iter().map(|target| of(&numbers, target)).collect();
-        let columns = self.layout.target_shape.1;
         let mut out = Array2::from_elem(self.layout.target_shape, outside);
+        // A new array lies row by row.
+        let cells = out.as_slice_mut().unwrap_or_default();
         for (&target, result) in numbers.targets.iter().zip(results) {
-            out[[target as usize / columns, target as usize % columns]] = result;
+            cells[target as usize] = result;
         }
         out
     }

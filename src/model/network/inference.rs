@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::needed::{Needed, Wanted};
+use super::needed::{BLOCK_REACH, Needed, Wanted};
 use super::{
     EMBEDDING_CHANNELS, NORM_EPSILON, Network, NetworkConfiguration, ResidualBlock, channels_last, embed, nn,
     pad_sides,
@@ -22,14 +22,12 @@ use crate::config::Precision;
 use crate::model::{ModelError, NoisePredictor};
 use crate::sys::fused_convolution::{self, Kernel};
 
-/// What a strip of the widest tensor of a block may take on the CPU.
-const STRIP_BYTES: i64 = 16 << 20;
+/// What a strip of the inputs of a block may take on the CPU.
+const STRIP_BYTES: i64 = 32 << 20;
 /// The fewest rows in a strip: one above and one below each are computed twice.
 const FEWEST_ROWS: i64 = 16;
 /// The most: the lower a strip is, the closer it fits around the mask.
-const MOST_ROWS: i64 = 48;
-/// Rows and columns around a cell that a block sees: its two convolutions see one each.
-const BLOCK_REACH: i64 = 2;
+const MOST_ROWS: i64 = 64;
 
 /// A network that predicts and cannot be trained.
 #[derive(Debug)]

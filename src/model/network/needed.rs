@@ -6,8 +6,8 @@ use tch::{Device, TchError, Tensor};
 
 use super::NetworkConfiguration;
 
-/// Rows and columns that a block needs of its input around what is needed of its output.
-const BLOCK_REACH: i64 = 2;
+/// Rows and columns that a block sees around a cell: each of its two convolutions sees one.
+pub(super) const BLOCK_REACH: i64 = 2;
 /// The channel of the context that is not 0 inside the mask.
 const MASK_CHANNEL: i64 = 3;
 
