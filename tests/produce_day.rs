@@ -14,6 +14,7 @@ use common::folders::{copy_tree, files, tree};
 use common::netcdf_copy::{Dataset, Values, open};
 use common::nilas::Nilas;
 use common::sample_layouts as layouts;
+use common::tiny_window::TinyHouse;
 use gdal::Metadata;
 use gdal::spatial_ref::{CoordTransform, SpatialRef};
 use ndarray::Array2;
@@ -541,4 +542,60 @@ fn what_is_wrong_in_the_configuration_is_named_with_its_file_and_key() {
         .expect_code(2);
     let [sentence] = run.said()[..] else { panic!("one sentence, not {:?}", run.said()) };
     assert!(sentence.contains("ensemble.members = 1: a spread needs at least 2 members"), "{sentence}");
+}
+
+#[test]
+fn bfloat16_is_used_where_the_processor_has_it_and_the_product_says_what_was() {
+    let root = tempfile::tempdir().unwrap();
+    let house = TinyHouse::new(root.path(), &[]);
+    house.deliver();
+    let has = std::fs::read_to_string("/proc/cpuinfo").unwrap().contains("avx512_bf16");
+    let mut run =
+        house.nilas("produce").option("--date", house.day.to_string()).option("--precision", "bf16");
+    if !has {
+        run = run.expecting("no instructions for bfloat16");
+    }
+    run.expect_code(0);
+    let netcdf = netcdf_in(&house.revisions()[0]);
+    let Ok(netcdf::AttributeValue::Str(precision)) = netcdf.attribute("precision").unwrap().value() else {
+        panic!("the precision is a text")
+    };
+    assert_eq!(precision, if has { "bf16" } else { "f32" });
+}
+
+#[test]
+fn benchmarks_print_json_and_leave_nothing() {
+    let call = Nilas::new("bench")
+        .arg("model")
+        .arg(repository("models/small.safetensors"))
+        .option("--device", "cpu")
+        .option("--rows", "48")
+        .option("--columns", "40")
+        .option("--calls", "3")
+        .option("--members", "2")
+        .option("--steps", "2")
+        .expect_code(0);
+    let call: Value = serde_json::from_str(&call.stdout).unwrap();
+    assert_eq!(call["seconds"].as_array().unwrap().len(), 3);
+    assert!(call["members"]["seconds"].as_f64().unwrap() > 0.0);
+
+    let root = tempfile::tempdir().unwrap();
+    let house = TinyHouse::new(root.path(), &[]);
+    house.deliver();
+    let pipeline = Nilas::new("bench")
+        .arg("pipeline")
+        .option("--config", house.configuration())
+        .option("--date", house.day.to_string())
+        .option("--repeats", "2")
+        .option("--members", "2")
+        .option("--steps", "1")
+        .expect_code(0);
+    let pipeline: Value = serde_json::from_str(&pipeline.stdout).unwrap();
+    for figures in ["features_cold_seconds", "features_warm_seconds", "productions"] {
+        assert_eq!(pipeline[figures].as_array().unwrap().len(), 2, "{figures}");
+    }
+    assert!(pipeline["productions"][0]["stages"]["publish"].as_f64().unwrap() > 0.0);
+    assert_eq!(house.revisions().len(), 0, "nothing was published");
+    let cache = house.config().folders.cache.join("bench");
+    assert!(!cache.exists(), "{} is left", cache.display());
 }

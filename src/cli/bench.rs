@@ -11,10 +11,11 @@ use ndarray::{Array2, ArrayView2};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::placement::PlacementOptions;
 use super::produce::{Common, EnsembleOptions};
 use super::sampler::SamplerOptions;
 use super::{Handed, print};
-use crate::config::{Config, DeviceChoice, Precision};
+use crate::config::Config;
 use crate::ensemble::{MemberStore, Plan, draw_together};
 use crate::model::{
     Checkpoint, ModelError, NetworkConfiguration, Placement, Workload, closed_ice, select_devices,
@@ -69,15 +70,8 @@ pub(super) struct Model {
     members: usize,
     #[command(flatten)]
     sampler: SamplerOptions,
-    /// Where the network runs.
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
-    /// Number format of the network.
-    #[arg(long, default_value = "f32")]
-    precision: Precision,
-    /// Threads on the CPU; 0 takes as many as the process may use.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    placement: PlacementOptions,
 }
 
 /// Times the way from the input files of a day to the network's inputs, cold and warm, and the making of a product. What is
@@ -98,9 +92,10 @@ pub(super) struct Pipeline {
 
 pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
     let clock = SystemClock::new();
-    let placements: Vec<_> = select_devices(options.device, options.threads)?
+    let wanted = &options.placement;
+    let placements: Vec<_> = select_devices(wanted.device, wanted.threads)?
         .into_iter()
-        .map(|device| Placement::suitable(device, options.precision))
+        .map(|device| Placement::suitable(device, wanted.precision))
         .collect();
     let mut checkpoints =
         placements.iter().map(|placement| options.load(*placement)).collect::<Result<Vec<_>, _>>()?;
@@ -128,7 +123,7 @@ pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
         "device": placements[0].device_name(),
         "devices": placements.len(),
         "precision": first.network.precision().name(),
-        "threads": tch_threads(options.threads),
+        "threads": threads(wanted.threads),
         "seconds": seconds(&calls),
         "members": members,
         "peak_memory_bytes": sys::peak_resident_bytes(),
@@ -137,7 +132,7 @@ pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
 }
 
 /// The number of threads that 0 stands for.
-fn tch_threads(threads: usize) -> usize {
+fn threads(threads: usize) -> usize {
     if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads }
 }
 

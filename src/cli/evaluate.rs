@@ -6,13 +6,14 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
+use super::placement::PlacementOptions;
 use super::print;
 use crate::archive::{Archive, ObservedArchive};
-use crate::config::{DeviceChoice, Precision, SamplerChoice, SamplerKind, TimeGrid};
+use crate::config::{SamplerChoice, SamplerKind, TimeGrid};
 use crate::evaluate::{
     Candidates, DayChoice, EvaluateError, EvaluateOptions, Evaluation, Grounds, Variant, evaluate,
 };
-use crate::model::{Checkpoint, Placement, select_device};
+use crate::model::Checkpoint;
 use crate::progress::Stages;
 use crate::time::{ProductDay, SystemClock};
 
@@ -66,15 +67,8 @@ pub(super) struct Arguments {
     /// Members handled at once on a GPU.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
-    /// Where the networks run.
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
-    /// Number format of the networks.
-    #[arg(long, default_value = "f32")]
-    precision: Precision,
-    /// Threads on CPU; 0 takes as many as the process may use.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    placement: PlacementOptions,
 }
 
 /// A sampler on the command line.
@@ -130,8 +124,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let archive = arguments.archive.as_deref().map(Archive::open).transpose().map_err(EvaluateError::from)?;
     let observed =
         arguments.observed.as_deref().map(ObservedArchive::open).transpose().map_err(EvaluateError::from)?;
-    let device = select_device(arguments.device, arguments.threads)?;
-    let placement = Placement { device, precision: arguments.precision };
+    let placement = arguments.placement.place()?;
     let load = |paths: &[PathBuf]| {
         paths.iter().map(|path| Checkpoint::load(path, placement)).collect::<Result<Vec<_>, _>>()
     };

@@ -23,6 +23,7 @@ mod inspector;
 mod log;
 mod model;
 mod notify;
+mod placement;
 mod produce;
 mod prune;
 mod report;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::evaluate::DaysText;
 use super::failure::Failure;
+use super::placement::PlacementOptions;
 use super::print;
 use super::sampler::SamplerOptions;
 use crate::archive::Archive;
@@ -86,15 +87,8 @@ pub(super) struct Tensors {
     /// Safetensors file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where the network runs.
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
-    /// Number format of the network.
-    #[arg(long, default_value = "f32")]
-    precision: Precision,
-    /// Threads on CPU; 0 takes as many as the process may use.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    placement: PlacementOptions,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -201,8 +195,7 @@ impl Tensors {
         &self,
         work: impl FnOnce(&Checkpoint, &Path, &Path) -> Result<(), ModelError>,
     ) -> Result<(), Failure> {
-        let device = select_device(self.device, self.threads)?;
-        let checkpoint = Checkpoint::load(&self.checkpoint, Placement { device, precision: self.precision })?;
+        let checkpoint = Checkpoint::load(&self.checkpoint, self.placement.place()?)?;
         work(&checkpoint, &self.input, &self.out)?;
         print(self.out.display());
         Ok(())

@@ -23,11 +23,11 @@ use crate::model::{ModelError, NoisePredictor};
 use crate::sys::fused_convolution::{self, Kernel};
 
 /// What a strip of the inputs of a block may take on the CPU.
-const STRIP_BYTES: i64 = 32 << 20;
+const STRIP_BYTES: i64 = 16 << 20;
 /// The fewest rows in a strip: one above and one below each are computed twice.
 const FEWEST_ROWS: i64 = 16;
 /// The most: the lower a strip is, the closer it fits around the mask.
-const MOST_ROWS: i64 = 64;
+const MOST_ROWS: i64 = 48;
 
 /// A network that predicts and cannot be trained.
 #[derive(Debug)]
