@@ -31,35 +31,29 @@ measure() {
 
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader > "$out/gpu.txt" || true
 
-model() {
-    "$program" bench model reference --device cuda --calls 5 --warm 2 "$@"
-}
+model=("$program" bench model reference --device cuda --calls 5 --warm 2)
 
 # Without NVIDIA_TF32_OVERRIDE=0 cuDNN computes convolutions of 32-bit floats in TF32.
 for batch in 1 4 16; do
-    NVIDIA_TF32_OVERRIDE=0 measure "f32, batch $batch" model --precision f32 --batch "$batch"
-    measure "tf32, batch $batch" model --precision f32 --batch "$batch"
+    NVIDIA_TF32_OVERRIDE=0 measure "f32, batch $batch" "${model[@]}" --precision f32 --batch "$batch"
+    measure "tf32, batch $batch" "${model[@]}" --precision f32 --batch "$batch"
 done
 for batch in 1 2 4 8 16; do
-    measure "bf16, batch $batch" model --precision bf16 --batch "$batch"
+    measure "bf16, batch $batch" "${model[@]}" --precision bf16 --batch "$batch"
 done
-measure "bf16, batch by free memory" model --precision bf16 --batch 0
+measure "bf16, batch by free memory" "${model[@]}" --precision bf16 --batch 0
 
-ensemble() {
-    model --precision bf16 --calls 1 --members 30 "$@"
-}
+ensemble=("$program" bench model reference --device cuda --precision bf16 --calls 1 --members 30)
 
 for batch in 1 0; do
-    measure "30 members, 40 calls of ddim, batch $batch" ensemble --batch "$batch" --sampler ddim --steps 40
-    measure "30 members, 10 calls, batch $batch" ensemble --batch "$batch" --steps 10
+    measure "30 members, 40 calls of ddim, batch $batch" "${ensemble[@]}" --batch "$batch" --sampler ddim --steps 40
+    measure "30 members, 10 calls, batch $batch" "${ensemble[@]}" --batch "$batch" --steps 10
 done
 
 if [[ -n $python ]]; then
-    peer() {
-        "$python" "$here/peer/network.py" --reference --device cuda --precision bf16 --layout nhwc --calls 5 --warm 2 "$@"
-    }
+    peer=("$python" "$here/peer/network.py" --reference --device cuda --precision bf16 --layout nhwc --calls 5 --warm 2)
     for batch in 1 8; do
-        measure "PyTorch eager, bf16 nhwc, batch $batch" peer --batch "$batch"
-        measure "torch.compile, bf16 nhwc, batch $batch" peer --batch "$batch" --compile
+        measure "PyTorch eager, bf16 nhwc, batch $batch" "${peer[@]}" --batch "$batch"
+        measure "torch.compile, bf16 nhwc, batch $batch" "${peer[@]}" --batch "$batch" --compile
     done
 fi
