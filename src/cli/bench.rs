@@ -75,7 +75,7 @@ pub(super) struct Model {
 }
 
 /// Times the way from the input files of a day to the network's inputs, cold and warm, and the making of a product. What is
-/// published goes into a folder beside the cache, and away afterwards.
+/// published goes into a folder of the cache, which is cleared away afterwards.
 #[derive(Args)]
 pub(super) struct Pipeline {
     /// The day, such as 2022-04-15.
