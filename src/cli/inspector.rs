@@ -32,7 +32,7 @@ pub fn inspector() -> ExitCode {
 }
 
 fn inspect(options: &Options) -> Result<(), Failure> {
-    confine(options.memory_megabytes << 20, options.cpu_seconds).map_err(Failure::other)?;
+    confine(&options.file, options.memory_megabytes << 20, options.cpu_seconds).map_err(Failure::other)?;
     let inspected = Inspected::from(measure(&options.file));
     print(serde_json::to_string(&inspected).map_err(Failure::other)?);
     Ok(())

@@ -10,12 +10,13 @@ mod processes;
 
 use std::ffi::c_int;
 
-pub use confinement::confine;
+pub use confinement::{confine, has_landlock};
 pub use digest::{sha256, sha256_of_file};
 pub use fail_points::{FAIL_POINTS, fail_point};
 pub use files::{FileMap, replace_file, replace_file_through};
 pub use processes::{
-    WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, yield_to_others,
+    WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, signal_reload,
+    yield_to_others,
 };
 
 /// Keeps freed memory in the process. Large tensors come and go with every layer of the network, and the default of glibc
