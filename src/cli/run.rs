@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
-use super::{house, runtime};
+use super::runtime;
 use crate::config::{Config, Overrides};
-use crate::daemon::{DaemonError, DaemonLock, Service, Signals, Worker, World};
+use crate::daemon::{DaemonError, DaemonLock, Service, Signals, Worker, World, open_ledger};
 use crate::deliver::Carrier;
 use crate::ledger::Ledger;
 use crate::notify::Notifier;
@@ -29,8 +29,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = arguments.configuration.path()?;
     let config = Config::load(&path, &Overrides::default())?;
     let _only = DaemonLock::take(&config.folders.state)?;
-    let ledger = house::ledger(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let ledger = Arc::new(open_ledger(&config, &*clock)?);
     let service = Service::new(ledger, Arc::clone(&clock), builder(path, clock)?)?;
     runtime()?.block_on(async {
         let signals = Signals::of_process().map_err(Failure::other)?;

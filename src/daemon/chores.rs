@@ -13,12 +13,13 @@ use crate::notify::{Digest, DigestEntry, DigestInput, DigestTiming, Notifier};
 use crate::publish;
 use crate::time::ProductDay;
 
-use super::DaemonError;
+use super::recovery::LEDGER;
+use super::{DaemonError, incidents};
 
 const MEGABYTE: u64 = 1_000_000;
 
 /// Folder of the copies of the ledger, in the folder for what Nilas must remember.
-const COPIES: &str = "backups";
+pub(super) const COPIES: &str = "backups";
 /// Folder of refused files there.
 const QUARANTINE: &str = "quarantine";
 
@@ -58,7 +59,10 @@ pub(super) fn run(
             continue;
         }
         match chore {
-            Chore::Copy => copy_ledger(ledger, config, today)?,
+            Chore::Copy => {
+                copy_ledger(ledger, config, today)?;
+                incidents::settle(ledger, LEDGER, "the ledger is whole, and there is a copy of it", now)?;
+            }
             Chore::ClearUp => {
                 for cleared in clear_up(ledger, config, now, false)? {
                     tracing::info!(path = %cleared.path.display(), bytes = cleared.size_bytes, "cleared away: {}", cleared.reason);

@@ -3,7 +3,8 @@
 //! * `planner`: what is due, and whether what was gathered is worth a production. Pure.
 //! * `round`: one look at everything that is due. `service`: the loop around it, with signals, the watchdog and daily `chores`.
 //! * `production`: one production with all around it, also for a person at a terminal. `worker`: the process that does it.
-//! * `records`: what lies in the product folder, as the ledger has it. `incidents`: what people are told beyond the inputs.
+//! * `records`: what lies in the product folder, as the ledger has it. `recovery`: a ledger that is damaged.
+//! `incidents`: what people are told beyond the inputs.
 //! * `pulse`: whether the work goes on. `overview`: how everything stands. `explanation`: the story of a day. `http`: what readers
 //!   are shown.
 
@@ -19,6 +20,7 @@ mod planner;
 mod production;
 mod pulse;
 mod records;
+mod recovery;
 mod round;
 #[cfg(test)]
 pub(crate) mod scratch_house;
@@ -38,6 +40,7 @@ pub use overview::{
 };
 pub use planner::{Cause, DayHistory, Decision, DueDay, History, cut_off, decide, looked_after, plan};
 pub use production::{Conclusion, Productions};
+pub use recovery::open_ledger;
 pub use service::{Build, Service, World};
 pub use signals::Signals;
 pub use withdrawal::{Withdrawn, withdraw};

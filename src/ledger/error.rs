@@ -20,8 +20,8 @@ pub enum LedgerError {
     },
     /// The file is no ledger, or not a whole one.
     #[error(
-        "the ledger {path} is damaged ({reason}); stop Nilas, move the file away together with those that end in -wal and -shm, and put a \
-         backup in its place; without one Nilas begins anew, and fetches and judges its inputs again"
+        "the ledger {path} is damaged ({reason}); start the daemon (again): it keeps the file under another name, puts the newest copy in its \
+         place, and says what it did"
     )]
     Damaged {
         /// The ledger.

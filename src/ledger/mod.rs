@@ -1,6 +1,7 @@
 //! The ledger: what Nilas must remember from one run to the next, in SQL.
 //!
-//! * `opening`: the file is made, checked, and brought to the version that this program knows (`migrations`).
+//! * `opening`: the file is made, checked, and brought to the version that this program knows (`migrations`). `recovery`: a damaged one
+//!   gives way to its newest copy.
 //! * `files`: every input file that came, its verdict and what was measured on it.
 //! * `days`: which files were chosen for a day, and which inputs of it are not waited for any more.
 //! * `standing`: how days stand, and which are asked for. `runs`: the productions that worked on them. `products`: what was
@@ -23,6 +24,7 @@ mod looking;
 mod opening;
 mod outbox;
 mod products;
+mod recovery;
 mod runs;
 mod service;
 mod standing;
@@ -42,6 +44,7 @@ pub use incidents::{Incident, Severity, Told};
 pub use looking::Gap;
 pub use outbox::{Channel, Delivery, IncidentStep, MessageKind, NewMessage, Recipient};
 pub use products::{ProductInput, ProductRow, Withdrawal};
+pub use recovery::Recovery;
 pub use runs::{Aftermath, Origin, Outcome, RunEnd, RunRow};
 pub use service::Hold;
 pub use standing::{Asked, DayRow, DayState};
