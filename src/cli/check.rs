@@ -13,7 +13,7 @@ use crate::config::{Config, Ensemble, Fetching, Input, Model, Overrides, TargetK
 use crate::deliver::Carrier;
 use crate::fetch::{FetchError, Fetcher};
 use crate::grid::{Grid, Regions};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::model::CheckpointInfo;
 use crate::notify;
 use crate::produce::{Answer, inquire};
@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Asks no server.
     #[arg(long)]
     offline: bool,
+    /// Lets the daemon that is the process of this number read its configuration again if nothing would fail.
+    #[arg(long, value_name = "PROCESS")]
+    reload: Option<u32>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -40,6 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for name in ["nilas-engine", "nilas-inspect"] {
         report.check(name, installed(name));
     }
+    report.check("confinement", Ok::<_, String>(confinement()));
     let folders = &config.folders;
     for (name, folder) in
         [("products", &folders.products), ("state", &folders.state), ("cache", &folders.cache)]
@@ -59,7 +63,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(fetcher) => ask_servers(&config, &fetcher, &*clock, &mut report)?,
         Err(error) => report.check("servers", Err::<String, _>(error)),
     }
-    report.verdict()
+    report.verdict()?;
+    let Some(process) = arguments.reload else { return Ok(()) };
+    sys::signal_reload(process).map_err(|error| {
+        Failure::Other(format!(
+            "the daemon cannot be told to read its configuration again ({error}); look whether process {process} is the daemon and yours"
+        ))
+    })
 }
 
 /// What was found so far, printed line by line.
@@ -119,6 +129,15 @@ fn installed(name: &str) -> Result<String, String> {
     })
 }
 
+/// What keeps the reading of a file to that file.
+fn confinement() -> &'static str {
+    if sys::has_landlock() {
+        "files are inspected behind seccomp and Landlock"
+    } else {
+        "files are inspected behind seccomp; this kernel has no Landlock, which would keep a reader from other files, too"
+    }
+}
+
 /// A folder that is not there yet is made when it is needed; nothing is made here, where perhaps another user looks.
 fn writable(folder: &Path) -> Result<String, String> {
     let name = folder.display();
@@ -163,7 +182,12 @@ fn ledger(path: &Path) -> Result<String, String> {
     if !path.exists() {
         return Ok(format!("{} is made by the first run", path.display()));
     }
-    Ledger::open(path).map(|_| path.display().to_string()).map_err(|error| error.to_string())
+    match Ledger::open(path) {
+        Ok(_) => Ok(path.display().to_string()),
+        // That is mended when the daemon starts, which this check comes before.
+        Err(error @ LedgerError::Damaged { .. }) => Ok(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// What a person waits for the answer of a server, seconds.

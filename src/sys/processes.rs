@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setpriority_process};
+use rustix::process::{
+    Pid, Signal, getppid, kill_process, set_parent_process_death_signal, setpriority_process,
+};
 
 /// The resident size of a process, bytes; `None` where it is gone.
 #[must_use]
@@ -33,6 +35,16 @@ fn status_bytes(path: &str, key: &str) -> Option<u64> {
 pub fn die_with_parent(parent: u32) -> io::Result<bool> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     Ok(getppid().is_some_and(|found| found.as_raw_nonzero().get() as u32 == parent))
+}
+
+/// Sends the signal by which a daemon reads its configuration again (SIGHUP).
+///
+/// # Errors
+/// What the system says; also where the number is that of no process.
+pub fn signal_reload(process: u32) -> io::Result<()> {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let process = process.ok_or_else(|| io::Error::other("this is the number of no process"))?;
+    Ok(kill_process(process, Signal::HUP)?)
 }
 
 /// Lets this process yield to others, by 0 to 19.
