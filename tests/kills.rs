@@ -8,170 +8,24 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use common::aftermath::{Reader, daemon, finish, holds, log, signal, wait_until};
 use common::demo_window::repository;
 use common::say::say;
 use common::tiny_window::TinyHouse;
-use nilas::publish::{Latest, read_manifest};
-use nilas::sys::{self, FAIL_POINTS};
+use nilas::sys::FAIL_POINTS;
 use nilas::time::{Clock, SystemClock};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// No production on the smallest window takes so long, also beside others.
-const DEADLINE: Duration = Duration::from_mins(2);
-
 /// How often a production is killed at a random moment; more are asked for by the environment.
 const RANDOM_KILLS: usize = 12;
-
-/// A daemon of the house.
-fn daemon(house: &TinyHouse, fail_points: &str) -> Child {
-    let log = fs::File::options().create(true).append(true).open(house.root.join("log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_nilas"))
-        .args(["run", "--config"])
-        .arg(house.configuration())
-        .env("FAILPOINTS", fail_points)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
-}
-
-fn signal(child: &Child, signal: Signal) {
-    // It may have died by itself.
-    let _ = kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal);
-}
-
-/// Waits until something is so.
-#[track_caller]
-fn wait_until(what: &str, house: &TinyHouse, mut is_so: impl FnMut() -> bool) {
-    let clock = SystemClock::new();
-    while !is_so() {
-        assert!(clock.monotonic() < DEADLINE, "{what}: not within {DEADLINE:?}; the log:\n{}", log(house));
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn log(house: &TinyHouse) -> String {
-    fs::read_to_string(house.root.join("log")).unwrap_or_default()
-}
-
-/// Lets a daemon work until the day is recorded, and ends it.
-#[track_caller]
-fn finish(house: &TinyHouse) {
-    let starts = || log(house).matches("nilas is at work").count();
-    let before = starts();
-    let mut daemon = daemon(house, "");
-    wait_until("the day is published and recorded", house, || {
-        daemon.try_wait().unwrap().is_some() || (starts() > before && is_recorded(house))
-    });
-    signal(&daemon, Signal::TERM);
-    let status = daemon.wait().unwrap();
-    assert!(status.success(), "{status}: {}", log(house));
-}
-
-fn is_recorded(house: &TinyHouse) -> bool {
-    let ledger = house.ledger();
-    ledger.products_of(house.day).unwrap().len() == 1 && ledger.runs_at_work().unwrap().is_empty()
-}
-
-/// Whoever polls what is published, and remembers what was not whole.
-struct Reader {
-    ends: Arc<AtomicBool>,
-    looks: Arc<AtomicUsize>,
-    thread: JoinHandle<Vec<String>>,
-}
-
-impl Reader {
-    fn of(products: PathBuf) -> Self {
-        let (ends, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (end, look) = (Arc::clone(&ends), Arc::clone(&looks));
-        let thread = thread::spawn(move || {
-            let mut wrong = Vec::new();
-            while !end.load(Ordering::Relaxed) {
-                wrong.extend(partial(&products));
-                look.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(2));
-            }
-            wrong
-        });
-        Self { ends, looks, thread }
-    }
-
-    #[track_caller]
-    fn end(self) {
-        self.ends.store(true, Ordering::Relaxed);
-        let wrong = self.thread.join().unwrap();
-        assert!(self.looks.load(Ordering::Relaxed) > 0);
-        assert!(wrong.is_empty(), "a reader saw {wrong:?}");
-    }
-}
-
-/// What a reader of the product root sees that is not whole.
-fn partial(products: &Path) -> Option<String> {
-    let latest = match fs::read(products.join("latest.json")) {
-        Ok(text) => match serde_json::from_slice::<Latest>(&text) {
-            Ok(latest) => Some(latest),
-            Err(error) => return Some(format!("a latest.json that is none: {error}")),
-        },
-        Err(_) => None,
-    };
-    let named = latest.map(|latest| products.join(latest.newest.path));
-    let year = |name: &str| name.starts_with("20");
-    let listed = |folder: &Path| -> Vec<PathBuf> {
-        fs::read_dir(folder)
-            .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-            .unwrap_or_default()
-    };
-    let years =
-        listed(products).into_iter().filter(|path| path.file_name().unwrap().to_str().is_some_and(year));
-    let days = years.flat_map(|year| listed(&year)).flat_map(|month| listed(&month));
-    let revisions: Vec<PathBuf> = days.flat_map(|day| listed(&day)).collect();
-    for folder in revisions.iter().chain(&named) {
-        let manifest = match read_manifest(folder) {
-            Ok(manifest) => manifest,
-            Err(error) => return Some(error.to_string()),
-        };
-        for file in &manifest.files {
-            let size = fs::metadata(folder.join(&file.name)).map(|metadata| metadata.len());
-            if size.ok() != Some(file.bytes) {
-                return Some(format!("{} without its {}", folder.display(), file.name));
-            }
-        }
-    }
-    None
-}
-
-/// The day is there once, whole and recorded, and nothing else is.
-#[track_caller]
-fn holds(house: &TinyHouse, what: &str) {
-    let revisions = house.revisions();
-    assert_eq!(revisions.len(), 1, "{what}: {revisions:?}\n{}", log(house));
-    let manifest = read_manifest(&revisions[0]).unwrap();
-    for file in &manifest.files {
-        let sum = sys::sha256_of_file(&revisions[0].join(&file.name)).unwrap();
-        assert_eq!(sum, file.sha256, "{what}: {}", file.name);
-    }
-    let latest: Latest =
-        serde_json::from_slice(&fs::read(house.products().join("latest.json")).unwrap()).unwrap();
-    assert_eq!(house.products().join(latest.newest.path), revisions[0], "{what}");
-    // Opening looks through the whole file.
-    let ledger = house.ledger();
-    let products = ledger.products_of(house.day).unwrap();
-    assert_eq!(products.len(), 1, "{what}");
-    assert_eq!(products[0].folder, revisions[0], "{what}");
-    assert_eq!(products[0].manifest_sha256, manifest.manifest_sha256, "{what}");
-    assert!(ledger.runs_of(house.day).unwrap().iter().all(|run| run.end.is_some()), "{what}");
-    assert!(ledger.runs_at_work().unwrap().is_empty(), "{what}");
-}
 
 /// The places where the process dies that produces; whoever watches over it lives on.
 fn is_of_the_engine(point: &str) -> bool {

@@ -2,7 +2,9 @@
 
 #![allow(clippy::allow_attributes, dead_code, reason = "each test program uses its own part of this")]
 
+pub(crate) mod aftermath;
 pub(crate) mod bad_files;
+pub(crate) mod broken_machine;
 pub(crate) mod demo_window;
 pub(crate) mod folders;
 pub(crate) mod netcdf_copy;
