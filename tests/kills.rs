@@ -6,15 +6,11 @@
 mod common;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::process::Child;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::aftermath::{Reader, daemon, finish, holds, log, signal, wait_until};
+use common::aftermath::{Reader, daemon, finish, holds, log, signal, wait_until, webhook};
 use common::demo_window::repository;
 use common::say::say;
 use common::tiny_window::TinyHouse;
@@ -59,12 +55,7 @@ fn a_daemon_that_is_killed_anywhere_goes_on_where_it_was() {
     let (address, bodies) = webhook();
     for point in FAIL_POINTS.into_iter().filter(|point| !is_of_the_engine(point)) {
         let root = tempfile::tempdir().unwrap();
-        let url = format!("template = \"webhook.json\"\nurl = \"{address}\"");
-        let changes = [
-            ("as good as a password).\nenabled = false", "as good as a password).\nenabled = true"),
-            ("template = \"webhook.json\"", &*url),
-        ];
-        let house = TinyHouse::new(root.path(), &changes);
+        let house = TinyHouse::that_tells(&root.path().join("house"), &address, &[]);
         house.deliver();
         let reader = Reader::of(house.products());
         let mut killed = daemon(&house, &format!("{point}=return"));
@@ -74,32 +65,14 @@ fn a_daemon_that_is_killed_anywhere_goes_on_where_it_was() {
         reader.end();
         holds(&house, point);
     }
-    assert!(bodies.load(Ordering::Relaxed) > 0, "somebody was told something");
-}
-
-/// Takes every POST, and counts them.
-fn webhook() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/hook", listener.local_addr().unwrap());
-    let bodies = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&bodies);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = vec![0; 65536];
-            let _ = stream.read(&mut request);
-            counted.fetch_add(1, Ordering::Relaxed);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-        }
-    });
-    (address, bodies)
+    assert!(!bodies.lock().unwrap().is_empty(), "somebody was told something");
 }
 
 #[test]
 fn a_production_that_is_killed_anywhere_leaves_all_or_nothing() {
     for point in FAIL_POINTS.into_iter().filter(|point| is_of_the_engine(point)) {
         let root = tempfile::tempdir().unwrap();
-        let house = TinyHouse::new(root.path(), &[]);
+        let house = TinyHouse::new(&root.path().join("house"), &[]);
         house.deliver();
         let reader = Reader::of(house.products());
         let produce = || house.nilas("produce").option("--date", house.day.to_string());

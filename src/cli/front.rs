@@ -13,6 +13,7 @@ use super::{
     run, status, synth, withdraw,
 };
 use crate::produce::Gathered;
+use crate::sys;
 
 /// Every verb with the binary that has it and what it does.
 const VERBS: [(&str, &str, &str); 22] = [
@@ -109,6 +110,11 @@ impl FrontArguments {
 /// Does a verb of the light program; of `features` and `bench` another program does what is left.
 fn run_here(arguments: Vec<OsString>) -> ExitCode {
     super::start_log();
+    if let Err(error) = sys::keep_memory_private() {
+        return super::finish(Err(Failure::Other(format!(
+            "the memory of this process cannot be kept from core dumps ({error}); see the limits that it is started with"
+        ))));
+    }
     super::finish(match FrontArguments::parse().verb {
         FrontVerb::Demo(arguments) => demo::run(&arguments),
         FrontVerb::Produce(arguments) => produce::run(&arguments),

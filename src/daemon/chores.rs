@@ -88,7 +88,7 @@ fn is_time(chore: Chore, config: &Config, now: DateTime<Utc>) -> bool {
 /// Copies the ledger, and gives up the oldest copies.
 fn copy_ledger(ledger: &Ledger, config: &Config, today: ProductDay) -> Result<(), DaemonError> {
     let folder = config.folders.state.join(COPIES);
-    ledger.copy_to(&folder.join(format!("ledger-{}.sqlite", today.compact())))?;
+    ledger.copy_to(&folder.join(format!("ledger-{}.sqlite", today.compact()))).map_err(DaemonError::Copy)?;
     let mut copies = listed(&folder)?;
     copies.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
     let superfluous = copies.len().saturating_sub(config.retention.ledger_copies as usize);

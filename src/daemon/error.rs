@@ -79,6 +79,9 @@ pub enum DaemonError {
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// There is no copy of the ledger of today; older ones stay.
+    #[error("the ledger cannot be copied: {0}")]
+    Copy(LedgerError),
     /// Messages cannot be prepared.
     #[error(transparent)]
     Notify(#[from] NotifyError),
@@ -97,4 +100,17 @@ pub enum DaemonError {
     /// A day cannot be worked on.
     #[error(transparent)]
     Produce(#[from] ProduceError),
+}
+
+impl DaemonError {
+    /// What is the matter with the ledger, where that is what is the matter.
+    pub(super) fn of_ledger(&self) -> Option<&LedgerError> {
+        match self {
+            Self::Ledger(error)
+            | Self::Notify(NotifyError::Ledger(error))
+            | Self::Deliver(DeliverError::Ledger(error))
+            | Self::Gather(GatherError::Ledger(error)) => Some(error),
+            _ => None,
+        }
+    }
 }

@@ -11,7 +11,7 @@ use tokio::time;
 
 use crate::config::{Config, parse_cron};
 use crate::deliver::Carrier;
-use crate::ledger::{Ledger, Severity};
+use crate::ledger::{Ledger, LedgerError, Severity};
 use crate::notify::Notifier;
 use crate::produce::Gatherer;
 use crate::time::Clock;
@@ -20,6 +20,7 @@ use super::carrying::Patience;
 use super::http::{self, Shown};
 use super::production::Productions;
 use super::pulse::Pulse;
+use super::recovery::LEDGER;
 use super::round::Round;
 use super::signals::Signals;
 use super::worker::Producer;
@@ -119,15 +120,56 @@ impl Service {
         self.take_over()?;
         systemd::ready(&self.state()?);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "nilas is at work");
-        tokio::select! {
-            worked = self.work(&mut signals) => worked?,
-            error = self.tell_forever() => return Err(error),
-            error = self.carry_forever() => return Err(error),
-            () = self.feed_forever() => {}
-            () = self.give_signs_of_life() => {}
+        while let Err(error) = self.live(&mut signals).await {
+            if !error.of_ledger().is_some_and(LedgerError::may_pass) {
+                return Err(error);
+            }
+            self.wait_for_ledger(&error, &signals).await?;
         }
         systemd::stopping();
         tracing::info!("nilas has ended its work");
+        Ok(())
+    }
+
+    /// All that goes on at the same time, until it is told to stop.
+    async fn live(&self, signals: &mut Signals) -> Result<(), DaemonError> {
+        tokio::select! {
+            worked = self.work(signals) => worked,
+            error = self.tell_forever() => Err(error),
+            error = self.carry_forever() => Err(error),
+            () = self.feed_forever() => Ok(()),
+            () = self.give_signs_of_life() => Ok(()),
+        }
+    }
+
+    /// Waits until the ledger can be written again, and goes on as after a new start. A new start would not do: after some of them systemd
+    /// gives up, and the service would stay away when there is space again. People are told past the ledger.
+    async fn wait_for_ledger(&self, error: &DaemonError, signals: &Signals) -> Result<(), DaemonError> {
+        let since = self.clock.now();
+        let text = format!("the ledger cannot be written, and nothing is produced until it can: {error}");
+        tracing::error!("{text}");
+        systemd::status(&text);
+        self.world().notifier.tell_now(LEDGER, &text).await?;
+        let again = async {
+            loop {
+                time::sleep(self.tick).await;
+                let text = format!(
+                    "the ledger could not be written since {}: {error}; now it can",
+                    since.format("%Y-%m-%d %H:%M UTC")
+                );
+                let written = self.take_over().and_then(|()| {
+                    incidents::raise(&self.ledger, LEDGER, Severity::Warning, &text, self.clock.now())
+                });
+                if written.is_ok() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = again => {}
+            () = self.feed_forever() => {}
+            () = signals.stop.cancelled() => {}
+        }
         Ok(())
     }
 
@@ -222,11 +264,11 @@ impl Service {
         }
     }
 
-    /// Tells people of what went wrong. Without the ledger nothing can be told or remembered: then the service ends, and systemd sees it.
+    /// Tells people of what went wrong, except with the ledger, without which nothing can be remembered.
     fn note(&self, key: &str, result: Result<(), DaemonError>) -> Result<(), DaemonError> {
         match result {
             Ok(()) => incidents::settle(&self.ledger, key, "everything works again", self.clock.now()),
-            Err(error @ DaemonError::Ledger(_)) => Err(error),
+            Err(error) if error.of_ledger().is_some() => Err(error),
             Err(error) => {
                 let text = error.to_string();
                 incidents::raise(&self.ledger, key, Severity::Failure, &text, self.clock.now())

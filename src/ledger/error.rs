@@ -70,6 +70,23 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// Whether it may be otherwise in a while without anybody touching the ledger: no space, a disk that does not answer, another process.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        let Self::Sql { source, .. } = self else { return matches!(self, Self::Busy { .. }) };
+        let code = source.sqlite_error_code();
+        code.is_some_and(|code| {
+            matches!(
+                code,
+                ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::OutOfMemory
+            )
+        })
+    }
+
     /// The meaning of what `SQLite` said of the ledger at `path`.
     pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();

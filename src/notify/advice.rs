@@ -10,7 +10,7 @@ pub struct Advice {
     pub remedy: &'static str,
 }
 
-const KNOWN: [(&str, Advice); 16] = [
+const KNOWN: [(&str, Advice); 17] = [
     (
         "late",
         Advice {
@@ -100,6 +100,13 @@ const KNOWN: [(&str, Advice); 16] = [
         Advice {
             meanwhile: "Nothing is gathered or produced. What was published stays.",
             remedy: "When the reason is gone: `nilas resume`.",
+        },
+    ),
+    (
+        "ledger",
+        Advice {
+            meanwhile: "Nilas tries again every minute while the ledger cannot be written, and produces nothing until then. A damaged one it keeps under another name, and goes on with the newest copy. What was published stays.",
+            remedy: "Look at the disk of the state folder: space (`df`), the kernel's log (`journalctl -k`). After a damage, repeat `nilas hold` and `nilas backfill` where they were in force.",
         },
     ),
     (

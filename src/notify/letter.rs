@@ -105,6 +105,24 @@ pub(super) struct Told {
     pub(super) remind_at: Option<DateTime<Utc>>,
 }
 
+impl Told {
+    /// An incident of this moment that no ledger knows.
+    pub(super) fn once(key: &str, text: &str, now: DateTime<Utc>) -> Self {
+        Self {
+            id: 0,
+            key: key.to_owned(),
+            text: text.to_owned(),
+            opened_at: now,
+            last_seen_at: now,
+            count: 1,
+            closed_at: None,
+            reminder: 0,
+            is_worse: false,
+            remind_at: None,
+        }
+    }
+}
+
 /// An open incident in the daily mail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Open {

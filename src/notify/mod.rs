@@ -360,6 +360,36 @@ impl Notifier {
         }
     }
 
+    /// Tells those who are told of failures at once, past the ledger, because that cannot be written: what the matter is, as an incident of
+    /// this key. Who cannot be reached stands in the log; nothing is tried again.
+    ///
+    /// # Errors
+    /// [`NotifyError::Template`].
+    pub async fn tell_now(&self, key: &str, text: &str) -> Result<(), NotifyError> {
+        let now = self.clock.now();
+        let content = Content::Incident(Told::once(key, text, now));
+        let kind = MessageKind::First.name();
+        let matter =
+            Matter { content: &content, kind, severity: Severity::Failure, date: now, has_picture: false };
+        let id = format!("{key}.{}.{}", now.timestamp_millis(), std::process::id());
+        let letter = Letter::new(&matter, self.templates.words(&matter)?, id, None, None);
+        for recipient in self.recipients(Severity::Failure) {
+            let courier = match recipient.channel {
+                Channel::Mail => &self.mail,
+                Channel::Webhook => &self.webhook,
+            };
+            let Some(courier) = courier else { continue };
+            if let Err(undelivered) = courier.deliver(&letter, &recipient.address).await {
+                tracing::warn!(
+                    "{} cannot be told by {}: {undelivered}",
+                    recipient.address,
+                    recipient.channel.name()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Gives a sign of life to the watcher outside, where there is one.
     ///
     /// # Errors

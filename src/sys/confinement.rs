@@ -8,7 +8,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetError, RulesetStatus, Scope,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -90,6 +90,14 @@ pub fn confine(file: &Path, memory_bytes: u64, cpu_seconds: u64) -> io::Result<(
     }
     shut_out_files_but(file)?;
     refuse_calls()
+}
+
+/// Keeps the memory of this process, in which passwords may stand, out of core dumps and from other processes of the same user.
+///
+/// # Errors
+/// What the system says.
+pub fn keep_memory_private() -> io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 fn limit(resource: Resource, most: u64) -> io::Result<()> {

@@ -10,7 +10,7 @@ mod processes;
 
 use std::ffi::c_int;
 
-pub use confinement::{confine, has_landlock};
+pub use confinement::{confine, has_landlock, keep_memory_private};
 pub use digest::{sha256, sha256_of_file};
 pub use fail_points::{FAIL_POINTS, fail_point};
 pub use files::{FileMap, replace_file, replace_file_through};

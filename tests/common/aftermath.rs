@@ -1,10 +1,12 @@
 //! A house in which something went wrong: what readers see meanwhile, and what must be so afterwards.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,21 +22,39 @@ const DEADLINE: Duration = Duration::from_mins(2);
 
 /// A daemon of the house.
 pub(crate) fn daemon(house: &TinyHouse, fail_points: &str) -> Child {
-    let log = fs::File::options().create(true).append(true).open(house.root.join("log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_nilas"))
-        .args(["run", "--config"])
-        .arg(house.configuration())
-        .env("FAILPOINTS", fail_points)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+    daemon_command(house).env("FAILPOINTS", fail_points).spawn().unwrap()
+}
+
+/// The daemon before it starts; its log goes where [`log`] finds it.
+pub(crate) fn daemon_command(house: &TinyHouse) -> Command {
+    let log = fs::File::options().create(true).append(true).open(house.root.with_extension("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nilas"));
+    command.args(["run", "--config"]).arg(house.configuration());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command
 }
 
 pub(crate) fn signal(child: &Child, signal: Signal) {
     // It may have died by itself.
     let _ = kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal);
+}
+
+/// Takes every POST, and remembers the bodies.
+pub(crate) fn webhook() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/hook", listener.local_addr().unwrap());
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&bodies);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = vec![0; 65536];
+            let length = stream.read(&mut request).unwrap_or(0);
+            heard.lock().unwrap().push(String::from_utf8_lossy(&request[..length]).into_owned());
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    (address, bodies)
 }
 
 /// Waits until something is so.
@@ -48,7 +68,7 @@ pub(crate) fn wait_until(what: &str, house: &TinyHouse, mut is_so: impl FnMut() 
 }
 
 pub(crate) fn log(house: &TinyHouse) -> String {
-    fs::read_to_string(house.root.join("log")).unwrap_or_default()
+    fs::read_to_string(house.root.with_extension("log")).unwrap_or_default()
 }
 
 /// Lets a daemon work until the day is recorded, and ends it.

@@ -30,7 +30,18 @@ impl TinyHouse {
         Self::of_side(root, SIDE, changes)
     }
 
-    /// The same on a window of `side` x `side` cells.
+    /// One that tells everything to the webhook at `address`.
+    pub(crate) fn that_tells(root: &Path, address: &str, changes: &[(&str, &str)]) -> Self {
+        let told = format!("template = \"webhook.json\"\nurl = \"{address}\"");
+        let mut all = vec![
+            ("as good as a password).\nenabled = false", "as good as a password).\nenabled = true"),
+            ("template = \"webhook.json\"", &told),
+        ];
+        all.extend(changes);
+        Self::new(root, &all)
+    }
+
+    /// The same as [`TinyHouse::new`] on a window of `side` x `side` cells.
     pub(crate) fn of_side(root: &Path, side: u32, changes: &[(&str, &str)]) -> Self {
         fs::create_dir_all(root).unwrap();
         let now = SystemClock::new().now();
@@ -124,8 +135,12 @@ impl TinyHouse {
         Config::load(&self.configuration(), &Overrides::default()).unwrap()
     }
 
+    pub(crate) fn ledger_file(&self) -> PathBuf {
+        self.config().folders.state.join(Ledger::FILE_NAME)
+    }
+
     pub(crate) fn ledger(&self) -> Ledger {
-        Ledger::open(&self.config().folders.state.join(Ledger::FILE_NAME)).unwrap()
+        Ledger::open(&self.ledger_file()).unwrap()
     }
 
     pub(crate) fn products(&self) -> PathBuf {
