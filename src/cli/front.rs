@@ -16,7 +16,7 @@ use crate::produce::Gathered;
 use crate::sys;
 
 /// Every verb with the binary that has it and what it does.
-const VERBS: [(&str, &str, &str); 22] = [
+const VERBS: [(&str, &str, &str); 23] = [
     ("demo", "nilas", "the sample day through the whole chain, no network needed"),
     ("produce", "nilas", "one day, now"),
     ("run", "nilas", "the daemon: makes every day when its inputs are there"),
@@ -33,6 +33,7 @@ const VERBS: [(&str, &str, &str); 22] = [
     ("inspect", "nilas", "measures an input file and holds it against its limits"),
     ("bench", "nilas", "how fast it is on this machine"),
     ("verify", "nilas-engine", "checks a published day"),
+    ("reproduce", "nilas-engine", "makes a published day again and compares every value"),
     ("features", "nilas-engine", "the network's inputs of a day as NetCDF"),
     ("archive", "nilas-engine", "turns training archives from NetCDF into safetensors and back"),
     ("synth", "nilas-train", "a synthetic archive to train on"),

@@ -27,6 +27,7 @@ mod placement;
 mod produce;
 mod prune;
 mod report;
+mod reproduce;
 mod run;
 mod sampler;
 mod status;
@@ -61,6 +62,7 @@ enum EngineVerb {
     #[command(hide = true)]
     Work(work::Arguments),
     Verify(verify::Arguments),
+    Reproduce(reproduce::Arguments),
     Features(Box<Handed<features::Arguments>>),
     #[command(subcommand)]
     Archive(archive::Arguments),
@@ -107,6 +109,7 @@ pub fn engine() -> ExitCode {
     finish(match EngineArguments::parse().verb {
         EngineVerb::Work(arguments) => work::run(&arguments),
         EngineVerb::Verify(arguments) => verify::run(&arguments),
+        EngineVerb::Reproduce(arguments) => reproduce::run(&arguments),
         EngineVerb::Features(handed) => features::run(&handed.arguments, &handed.inputs),
         EngineVerb::Archive(arguments) => archive::run(&arguments),
         EngineVerb::Bench(arguments) => bench::pipeline(&arguments),

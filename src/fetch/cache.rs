@@ -22,6 +22,8 @@ use super::{FetchError, Version};
 use crate::sys;
 
 /// Between two looks at an address that another process is at.
+/// Folder of fetched files in the cache folder.
+const FOLDER: &str = "inputs";
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A cache in its folder.
@@ -72,7 +74,7 @@ struct Stored {
 impl Cache {
     /// The cache in `<folder>/inputs`, of at most so many bytes.
     pub(super) fn new(folder: &Path, largest_bytes: u64) -> Self {
-        Self { root: folder.join("inputs"), largest_bytes }
+        Self { root: folder.join(FOLDER), largest_bytes }
     }
 
     /// Its folder.
@@ -87,7 +89,7 @@ impl Cache {
 
     /// Where a known file lies.
     pub(super) fn path(&self, known: &Known) -> PathBuf {
-        self.root.join("files").join(&known.sha256).join(&known.name)
+        path_in(&self.root, &known.sha256, &known.name)
     }
 
     /// Waits until nobody else is at an address, but no longer than `patience`.
@@ -274,6 +276,16 @@ fn remove_empty_folder_of(file: &Path) {
 }
 
 /// The lock of a file that still has its name; none while another one holds it.
+/// Where a fetched file of this content and name lies in a cache folder, as long as it is kept.
+#[must_use]
+pub fn kept_file(folder: &Path, sha256: &str, name: &str) -> PathBuf {
+    path_in(&folder.join(FOLDER), sha256, name)
+}
+
+fn path_in(root: &Path, sha256: &str, name: &str) -> PathBuf {
+    root.join("files").join(sha256).join(name)
+}
+
 fn try_lock(path: &Path) -> io::Result<Option<File>> {
     fs::create_dir_all(path.parent().unwrap_or(path))?;
     let file = File::options().create(true).append(true).open(path)?;

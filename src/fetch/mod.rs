@@ -32,6 +32,7 @@ use crate::sys;
 
 pub use self::object_store::{ObjectStoreTransport, S3Settings, cause_of_store_error, s3};
 pub use authorities::read as read_authorities;
+pub use cache::kept_file;
 pub use credentials::{Credentials, secret_line};
 pub use error::FetchError;
 pub use fetcher::{Fetched, Fetcher};

@@ -7,6 +7,7 @@ mod gathered;
 mod inputs;
 mod lock;
 mod order;
+mod reproduce;
 mod verify;
 
 use std::fs;
@@ -38,6 +39,7 @@ pub use gather::{Answer, GatherError, Gatherer, Held, Lack, Watch, inquire};
 pub use gathered::{AcceptedFile, Gathered};
 pub use lock::DayLock;
 pub use order::{Event, Failed, Order};
+pub use reproduce::{ReproduceError, Reproduced, reproduce};
 pub use verify::{Verdict, verify};
 
 /// Probabilities of the published quantiles.

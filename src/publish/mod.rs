@@ -7,6 +7,7 @@ mod animation;
 mod attributes;
 mod cf;
 mod cog;
+mod comparison;
 mod features;
 mod flags;
 mod geography;
@@ -50,6 +51,7 @@ use geography::Geography;
 use root::Extent;
 use staging::Staging;
 
+pub use comparison::{Compared, ComparisonError, compare};
 pub use features::write_features;
 pub use latest::{Latest, Pointer, read_latest};
 pub use manifest::{FileRecord, Manifest, ManifestError, read_manifest};
