@@ -74,6 +74,7 @@ enum Met {
 
 /// Lets the call of this number fail while a day is made, then lets the machine work again.
 fn meet(root: &Path, fault: Fault, number: u64) -> Met {
+    fs::create_dir(root).unwrap();
     let what = format!("{fault:?} at call {number}");
     let house = house(&root.join("house"));
     let machine = BrokenMachine::new(&house.root, root.join("machine"));
@@ -88,7 +89,7 @@ fn meet(root: &Path, fault: Fault, number: u64) -> Met {
     recover(&house, &what);
     reader.end();
     holds(&house, &what);
-    fs::remove_dir_all(root.join("house")).unwrap();
+    fs::remove_dir_all(root).unwrap();
     met
 }
 
@@ -137,14 +138,19 @@ fn recover(house: &TinyHouse, what: &str) {
 fn whatever_call_of_the_disk_fails_nothing_is_lost_and_nothing_partial_seen() {
     let root = tempfile::tempdir().unwrap();
     let sample = std::env::var("NILAS_FAULTS").map_or(SAMPLE, |count| count.parse().unwrap());
-    let mut table = String::new();
+    let (mut table, mut failures) = (String::new(), 0);
     for fault in Fault::ALL {
         let calls = count(root.path(), fault);
         let step = calls.div_ceil(sample);
         // Not always the same calls: where in a step it begins follows from the kind of fault.
         let first = 1 + fault as u64 * step / Fault::ALL.len() as u64;
         let numbers = (first..=calls).step_by(step as usize);
-        let met: Vec<Met> = numbers.map(|number| meet(root.path(), fault, number)).collect();
+        // All that is found is told, not only what is found first.
+        let meet =
+            |number| std::panic::catch_unwind(|| meet(&root.path().join(number.to_string()), fault, number));
+        let (met, wrong): (Vec<_>, Vec<_>) = numbers.map(meet).partition(Result::is_ok);
+        failures += wrong.len();
+        let met: Vec<Met> = met.into_iter().flatten().collect();
         let of = |kind: Met| met.iter().filter(|met| **met == kind).count();
         assert!(of(Met::Told) + of(Met::Outlived) + of(Met::Killed) > 0, "{fault:?} was never met");
         table += &format!(
@@ -156,6 +162,7 @@ fn whatever_call_of_the_disk_fails_nothing_is_lost_and_nothing_partial_seen() {
         );
     }
     say(&table);
+    assert_eq!(failures, 0, "what they are stands above");
 }
 
 /// How many calls there are when nothing fails.

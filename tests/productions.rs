@@ -142,7 +142,7 @@ fn a_ledger_that_was_lost_learns_from_the_folder() {
 fn what_lies_in_the_folder_counts_whatever_the_process_said() {
     let house = House::new();
     let conclusion = house.run(&[publishes_and_dies]).unwrap();
-    assert!(matches!(conclusion, Conclusion::Found { revision: 1 }), "{conclusion:?}");
+    assert!(matches!(conclusion, Conclusion::Found { revision: 1, .. }), "{conclusion:?}");
     assert_eq!(house.revisions(), [1]);
     let run = house.ledger.runs_of(day()).unwrap().remove(0);
     assert_eq!(run.end.unwrap().outcome, Outcome::Published);

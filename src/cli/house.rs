@@ -60,8 +60,8 @@ pub(super) fn produce(config: Config, watch: Watch, day: ProductDay) -> Result<P
 fn concluded(conclusion: Conclusion, day: ProductDay, stop: &CancellationToken) -> Result<Produced, Failure> {
     match conclusion {
         Conclusion::Published(produced) => Ok(*produced),
-        Conclusion::Found { revision } => Err(Failure::Other(format!(
-            "revision {revision} of {day} is published and whole, but the production did not end as it should; see its log"
+        Conclusion::Found { revision, reason } => Err(Failure::Other(format!(
+            "revision {revision} of {day} is published and whole, but its production did not end as it should: {reason}"
         ))),
         Conclusion::Without(Mishap::Failed(failed)) => {
             Err(Failure::with_code(failed.exit_code, failed.reason))

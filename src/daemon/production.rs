@@ -28,6 +28,8 @@ pub enum Conclusion {
     Found {
         /// Its number.
         revision: u32,
+        /// How the process ended instead, in a sentence.
+        reason: String,
     },
     /// Without one.
     Without(Mishap),
@@ -146,7 +148,9 @@ impl Productions<'_> {
         tracing::info!(outcome = end.outcome.name(), "production has ended");
         Ok(match (product, ended.result) {
             (Some(_), Ok(produced)) => Conclusion::Published(Box::new(produced)),
-            (Some(product), Err(_)) => Conclusion::Found { revision: product.revision },
+            (Some(product), Err(mishap)) => {
+                Conclusion::Found { revision: product.revision, reason: mishap.reason().to_owned() }
+            }
             (None, Err(mishap)) => Conclusion::Without(mishap),
             (None, Ok(produced)) => Conclusion::Without(Mishap::Died(not_there(&produced.published.folder))),
         })

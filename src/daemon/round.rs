@@ -237,8 +237,8 @@ impl Round<'_> {
                 tracing::info!(%day, revision = produced.published.revision, folder = %produced.published.folder.display(), "published");
                 Ok(())
             }
-            Ok(Conclusion::Found { revision }) => {
-                tracing::warn!(%day, revision, "published, though the production did not end as it should");
+            Ok(Conclusion::Found { revision, reason }) => {
+                tracing::warn!(%day, revision, "published, though the production did not end as it should: {reason}");
                 Ok(())
             }
             // Told to stop, or somebody else is at it: what comes of that stands in the ledger next time.
