@@ -146,8 +146,9 @@ fn whatever_call_of_the_disk_fails_nothing_is_lost_and_nothing_partial_seen() {
         let first = 1 + fault as u64 * step / Fault::ALL.len() as u64;
         let numbers = (first..=calls).step_by(step as usize);
         // All that is found is told, not only what is found first.
-        let meet =
-            |number| std::panic::catch_unwind(|| meet(&root.path().join(number.to_string()), fault, number));
+        let meet = |number: u64| {
+            std::panic::catch_unwind(|| meet(&root.path().join(number.to_string()), fault, number))
+        };
         let (met, wrong): (Vec<_>, Vec<_>) = numbers.map(meet).partition(Result::is_ok);
         failures += wrong.len();
         let met: Vec<Met> = met.into_iter().flatten().collect();
