@@ -161,7 +161,8 @@ fn become_binary(binary: &str, arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn usage_error(reason: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "nilas: {reason}\n\n{}", help());
+    super::complain(reason);
+    let _ = writeln!(std::io::stderr(), "\n{}", help());
     ExitCode::from(2)
 }
 
