@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::config::Inspection;
 use crate::source::{Measured, SourceError};
+use crate::sys;
 use crate::text::{excerpt, plain_text};
 
 /// What `nilas-inspect` says before it opens the file, which shows that it is the program that it should be: whatever comes behind this
@@ -158,9 +159,8 @@ async fn run(program: &Path, file: &Path, limits: &Inspection) -> io::Result<Opt
         .arg(file)
         .env_clear()
         // Libraries may lie where only this tells.
-        .envs(std::env::var_os("LD_LIBRARY_PATH").map(|folders| ("LD_LIBRARY_PATH", folders)))
-        // HDF5 would load a plugin if a file asked for one: by this word it does not.
-        .env("HDF5_PLUGIN_PRELOAD", "::")
+        .envs(sys::listed_variables(&[&["LD_LIBRARY_PATH"]]))
+        .envs([sys::NO_HDF5_PLUGINS])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
