@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::fetch::is_plain_name;
 use crate::progress::StageTiming;
 use crate::sys;
+use crate::text::excerpt;
 use crate::time::ProductDay;
 
 use super::names::{MANIFEST, WITHDRAWN};
@@ -79,6 +81,16 @@ pub enum ManifestError {
         /// The parser's words.
         source: serde_json::Error,
     },
+    /// It names what could lie outside the folder.
+    #[error(
+        "{path} has the name \"{name}\", which is more than the name of a file in its folder; trust nothing in the folder, and take it again from where it was published"
+    )]
+    Name {
+        /// The manifest.
+        path: PathBuf,
+        /// The name, plain and short.
+        name: String,
+    },
     /// Its bytes are not those that were written.
     #[error("{path} was changed after it was written; take the folder again from where it was published")]
     Changed {
@@ -122,10 +134,10 @@ pub(super) fn write(
     Ok(manifest)
 }
 
-/// Reads the manifest of a revision's folder and makes sure that no byte of it was changed.
+/// Reads the manifest of a revision's folder and makes sure that no byte of it was changed, and that its names stay inside the folder.
 ///
 /// # Errors
-/// [`ManifestError`] when it is not there, is not a manifest, or was changed.
+/// [`ManifestError`] when it is not there, is not a manifest, was changed, or has names that are no plain ones.
 pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
     let path = folder.join(MANIFEST);
     let text =
@@ -134,11 +146,15 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
         serde_json::from_str(&text).map_err(|source| ManifestError::Shape { path: path.clone(), source })?;
     // The manifest's own digest comes first in the file, so that the first occurrence is the one to leave out.
     let without = text.replacen(&manifest.manifest_sha256, "", 1);
-    if sys::sha256(without) == manifest.manifest_sha256 {
-        Ok(manifest)
-    } else {
-        Err(ManifestError::Changed { path })
+    if sys::sha256(without) != manifest.manifest_sha256 {
+        return Err(ManifestError::Changed { path });
     }
+    // Names of files begin with that of the grid. Its digest any manifest has, whoever has written it.
+    let names = manifest.files.iter().map(|file| &file.name).chain([&manifest.grid]);
+    if let Some(name) = names.into_iter().find(|name| !is_plain_name(name)) {
+        return Err(ManifestError::Name { path, name: excerpt(name) });
+    }
+    Ok(manifest)
 }
 
 /// The record of one file, read as a stream.

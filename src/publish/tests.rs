@@ -139,6 +139,36 @@ fn a_changed_word_of_the_manifest_is_found() {
     assert!(matches!(read_manifest(manifest.parent().unwrap()), Err(ManifestError::Changed { .. })));
 }
 
+/// Writes a manifest with the digest that belongs to it, as anybody could.
+fn forge(folder: &Path, manifest: &Manifest) {
+    let mut manifest = Manifest { manifest_sha256: String::new(), ..manifest.clone() };
+    let text = |manifest: &Manifest| serde_json::to_string_pretty(manifest).unwrap();
+    manifest.manifest_sha256 = sys::sha256(text(&manifest));
+    fs::write(folder.join(MANIFEST), text(&manifest)).unwrap();
+}
+
+#[test]
+fn a_manifest_that_leads_out_of_its_folder_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = published(root.path()).folder;
+    fs::write(folder.parent().unwrap().join("secret.nc"), "not published").unwrap();
+    let sound = read_manifest(&folder).unwrap();
+    forge(&folder, &sound);
+    assert_eq!(read_back(&folder).unwrap().violations, [], "the digest is right");
+    for name in ["../secret.nc", "/etc/passwd", "..", "", "a/b.nc", "a\u{202e}.nc", "a\n.nc"] {
+        let mut forged = sound.clone();
+        name.clone_into(&mut forged.files[0].name);
+        forge(&folder, &forged);
+        let error = read_back(&folder).unwrap_err();
+        assert!(matches!(error, ManifestError::Name { .. }), "{name:?}: {error}");
+        let error = error.to_string();
+        assert!(error.starts_with(&folder.join(MANIFEST).display().to_string()), "{error}");
+        assert!(error.chars().all(crate::text::is_plain), "{error}");
+    }
+    forge(&folder, &Manifest { grid: "../../x".into(), ..sound });
+    assert!(matches!(read_manifest(&folder), Err(ManifestError::Name { .. })));
+}
+
 #[test]
 fn missing_and_foreign_files_are_found() {
     let root = tempfile::tempdir().unwrap();
