@@ -1,8 +1,10 @@
 //! The manifest: what lies in a revision's folder and where it comes from.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -155,6 +157,22 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
         return Err(ManifestError::Name { path, name: excerpt(name) });
     }
     Ok(manifest)
+}
+
+/// The manifest of a revision among others, which are not held up by one that cannot be relied on. Of such a one each process warns once.
+pub(super) fn manifest_among_others(folder: &Path) -> Option<Manifest> {
+    static WARNED_OF: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let error = match read_manifest(folder) {
+        Ok(manifest) => return Some(manifest),
+        Err(error) => error,
+    };
+    let is_news = || WARNED_OF.lock().map_or(true, |mut folders| folders.insert(folder.to_owned()));
+    // What was cleared away just now is no fault.
+    if folder.is_dir() && is_news() {
+        let folder = folder.display();
+        tracing::warn!(%folder, %error, "a revision is passed over, in latest.json, catalogs, ledger and clearing up; put its folder back whole, or remove it");
+    }
+    None
 }
 
 /// The record of one file, read as a stream.

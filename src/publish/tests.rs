@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use ndarray::{Array2, ArrayView2};
 
@@ -167,6 +168,50 @@ fn a_manifest_that_leads_out_of_its_folder_is_refused() {
     }
     forge(&folder, &Manifest { grid: "../../x".into(), ..sound });
     assert!(matches!(read_manifest(&folder), Err(ManifestError::Name { .. })));
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The warnings that come meanwhile.
+fn warnings(work: impl FnOnce()) -> Vec<String> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    text.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn whoever_passes_over_a_damaged_revision_says_so_once() {
+    let looks: [fn(&Path); 4] = [
+        |root| assert_eq!(stored(root).unwrap().len(), 1),
+        |root| assert_eq!(stored_of(root, "2026-03-01".parse().unwrap()).unwrap().len(), 1),
+        |root| assert_eq!(latest::standing(root).unwrap().count(), 1),
+        |root| repair_root(root).unwrap(),
+    ];
+    for look in looks {
+        let root = tempfile::tempdir().unwrap();
+        let (damaged, _sound) = (published(root.path()).folder, published(root.path()));
+        fs::write(damaged.join(MANIFEST), "{").unwrap();
+        let said = warnings(|| (0..3).for_each(|_| look(root.path())));
+        let [warning] = &said[..] else { panic!("{said:?}") };
+        assert!(warning.contains(&damaged.display().to_string()), "{warning}");
+        assert!(warning.contains("put its folder back whole, or remove it"), "{warning}");
+    }
 }
 
 #[test]
