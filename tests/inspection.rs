@@ -193,6 +193,27 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     assert!(said.starts_with("nilas: the answer cannot be written (No space left"), "{said}");
 }
 
+#[test]
+fn a_person_is_told_where_the_measures_found_no_space() {
+    for (stream, code) in [("/dev/full", 1), ("/dev/null", 0)] {
+        let stream = fs::File::options().write(true).open(stream).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nilas"));
+        command
+            .arg("inspect")
+            .arg(layouts::sample(DRIFT))
+            .arg("--config")
+            .arg(repository("config/nilas.toml"));
+        let output = command.stdout(stream).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(
+            said.contains("nilas: not everything could be printed (No space left"),
+            code == 1,
+            "{said}"
+        );
+    }
+}
+
 /// Its reader would say more than anybody reads, and no other file would be looked at.
 #[test]
 fn a_file_that_says_far_too_much_is_refused_in_a_plain_sentence() {

@@ -77,11 +77,11 @@ pub fn run() -> ExitCode {
     match arguments.first().and_then(|verb| verb.to_str()) {
         Some("--version" | "-V") => {
             super::print(format_args!("nilas {}", env!("CARGO_PKG_VERSION")));
-            ExitCode::SUCCESS
+            super::finish(Ok(()))
         }
         Some("--help" | "-h" | "help") => {
             super::print(help());
-            ExitCode::SUCCESS
+            super::finish(Ok(()))
         }
         Some(verb) => match VERBS.iter().find(|(name, ..)| *name == verb) {
             Some(_) if FrontArguments::has(verb) => run_here(arguments),

@@ -45,7 +45,7 @@ use clap::{Args, Parser, Subcommand};
 use failure::Failure;
 pub use inspector::inspector;
 use log::start_log;
-use output::{complain, print};
+use output::{all_printed, complain, print};
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
 // The binary is named as people call it: they reach every verb as `nilas VERB`.
@@ -149,7 +149,7 @@ fn program(name: &str) -> Result<PathBuf, Failure> {
 }
 
 fn finish(result: Result<(), Failure>) -> ExitCode {
-    match result {
+    match result.and_then(|()| all_printed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.is_told() {

@@ -1,13 +1,39 @@
 //! What commands say: results on standard output, failures on standard error, both without what foreign text could do to a terminal.
 
 use std::fmt::Display;
-use std::io::{Write, stderr, stdout};
+use std::io::{self, ErrorKind, Write, stderr, stdout};
+use std::sync::OnceLock;
 
+use super::failure::Failure;
 use crate::text::{plain_lines, plain_text};
 
-/// Prints one line of the result, or several. A reader that has gone away is no failure of ours.
+/// Why something could not be printed, the first time that this happened.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Prints one line of the result, or several. What is lost on the way makes the command fail when it has done its work.
 pub(super) fn print(text: impl Display) {
-    let _ = writeln!(stdout(), "{}", plain_lines(&text.to_string()));
+    if let Err(error) = put(stdout(), text) {
+        LOST.get_or_init(|| error.to_string());
+    }
+}
+
+/// Whether everything was printed.
+pub(super) fn all_printed() -> Result<(), Failure> {
+    LOST.get().map_or(Ok(()), |reason| Err(lost(reason)))
+}
+
+fn lost(reason: &str) -> Failure {
+    Failure::Other(format!(
+        "not everything could be printed ({reason}); see where standard output leads, and that there is space"
+    ))
+}
+
+/// Writes at once. A reader that has gone away is no failure of ours.
+fn put(mut out: impl Write, text: impl Display) -> io::Result<()> {
+    match writeln!(out, "{}", plain_lines(&text.to_string())).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        put => put,
+    }
 }
 
 /// Says in one line why a command fails.
@@ -21,7 +47,21 @@ fn complaint(reason: impl Display) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+
+    #[test]
+    fn what_does_not_arrive_is_a_failure_unless_nobody_reads() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        assert_eq!(put(full, "a day").unwrap_err().kind(), ErrorKind::StorageFull);
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        put(writer, "a day").unwrap();
+        let mut page = Vec::new();
+        put(&mut page, "two\nlines\r\u{1b}[2J").unwrap();
+        assert_eq!(page, b"two\nlines  [2J\n");
+    }
 
     #[test]
     fn a_failure_is_one_line_whatever_a_server_answers() {
