@@ -19,7 +19,8 @@
 //!
 //! Beside the way: [`archive`] (training archives), [`synth`] (synthetic truth), [`train`], [`evaluate`] (how good a checkpoint is),
 //! [`plot`], [`ledger`] (what is remembered). Below it: [`score`] (metrics), [`field`], [`grid`], [`config`], [`time`], [`progress`],
-//! [`sys`]. Above it: [`cli`]. `docs/architecture.md` has the invariants, `tests/invariants.rs` holds them.
+//! [`text`] (foreign text made plain), [`sys`]. Above it: [`cli`]. `docs/architecture.md` has the invariants, `tests/invariants.rs`
+//! holds them.
 
 pub mod archive;
 pub mod cli;
@@ -44,5 +45,6 @@ pub mod score;
 pub mod source;
 pub mod synth;
 pub mod sys;
+pub mod text;
 pub mod time;
 pub mod train;

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::demo_window::repository;
 use common::nilas::{Finished, Nilas};
@@ -130,7 +130,7 @@ fn the_process_has_limited_itself_before_it_opens_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = endless(folder.path());
     let options = ["--memory-megabytes", "300", "--cpu-seconds", "7"];
-    let mut child = Command::new(INSPECTOR).args(options).arg(&path).spawn().unwrap();
+    let mut child = Command::new(INSPECTOR).args(options).arg(&path).stdout(Stdio::null()).spawn().unwrap();
     // Opening the other end waits for the process to open the file.
     let other_end = fs::OpenOptions::new().write(true).open(&path).unwrap();
     let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
@@ -182,6 +182,55 @@ fn a_program_that_does_not_do_its_work_is_no_fault_of_the_file() {
         assert!(message.starts_with(&format!("{program}: {reason}")), "{message}");
         assert!(message.contains("; install all programs"), "{message}");
     }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = Command::new(INSPECTOR).arg(layouts::sample(DRIFT)).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("nilas: the answer cannot be written (No space left"), "{said}");
+}
+
+#[test]
+fn a_person_is_told_where_the_measures_found_no_space() {
+    for (stream, code) in [("/dev/full", 1), ("/dev/null", 0)] {
+        let stream = fs::File::options().write(true).open(stream).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nilas"));
+        command
+            .arg("inspect")
+            .arg(layouts::sample(DRIFT))
+            .arg("--config")
+            .arg(repository("config/nilas.toml"));
+        let output = command.stdout(stream).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(
+            said.contains("nilas: not everything could be printed (No space left"),
+            code == 1,
+            "{said}"
+        );
+    }
+}
+
+/// Its reader would say more than anybody reads, and no other file would be looked at.
+#[test]
+fn a_file_that_says_far_too_much_is_refused_in_a_plain_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "\u{1}\u{202e}".repeat(60_000);
+    let of_unit = layouts::changed(folder.path(), DRIFT, |sample| sample.variable("dX").set("units", &*long));
+    let of_product =
+        layouts::changed(folder.path(), CONCENTRATION, |sample| sample.set("product_id", &*long));
+    for (path, kind) in [(of_unit.unwrap(), "unit"), (of_product.unwrap(), "unknown_product")] {
+        let refusal = refused(&path, &LIMITS);
+        assert_eq!(refusal.kind, kind, "{refusal:?}");
+        assert!(refusal.reason.chars().count() < 1000, "{}", refusal.reason.len());
+        assert!(!refusal.reason.contains(char::is_control) && !refusal.reason.contains('\u{202e}'));
+    }
+    let versions = layouts::changed(folder.path(), DRIFT, |sample| sample.set("product_version", &*long));
+    let measured = measured(&versions.unwrap());
+    assert!(measured.product.starts_with("OSI-405-d ") && measured.product.chars().count() == 200);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::path::Path;
 use rust_text::{Part, Token, UsedPath, classify, paths, tokens, without_tests};
 
 /// The rooms from top to bottom; a room may use those on lower levels only.
-const LEVELS: [&[&str]; 14] = [
+const LEVELS: [&[&str]; 15] = [
     &["bin"],
     &["cli"],
     &["daemon"],
@@ -27,6 +27,7 @@ const LEVELS: [&[&str]; 14] = [
     &["config"],
     &["progress"],
     &["time"],
+    &["text"],
     &["sys"],
 ];
 

@@ -102,6 +102,18 @@ exit 5"#,
     assert_eq!(ended.stages, [("read".to_owned(), 0.25)]);
 }
 
+/// Cargo tells its tests where its credentials are: in their environment there is something to hide.
+#[test]
+fn one_is_told_of_the_environment_only_what_it_needs() {
+    assert!(std::env::vars_os().any(|(name, _)| name == "CARGO_HOME" || name == "CARGO_MANIFEST_DIR"));
+    let engine = Engine::that(r#"env >"$(dirname "$0")/environment""#);
+    died(&engine.run());
+    let environment = fs::read_to_string(engine.folder.path().join("environment")).unwrap();
+    let has = |beginning: &str| environment.lines().any(|line| line.starts_with(beginning));
+    assert!(has("PATH=") && has("HDF5_PLUGIN_PRELOAD=::"), "{environment}");
+    assert!(!has("CARGO") && !has("CREDENTIALS") && !has("RUSTUP"), "{environment}");
+}
+
 #[test]
 fn one_that_dies_in_the_middle_of_a_word_died_in_its_stage() {
     let engine = Engine::that(

@@ -79,11 +79,11 @@ pub fn run() -> ExitCode {
     match arguments.first().and_then(|verb| verb.to_str()) {
         Some("--version" | "-V") => {
             super::print(format_args!("nilas {}", env!("CARGO_PKG_VERSION")));
-            ExitCode::SUCCESS
+            super::finish(Ok(()))
         }
         Some("--help" | "-h" | "help") => {
             super::print(help());
-            ExitCode::SUCCESS
+            super::finish(Ok(()))
         }
         Some(verb) => match VERBS.iter().find(|(name, ..)| *name == verb) {
             Some(_) if FrontArguments::has(verb) => run_here(arguments),
@@ -168,7 +168,8 @@ fn become_binary(binary: &str, arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn usage_error(reason: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "nilas: {reason}\n\n{}", help());
+    super::complain(reason);
+    let _ = writeln!(std::io::stderr(), "\n{}", help());
     ExitCode::from(2)
 }
 

@@ -1,16 +1,17 @@
 //! `nilas-inspect`: measures one input file in confinement, for whoever must not be harmed by it.
 
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use super::failure::Failure;
-use super::{finish, print};
-use crate::source::{Inspected, measure};
+use super::finish;
+use crate::source::{INSPECTOR_GREETING, Inspected, measure};
 use crate::sys::confine;
 
-/// Measures an input file within limits of memory and time, and prints what it found as JSON.
+/// Measures an input file within limits of memory and time, and prints its own name and version, then what it found as JSON.
 #[derive(Parser)]
 #[command(name = "nilas-inspect", version)]
 struct Options {
@@ -32,8 +33,34 @@ pub fn inspector() -> ExitCode {
 }
 
 fn inspect(options: &Options) -> Result<(), Failure> {
+    say(stdout(), INSPECTOR_GREETING)?;
     confine(&options.file, options.memory_megabytes << 20, options.cpu_seconds).map_err(Failure::other)?;
     let inspected = Inspected::from(measure(&options.file));
-    print(serde_json::to_string(&inspected).map_err(Failure::other)?);
-    Ok(())
+    let answer = serde_json::to_string(&inspected).map_err(Failure::other)?;
+    say(stdout(), &format!("{answer}\n"))
+}
+
+/// Says a part of the answer. The answer is all that this process is for: where it does not arrive, whatever the cause, that is a failure.
+fn say(mut listener: impl Write, text: &str) -> Result<(), Failure> {
+    listener.write_all(text.as_bytes()).and_then(|()| listener.flush()).map_err(|error| {
+        Failure::Other(format!("the answer cannot be written ({error}); see where standard output leads"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_does_not_arrive_is_a_failure() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let failure = say(full, "{}\n").unwrap_err();
+        assert_eq!(failure.code(), 1);
+        assert!(failure.to_string().starts_with("the answer cannot be written (No space"), "{failure}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(say(writer, "{}\n").unwrap_err().code(), 1, "nobody listens");
+    }
 }

@@ -23,6 +23,7 @@ mod inspector;
 mod log;
 mod model;
 mod notify;
+mod output;
 mod placement;
 mod produce;
 mod prune;
@@ -38,8 +39,6 @@ mod verify;
 mod withdraw;
 mod work;
 
-use std::fmt::Display;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -47,6 +46,7 @@ use clap::{Args, Parser, Subcommand};
 use failure::Failure;
 pub use inspector::inspector;
 use log::start_log;
+use output::{all_printed, complain, print};
 
 /// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
 // The binary is named as people call it: they reach every verb as `nilas VERB`.
@@ -152,18 +152,13 @@ fn program(name: &str) -> Result<PathBuf, Failure> {
 }
 
 fn finish(result: Result<(), Failure>) -> ExitCode {
-    match result {
+    match result.and_then(|()| all_printed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.is_told() {
-                let _ = writeln!(std::io::stderr(), "nilas: {failure}");
+                complain(&failure);
             }
             failure.exit_code()
         }
     }
-}
-
-/// Prints one line of the result. A reader that has gone away is no failure of ours.
-fn print(line: impl Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

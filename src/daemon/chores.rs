@@ -176,8 +176,13 @@ pub fn superfluous_quarantine(
     let mut kept: Vec<(DateTime<Utc>, PathBuf, u64)> = Vec::new();
     for path in listed(&state.join(QUARANTINE))? {
         let failed = |source| DaemonError::File { path: path.clone(), source };
-        let changed = fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(failed)?;
-        let sizes = listed(&path)?.into_iter().map(|file| Ok(fs::metadata(file)?.len()));
+        let metadata = fs::symlink_metadata(&path).map_err(failed)?;
+        // Nilas keeps folders there and nothing else: what people have left is theirs.
+        if !metadata.is_dir() {
+            continue;
+        }
+        let changed = metadata.modified().map_err(failed)?;
+        let sizes = listed(&path)?.into_iter().map(|file| Ok(fs::symlink_metadata(file)?.len()));
         let size = sizes.sum::<io::Result<u64>>().map_err(failed)?;
         kept.push((changed.into(), path, size));
     }
@@ -238,6 +243,7 @@ fn entry(ledger: &Ledger, product: &ProductRow) -> Result<DigestEntry, DaemonErr
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::os::unix::fs::symlink;
     use std::time::{Duration, SystemTime};
 
     use super::*;
@@ -276,6 +282,22 @@ mod tests {
         assert_eq!(gone(state.path(), &by_age, now), [("a".to_owned(), old)]);
         let by_size = Retention { quarantine_megabytes: 1, ..keep_all };
         assert_eq!(gone(state.path(), &by_size, now), [("a".to_owned(), much), ("c".to_owned(), much)]);
+    }
+
+    #[test]
+    fn what_people_leave_among_refused_files_holds_nothing_up() {
+        let state = tempfile::tempdir().unwrap();
+        let now = at("2026-03-10T06:00");
+        refuse(state.path(), "a", 40, 1000, now);
+        let quarantine = state.path().join(QUARANTINE);
+        fs::write(quarantine.join("notes.txt"), "look at a").unwrap();
+        symlink(state.path(), quarantine.join("shortcut")).unwrap();
+        symlink("nothing", quarantine.join("broken")).unwrap();
+        symlink("nothing", quarantine.join("a/broken")).unwrap();
+        let then = SystemTime::from(now) - Duration::from_hours(24 * 40);
+        File::open(quarantine.join("a")).unwrap().set_modified(then).unwrap();
+        let by_age = Retention { quarantine_days: 30, ..Retention::default() };
+        assert_eq!(gone(state.path(), &by_age, now), [("a".to_owned(), publish::Reason::Old.in_words())]);
     }
 
     #[test]

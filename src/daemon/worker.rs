@@ -24,6 +24,43 @@ const LAST_BREATH: Duration = Duration::from_secs(30);
 
 const MEGABYTE: u64 = 1_000_000;
 
+/// What `nilas-engine` is told of the environment. It needs neither servers nor credentials, and reads foreign files.
+const ENVIRONMENT: &[&str] = &[
+    // As any program: where programs, libraries and temporary files are, in which language errors of the system are told.
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LC_*",
+    "RUST_BACKTRACE",
+    // Its log, and whether that is the journal.
+    "NILAS_LOG",
+    "NILAS_LOG_FORMAT",
+    "JOURNAL_STREAM",
+    "INVOCATION_ID",
+    // Threads and instructions of libtorch and the libraries below it.
+    "OMP_*",
+    "GOMP_*",
+    "KMP_*",
+    "MKL_*",
+    "DNNL_*",
+    "ONEDNN_*",
+    "ATEN_*",
+    "TORCH_*",
+    "PYTORCH_*",
+    "RAYON_NUM_THREADS",
+    // GPUs: which there are, and what CUDA keeps of compiled code.
+    "CUDA_*",
+    "CUBLAS_*",
+    "CUDNN_*",
+    "NVIDIA_*",
+    // Tables of projections, and file systems that lock no files.
+    "GDAL_DATA",
+    "PROJ_*",
+    "HDF5_USE_FILE_LOCKING",
+];
+
 /// Whoever can produce a day.
 #[async_trait]
 pub trait Producer: Send + Sync {
@@ -96,6 +133,9 @@ impl Worker {
         command
             .args(["work", "--nice", &self.limits.nice.to_string()])
             .args(["--parent", &std::process::id().to_string()])
+            .env_clear()
+            .envs(sys::listed_variables(&[ENVIRONMENT, sys::FAULT_VARIABLES]))
+            .envs([sys::NO_HDF5_PLUGINS])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);

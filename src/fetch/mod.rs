@@ -29,6 +29,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::sys;
+use crate::text::is_plain;
 
 pub use self::object_store::{ObjectStoreTransport, S3Settings, cause_of_store_error, s3};
 pub use authorities::read as read_authorities;
@@ -43,7 +44,7 @@ pub use http::{HttpTransport, index, thredds};
 /// One file that a server offers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Remote {
-    /// The file's name, without folders; never empty, `.` or `..`, never with `/`, `\` or a control character.
+    /// The file's name, without folders; never empty, `.` or `..`, never with `/`, `\`, or a character that is not plain.
     pub name: String,
     /// What the transport needs to open it: a path below the server's root.
     pub path: String,
@@ -127,7 +128,7 @@ pub fn is_plain_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..")
         && name.len() < 256
         && !name.contains(['/', '\\'])
-        && !name.contains(char::is_control)
+        && name.chars().all(is_plain)
 }
 
 /// Whether every part of a path from outside is a plain one; the empty path, which means the root, is.
@@ -154,4 +155,26 @@ pub fn give_up_unused(
     rehearsal: bool,
 ) -> Result<Vec<(PathBuf, u64)>, FetchError> {
     cache::Cache::new(folder, u64::MAX).give_up_unused(before, rehearsal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_could_be_shown_as_another_is_none() {
+        for name in ["ice_conc_nh_202204151200.nc", "W_XX-ESA,SMOS_CS2,NH.nc", "Søndre (2).nc"] {
+            assert!(is_plain_name(name), "{name}");
+        }
+        let evil = "\u{0}\n\r\u{7f}\u{9b}\u{200b}\u{200f}\u{2028}\u{202e}\u{2060}\u{2069}\u{feff}/\\";
+        for character in evil.chars() {
+            assert!(!is_plain_name(&format!("ice{character}.nc")), "{character:?}");
+        }
+        for name in ["", ".", "..", &"x".repeat(256)] {
+            assert!(!is_plain_name(name), "{name}");
+        }
+        assert!(
+            is_plain_path("") && is_plain_path("2026/03/ice.nc") && !is_plain_path("2026/\u{202e}/ice.nc")
+        );
+    }
 }

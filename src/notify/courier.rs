@@ -5,6 +5,7 @@ use std::error::Error;
 use async_trait::async_trait;
 
 use super::letter::Letter;
+use crate::text::plain_text;
 
 /// Carries letters by one channel. It tries once; who tries again is the [`super::Notifier`].
 #[async_trait]
@@ -41,5 +42,5 @@ pub(super) fn causes(error: &dyn Error) -> String {
         }
         next = cause.source();
     }
-    said.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    plain_text(&said)
 }

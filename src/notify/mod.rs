@@ -356,7 +356,7 @@ impl Notifier {
         match (lines.is_empty(), is_whole) {
             (true, _) => Err(NotifyError::Nobody),
             (false, true) => Ok(lines),
-            (false, false) => Err(NotifyError::Undelivered { report: lines.join("\n") }),
+            (false, false) => Err(NotifyError::Undelivered { report: lines.join("; ") }),
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::sys;
 use crate::time::ProductDay;
 
-use super::manifest::{Manifest, read_manifest};
+use super::manifest::{Manifest, manifest_among_others};
 use super::names::{LATEST, private_folder, revision_number};
 use super::withdrawal::is_withdrawn;
 use super::{PublishError, Status, read_json, remove_file};
@@ -68,13 +68,7 @@ fn find(root: &Path) -> io::Result<Option<Latest>> {
         if is_withdrawn(&folder) {
             continue;
         }
-        let status = match read_manifest(&folder) {
-            Ok(manifest) => manifest.status,
-            Err(error) => {
-                tracing::warn!(%error, "a revision is passed over in latest.json");
-                continue;
-            }
-        };
+        let Some(Manifest { status, .. }) = manifest_among_others(&folder) else { continue };
         let path = folder.strip_prefix(root).unwrap_or(&folder).to_string_lossy().into_owned();
         let pointer = Pointer { day, revision, status, path };
         let first = newest.get_or_insert_with(|| pointer.clone());
@@ -103,7 +97,7 @@ pub(super) fn revisions(root: &Path) -> io::Result<Vec<(ProductDay, u32, PathBuf
 /// The revisions under `root` that stand, the newest day and revision first, each with its manifest, which is read when it is come to.
 pub(super) fn standing(root: &Path) -> io::Result<impl Iterator<Item = (ProductDay, PathBuf, Manifest)>> {
     let with_manifest = |(day, _, folder): (ProductDay, u32, PathBuf)| {
-        let manifest = if is_withdrawn(&folder) { None } else { read_manifest(&folder).ok() };
+        let manifest = if is_withdrawn(&folder) { None } else { manifest_among_others(&folder) };
         Some((day, folder, manifest?))
     };
     Ok(revisions(root)?.into_iter().filter_map(with_manifest))

@@ -1,14 +1,18 @@
 //! The manifest: what lies in a revision's folder and where it comes from.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::fetch::is_plain_name;
 use crate::progress::StageTiming;
 use crate::sys;
+use crate::text::excerpt;
 use crate::time::ProductDay;
 
 use super::names::{MANIFEST, WITHDRAWN};
@@ -79,6 +83,16 @@ pub enum ManifestError {
         /// The parser's words.
         source: serde_json::Error,
     },
+    /// It names what could lie outside the folder.
+    #[error(
+        "{path} has the name \"{name}\", which is more than the name of a file in its folder; trust nothing in the folder, and take it again from where it was published"
+    )]
+    Name {
+        /// The manifest.
+        path: PathBuf,
+        /// The name, plain and short.
+        name: String,
+    },
     /// Its bytes are not those that were written.
     #[error("{path} was changed after it was written; take the folder again from where it was published")]
     Changed {
@@ -122,10 +136,10 @@ pub(super) fn write(
     Ok(manifest)
 }
 
-/// Reads the manifest of a revision's folder and makes sure that no byte of it was changed.
+/// Reads the manifest of a revision's folder and makes sure that no byte of it was changed, and that its names stay inside the folder.
 ///
 /// # Errors
-/// [`ManifestError`] when it is not there, is not a manifest, or was changed.
+/// [`ManifestError`] when it is not there, is not a manifest, was changed, or has names that are no plain ones.
 pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
     let path = folder.join(MANIFEST);
     let text =
@@ -134,11 +148,31 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, ManifestError> {
         serde_json::from_str(&text).map_err(|source| ManifestError::Shape { path: path.clone(), source })?;
     // The manifest's own digest comes first in the file, so that the first occurrence is the one to leave out.
     let without = text.replacen(&manifest.manifest_sha256, "", 1);
-    if sys::sha256(without) == manifest.manifest_sha256 {
-        Ok(manifest)
-    } else {
-        Err(ManifestError::Changed { path })
+    if sys::sha256(without) != manifest.manifest_sha256 {
+        return Err(ManifestError::Changed { path });
     }
+    // Names of files begin with that of the grid. Its digest any manifest has, whoever has written it.
+    let names = manifest.files.iter().map(|file| &file.name).chain([&manifest.grid]);
+    if let Some(name) = names.into_iter().find(|name| !is_plain_name(name)) {
+        return Err(ManifestError::Name { path, name: excerpt(name) });
+    }
+    Ok(manifest)
+}
+
+/// The manifest of a revision among others, which are not held up by one that cannot be relied on. Of such a one each process warns once.
+pub(super) fn manifest_among_others(folder: &Path) -> Option<Manifest> {
+    static WARNED_OF: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let error = match read_manifest(folder) {
+        Ok(manifest) => return Some(manifest),
+        Err(error) => error,
+    };
+    let is_news = || WARNED_OF.lock().map_or(true, |mut folders| folders.insert(folder.to_owned()));
+    // What was cleared away just now is no fault.
+    if folder.is_dir() && is_news() {
+        let folder = folder.display();
+        tracing::warn!(%folder, %error, "a revision is passed over, in latest.json, catalogs, ledger and clearing up; put its folder back whole, or remove it");
+    }
+    None
 }
 
 /// The record of one file, read as a stream.

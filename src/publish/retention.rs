@@ -10,7 +10,7 @@ use crate::config::Retention;
 use crate::time::ProductDay;
 
 use super::latest::{revisions, revisions_of};
-use super::manifest::read_manifest;
+use super::manifest::manifest_among_others;
 use super::names::{day_folder, revision_name};
 use super::root::{self, Extent};
 use super::{PublishError, staging};
@@ -55,7 +55,8 @@ impl Reason {
     }
 }
 
-/// Every revision under `root`, the oldest first. One without a readable manifest is not listed: it is not known what it is.
+/// Every revision under `root`, the oldest first. One without a readable manifest is not listed, for it is not known what it
+/// is; that is said in the log.
 ///
 /// # Errors
 /// [`PublishError::File`].
@@ -83,7 +84,7 @@ pub fn stored_of(root: &Path, day: ProductDay) -> Result<Vec<Stored>, PublishErr
 fn described(revisions: Vec<(ProductDay, u32, PathBuf)>) -> Result<Vec<Stored>, PublishError> {
     let mut found = Vec::new();
     for (day, revision, folder) in revisions {
-        let Ok(manifest) = read_manifest(&folder) else { continue };
+        let Some(manifest) = manifest_among_others(&folder) else { continue };
         let failed = |source| PublishError::File { path: folder.clone(), source };
         let size_bytes = size_of(&folder).map_err(failed)?;
         found.push(Stored { day, revision, folder, created: manifest.created, size_bytes });

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use ndarray::{Array2, ArrayView2};
 
@@ -137,6 +138,80 @@ fn a_changed_word_of_the_manifest_is_found() {
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, text.replace("\"seed\": 1", "\"seed\": 2")).unwrap();
     assert!(matches!(read_manifest(manifest.parent().unwrap()), Err(ManifestError::Changed { .. })));
+}
+
+/// Writes a manifest with the digest that belongs to it, as anybody could.
+fn forge(folder: &Path, manifest: &Manifest) {
+    let mut manifest = Manifest { manifest_sha256: String::new(), ..manifest.clone() };
+    let text = |manifest: &Manifest| serde_json::to_string_pretty(manifest).unwrap();
+    manifest.manifest_sha256 = sys::sha256(text(&manifest));
+    fs::write(folder.join(MANIFEST), text(&manifest)).unwrap();
+}
+
+#[test]
+fn a_manifest_that_leads_out_of_its_folder_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = published(root.path()).folder;
+    fs::write(folder.parent().unwrap().join("secret.nc"), "not published").unwrap();
+    let sound = read_manifest(&folder).unwrap();
+    forge(&folder, &sound);
+    assert_eq!(read_back(&folder).unwrap().violations, [], "the digest is right");
+    for name in ["../secret.nc", "/etc/passwd", "..", "", "a/b.nc", "a\u{202e}.nc", "a\n.nc"] {
+        let mut forged = sound.clone();
+        name.clone_into(&mut forged.files[0].name);
+        forge(&folder, &forged);
+        let error = read_back(&folder).unwrap_err();
+        assert!(matches!(error, ManifestError::Name { .. }), "{name:?}: {error}");
+        let error = error.to_string();
+        assert!(error.starts_with(&folder.join(MANIFEST).display().to_string()), "{error}");
+        assert!(error.chars().all(crate::text::is_plain), "{error}");
+    }
+    forge(&folder, &Manifest { grid: "../../x".into(), ..sound });
+    assert!(matches!(read_manifest(&folder), Err(ManifestError::Name { .. })));
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The warnings that come meanwhile.
+fn warnings(work: impl FnOnce()) -> Vec<String> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    text.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn whoever_passes_over_a_damaged_revision_says_so_once() {
+    let looks: [fn(&Path); 4] = [
+        |root| assert_eq!(stored(root).unwrap().len(), 1),
+        |root| assert_eq!(stored_of(root, "2026-03-01".parse().unwrap()).unwrap().len(), 1),
+        |root| assert_eq!(latest::standing(root).unwrap().count(), 1),
+        |root| repair_root(root).unwrap(),
+    ];
+    for look in looks {
+        let root = tempfile::tempdir().unwrap();
+        let (damaged, _sound) = (published(root.path()).folder, published(root.path()));
+        fs::write(damaged.join(MANIFEST), "{").unwrap();
+        let said = warnings(|| (0..3).for_each(|_| look(root.path())));
+        let [warning] = &said[..] else { panic!("{said:?}") };
+        assert!(warning.contains(&damaged.display().to_string()), "{warning}");
+        assert!(warning.contains("put its folder back whole, or remove it"), "{warning}");
+    }
 }
 
 #[test]

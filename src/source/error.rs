@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::field::ShapeMismatch;
 use crate::grid::GridError;
+use crate::text::excerpt;
 
 /// Why a file is refused. Each names the file, what was expected, and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -191,5 +192,31 @@ impl SourceError {
             Self::UnknownFlags { .. } => "unknown_flags",
             Self::Inspector { .. } => "inspector",
         }
+    }
+
+    /// The same with what comes from the file made plain and short, so that what we say ourselves, the remedy above all, is not lost in it.
+    pub(super) fn in_plain_words(mut self) -> Self {
+        let foreign: Vec<&mut String> = match &mut self {
+            Self::Damaged { reason: text, .. } | Self::UnknownProduct { found: text, .. } => vec![text],
+            Self::Layout { expected, found, .. }
+            | Self::WrongGrid { expected, found, .. }
+            | Self::WrongDate { expected, found, .. } => vec![expected, found],
+            Self::Unit { variable, found, .. } | Self::Implausible { variable, found, .. } => {
+                vec![variable, found]
+            }
+            Self::UnknownFlags { variable, expected, found, .. } => vec![variable, expected, found],
+            Self::NoFile { .. }
+            | Self::Unreadable { .. }
+            | Self::Empty { .. }
+            | Self::Html { .. }
+            | Self::NotNetcdf { .. }
+            | Self::Inspector { .. }
+            | Self::Grid(_)
+            | Self::Shape(_) => Vec::new(),
+        };
+        for text in foreign {
+            *text = excerpt(text);
+        }
+        self
     }
 }

@@ -40,6 +40,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Checks, Input, Inputs, Limits, Measure};
+use crate::text::excerpt;
 
 pub use availability::{Availability, Season, days_to_list, due, season, window_end};
 pub use choice::{Candidate, candidates, expected_names, folders, is_taken};
@@ -47,7 +48,7 @@ pub use delivery::{DeliveryError, Satellites, deliver};
 pub use error::SourceError;
 pub use flag_text::bits_in;
 pub use flags::FlagCounts;
-pub use inspection::{Inspected, InspectionProgram, Inspector, Refusal};
+pub use inspection::{INSPECTOR_GREETING, Inspected, InspectionProgram, Inspector, Refusal};
 pub use measure::{Measured, measure};
 pub use names::{KnownName, Product, ThicknessLayout, ThicknessRelease, recognise};
 pub use native_grid::{ease2_125, ease2_250, osisaf_100, osisaf_625};
@@ -109,7 +110,7 @@ impl fmt::Display for Role {
 /// Which file a field comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The product and its version as the file states them, such as `OSI-408-a 1.0`.
+    /// The product and its version as the file states them, such as `OSI-408-a 1.0`; plain and short, whatever the file states.
     pub product: String,
     /// The file's name.
     pub name: String,
@@ -118,6 +119,7 @@ pub struct Identity {
 impl Identity {
     fn new(product: &str, version: Option<&str>, path: &Path) -> Self {
         let product = version.map_or_else(|| product.to_owned(), |version| format!("{product} {version}"));
+        let product = excerpt(&product);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self { product, name }
     }

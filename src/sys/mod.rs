@@ -3,6 +3,7 @@
 
 mod confinement;
 mod digest;
+mod environment;
 mod fail_points;
 mod files;
 pub mod fused_convolution;
@@ -12,6 +13,7 @@ use std::ffi::c_int;
 
 pub use confinement::{confine, has_landlock, keep_memory_private};
 pub use digest::{sha256, sha256_of_file};
+pub use environment::{FAULT_VARIABLES, NO_HDF5_PLUGINS, listed_variables};
 pub use fail_points::{FAIL_POINTS, fail_point};
 pub use files::{FileMap, replace_file, replace_file_through};
 pub use processes::{

@@ -10,7 +10,7 @@ use crate::time::ProductDay;
 
 use super::super::attributes::status_words;
 use super::super::latest::{revisions, years};
-use super::super::manifest::read_manifest;
+use super::super::manifest::manifest_among_others;
 use super::super::names::{self, private_folder, revision_name};
 use super::super::withdrawal::{is_withdrawn, read_withdrawal};
 use super::super::{Manifest, PublishError, remove_file};
@@ -72,7 +72,7 @@ fn entry(root: &Path, day: ProductDay, folder: &Path) -> Option<Entry> {
     if is_withdrawn(folder) {
         return None;
     }
-    let manifest = read_manifest(folder).ok()?;
+    let manifest = manifest_among_others(folder)?;
     let item = folder.join(format!("{}.json", names::stem(&manifest.grid, day, manifest.revision)));
     let path = item.strip_prefix(root).ok()?.to_owned();
     item.is_file().then_some(Entry { day, manifest, path })
