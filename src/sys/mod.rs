@@ -1,11 +1,12 @@
 //! What the operating system and foreign libraries must be asked for: the only `unsafe` of the crate, and files that are whole
-//! or not there.
+//! or not there, or for this user alone.
 
 mod confinement;
 mod digest;
 mod fail_points;
 mod files;
 pub mod fused_convolution;
+mod private;
 mod processes;
 
 use std::ffi::c_int;
@@ -14,6 +15,9 @@ pub use confinement::{confine, has_landlock};
 pub use digest::{sha256, sha256_of_file};
 pub use fail_points::{FAIL_POINTS, fail_point};
 pub use files::{FileMap, replace_file, replace_file_through};
+#[cfg(test)]
+pub(crate) use private::mode;
+pub use private::{keep_private, make_private, make_private_folder, open_private};
 pub use processes::{
     WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, signal_reload,
     yield_to_others,
