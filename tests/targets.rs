@@ -340,6 +340,10 @@ fn a_target_that_cannot_be_meant_is_refused_with_its_key() {
         ("kind = \"s3\"\naddress = \"bucket\"", ["targets.x.address", "https://host/bucket"]),
         ("kind = \"webhook\"", ["targets.x.address", "address_file"]),
         ("kind = \"webhook\"\naddress = \"https://a/b\"", ["targets.x.products_url", "readers find"]),
+        (
+            "kind = \"webhook\"\naddress = \"https://a:b@c/\"",
+            ["targets.x.address", "name that as address_file"],
+        ),
         ("kind = \"ftp\"", ["unknown variant", "ftp"]),
     ] {
         let path = folder.path().join("nilas.toml");
