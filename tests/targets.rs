@@ -329,6 +329,18 @@ async fn a_service_is_told_once_the_files_are_everywhere() {
     assert_eq!((&last["event"], &last["day"]), (&"withdrawn".into(), &"2026-03-01".into()));
 }
 
+/// A redirect would tell the address elsewhere, and turn the message into a question.
+#[tokio::test]
+async fn a_service_that_sends_elsewhere_is_not_followed() {
+    let mut service = WebhookServer::start().await;
+    service.answer(302);
+    let house = House::new(named(&[("a-service", target(TargetKind::Webhook, &service.url()))]));
+    let carried = house.carry().await;
+    let (error, waiting) = carried[0].failure.as_ref().unwrap();
+    assert!(error.to_string().contains("answers 302") && *waiting == 2, "{error}");
+    assert_eq!(service.paths(), ["POST /hook"]);
+}
+
 #[test]
 fn a_target_that_cannot_be_meant_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
