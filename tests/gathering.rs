@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -409,6 +410,8 @@ fn a_refused_file_is_kept_with_its_reason_and_asked_for_again() {
         assert!(!refusal.reason.contains("cache"), "not the address that people know: {}", refusal.reason);
         let kept = house.quarantine().join(&sha256);
         assert_eq!(refusal.quarantine, Some(kept.clone()));
+        let mode = fs::metadata(house.quarantine()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "what nobody should use is for nobody else to read");
         assert_eq!(fs::read(kept.join(name_of(Role::Drift, DAY))).unwrap(), broken);
         assert!(
             fs::read_to_string(kept.join(format!("{}.reason.json", name_of(Role::Drift, DAY))))

@@ -438,6 +438,36 @@ fn every_key_of_the_configuration_is_explained() {
     assert!(missing.is_empty(), "config/nilas.toml: no comment above {missing:?} or above their tables");
 }
 
+/// What `systemd-analyze security`, which `./dev check` asks, does not count.
+#[test]
+fn units_and_container_keep_what_no_table_of_exposure_counts() {
+    let port = read("config/nilas.toml")
+        .lines()
+        .find_map(|line| line.strip_prefix("listen = \"127.0.0.1:")?.strip_suffix('"').map(str::to_owned));
+    let page = format!("SocketBindAllow=tcp:{}", port.unwrap());
+    let all = ["LimitCORE=0", "SocketBindDeny=any"];
+    let folders = ["CacheDirectoryMode=0700", "TasksMax=2048", "NoExecPaths=/var/lib/nilas /var/cache/nilas"];
+    let container = [
+        "    read_only: true",
+        "      - /tmp:size=256m,mode=1777,noexec,nosuid,nodev",
+        "    cap_drop:",
+        "      - no-new-privileges:true",
+        "    pids_limit: 2048",
+        "      core: 0",
+    ];
+    for (file, wanted) in [
+        ("systemd/nilas.service", [&all[..], &folders, &[&*page]].concat()),
+        ("systemd/nilas-produce@.service", [&all[..], &folders].concat()),
+        ("systemd/nilas-failure@.service", [&all[..], &["TasksMax=64"]].concat()),
+        ("compose.yaml", container.to_vec()),
+    ] {
+        let text = read(file);
+        let missing: Vec<_> =
+            wanted.iter().filter(|wanted| !text.lines().any(|line| line == **wanted)).collect();
+        assert!(missing.is_empty(), "{file} lacks {missing:?}");
+    }
+}
+
 /// The rules on texts that break them, and on the nearest texts that do not.
 mod rules {
     use super::*;

@@ -294,6 +294,28 @@ async fn a_revision_that_was_changed_is_not_carried() {
 }
 
 #[tokio::test]
+async fn a_file_that_went_bad_on_the_disk_is_not_carried() {
+    let folder = tempfile::tempdir().unwrap();
+    let mirror = folder.path().join("mirror");
+    let house = House::new(named(&[("mirror", target(TargetKind::Folder, &mirror.to_string_lossy()))]));
+    let file = house.root().join("2026/03/02/r01/members.nc");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[500] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let carried = house.carry().await;
+    let error = carried[0].failure.as_ref().unwrap().0.to_string();
+    let verify = format!("`nilas verify {}`", file.parent().unwrap().display());
+    for part in [&*file.to_string_lossy(), &verify, "nilas withdraw 2026-03-02 --revision 1"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+    assert!(!mirror.join("2026/03/02/r01/members.nc").exists() && !mirror.join("latest.json").exists());
+
+    house.withdraw("2026-03-02");
+    house.carry_all().await;
+    assert!(mirror.join("2026/03/01/r01/manifest.json").exists(), "the others come once it is taken back");
+}
+
+#[tokio::test]
 async fn a_service_is_told_once_the_files_are_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     let mirror = folder.path().join("mirror");
@@ -329,6 +351,18 @@ async fn a_service_is_told_once_the_files_are_everywhere() {
     assert_eq!((&last["event"], &last["day"]), (&"withdrawn".into(), &"2026-03-01".into()));
 }
 
+/// A redirect would tell the address elsewhere, and turn the message into a question.
+#[tokio::test]
+async fn a_service_that_sends_elsewhere_is_not_followed() {
+    let mut service = WebhookServer::start().await;
+    service.answer(302);
+    let house = House::new(named(&[("a-service", target(TargetKind::Webhook, &service.url()))]));
+    let carried = house.carry().await;
+    let (error, waiting) = carried[0].failure.as_ref().unwrap();
+    assert!(error.to_string().contains("answers 302") && *waiting == 2, "{error}");
+    assert_eq!(service.paths(), ["POST /hook"]);
+}
+
 #[test]
 fn a_target_that_cannot_be_meant_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
@@ -340,6 +374,10 @@ fn a_target_that_cannot_be_meant_is_refused_with_its_key() {
         ("kind = \"s3\"\naddress = \"bucket\"", ["targets.x.address", "https://host/bucket"]),
         ("kind = \"webhook\"", ["targets.x.address", "address_file"]),
         ("kind = \"webhook\"\naddress = \"https://a/b\"", ["targets.x.products_url", "readers find"]),
+        (
+            "kind = \"webhook\"\naddress = \"https://a:b@c/\"",
+            ["targets.x.address", "name that as address_file"],
+        ),
         ("kind = \"ftp\"", ["unknown variant", "ftp"]),
     ] {
         let path = folder.path().join("nilas.toml");

@@ -10,6 +10,7 @@ use super::{house, print};
 use crate::config::Config;
 use crate::daemon::{DayOverview, InputOverview, Overview, RunOverview, stretch};
 use crate::ledger::Ledger;
+use crate::notify;
 use crate::time::{Clock, SystemClock};
 
 /// Shows how everything stands: incidents, the newest product, the inputs, and the last days.
@@ -70,7 +71,9 @@ fn table(overview: &Overview) -> Vec<String> {
         for incident in &overview.incidents {
             let lasts = stretch((overview.at - incident.since).num_seconds());
             let known = if incident.acknowledged.is_some() { ", acknowledged" } else { "" };
-            lines.push(format!("  {:<8} {} ({lasts}{known})", incident.severity.name(), incident.key));
+            // As `nilas status --ack` takes it from a shell.
+            let (severity, key) = (incident.severity.name(), notify::shell(&incident.key));
+            lines.push(format!("  {severity:<8} {key} ({lasts}{known})"));
             lines.push(format!("           {}", incident.text));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::daemon::scratch_house::{House, time};
+use crate::ledger::Severity;
 
 fn shown(house: &House, days: u32) -> Vec<String> {
     table(&Overview::with_days(&house.ledger, &house.config, House::now(), days).unwrap())
@@ -40,6 +41,15 @@ fn the_table_of_a_service_at_work() {
         "  2026-02-24  not looked at",
     ];
     assert_eq!(shown, expected, "{}", shown.join("\n"));
+}
+
+/// A key may hold the name of a file, which comes from outside.
+#[test]
+fn a_key_can_be_pasted_into_a_shell() {
+    let house = House::full();
+    house.ledger.raise("name:ice_$(reboot).nc", Severity::Notice, "a new name", House::now()).unwrap();
+    let shown = shown(&house, 1).join("\n");
+    assert!(shown.contains("  notice   'name:ice_$(reboot).nc' ("), "{shown}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod daemon;
 mod inputs;
 mod notify;
+mod passwords;
 mod publication;
 mod sampler;
 mod targets;
@@ -28,6 +29,7 @@ pub use notify::{
     DigestSettings, HeartbeatSettings, MailSecurity, MailSettings, Notify, Recipients, SmallestSeverity,
     WebhookSettings,
 };
+pub use passwords::is_this_machine;
 pub use publication::Publication;
 pub use sampler::{SamplerChoice, SamplerKind, TimeGrid};
 pub use targets::{Target, TargetKind};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::validation::Wrong;
-use super::{ConfigError, beside, parse};
+use super::{ConfigError, beside, parse, passwords};
 
 /// Whom Nilas tells, how, and how often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -320,7 +320,7 @@ fn wrong_mail(mail: &MailSettings) -> Option<Wrong> {
     let host = "give the mail server's name, such as smtp.example.org, without port or scheme";
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c));
     let in_clear = mail.security == MailSecurity::None && mail.credentials.is_some();
-    let here = ["localhost", "127.0.0.1", "::1"].contains(&server.as_str());
+    let here = passwords::is_this_machine(server);
     Wrong::unless(plain(server) && !(*enabled && server.is_empty()), "notify.mail.server", quoted(server), host)
         .or_else(|| Wrong::unless(mail.port > 0, "notify.mail.port", mail.port, "587 (starttls), 465 (tls) or 25 (none) is usual"))
         .or_else(|| {
@@ -385,7 +385,9 @@ fn wrong_webhook(webhook: &WebhookSettings) -> Option<Wrong> {
 fn wrong_url(key: &str, url: Option<&str>) -> Option<Wrong> {
     let url = url?;
     let right = Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-    Wrong::unless(right, key, quoted(url), "give a URL with http:// or https://")
+    let elsewhere = "no password belongs here: write the URL to a file that only Nilas may read, and name that as url_file";
+    Wrong::unless(!passwords::stands_in(url), key, "a URL with a user or a password", elsewhere)
+        .or_else(|| Wrong::unless(right, key, quoted(url), "give a URL with http:// or https://"))
 }
 
 fn quoted(text: &str) -> String {
@@ -471,6 +473,10 @@ mod tests {
             (
                 "[notify.webhook]\ntemplate = \"../x\"\n".into(),
                 ["notify.webhook.template", "../x", "webhook.json"],
+            ),
+            (
+                "[notify.heartbeat]\nurl = \"https://ice:secret@a/\"\n".into(),
+                ["notify.heartbeat.url", "with a user or a password", "url_file"],
             ),
             (
                 "[notify.heartbeat]\nurl = \"ftp://a/\"\n".into(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::passwords;
 use super::validation::Wrong;
 
 /// A place that gets what is published.
@@ -46,11 +47,6 @@ pub(super) fn wrong(targets: &BTreeMap<String, Target>) -> Option<Wrong> {
 
 fn wrong_target(name: &str, target: &Target) -> Option<Wrong> {
     let key = |part: &str| format!("targets.{name}.{part}");
-    let given = |value: Option<&str>| value.unwrap_or("missing").to_owned();
-    let is_web = |text: Option<&str>| {
-        text.and_then(|text| Url::parse(text).ok())
-            .is_some_and(|url| ["http", "https"].contains(&url.scheme()))
-    };
     let address = target.address.as_deref();
     match target.kind {
         TargetKind::Folder => {
@@ -60,14 +56,27 @@ fn wrong_target(name: &str, target: &Target) -> Option<Wrong> {
             let remedy = "give https://host/bucket, with a folder behind it where you like";
             Wrong::unless(is_web(address), &key("address"), given(address), remedy)
         }
-        TargetKind::Webhook => {
-            let right = target.address_file.is_some() != is_web(address);
-            let remedy = "give either the address (https://...) or address_file";
-            Wrong::unless(right, &key("address"), given(address), remedy).or_else(|| {
-                let url = target.products_url.as_deref();
-                let remedy = "give the address at which readers find the product root, such as https://example.org/products";
-                Wrong::unless(is_web(url), &key("products_url"), given(url), remedy)
-            })
-        }
+        TargetKind::Webhook => wrong_service(target, key),
     }
+}
+
+fn wrong_service(target: &Target, key: impl Fn(&str) -> String) -> Option<Wrong> {
+    let (address, products_url) = (target.address.as_deref(), target.products_url.as_deref());
+    let either = "give either the address (https://...) or address_file";
+    let elsewhere = "no password belongs here: write the address to a file that only Nilas may read, and name that as address_file";
+    let readers =
+        "give the address at which readers find the product root, such as https://example.org/products";
+    let is_given = target.address_file.is_some() != is_web(address);
+    let has_password = address.is_some_and(passwords::stands_in);
+    Wrong::unless(!has_password, &key("address"), "an address with a user or a password", elsewhere)
+        .or_else(|| Wrong::unless(is_given, &key("address"), given(address), either))
+        .or_else(|| Wrong::unless(is_web(products_url), &key("products_url"), given(products_url), readers))
+}
+
+fn given(value: Option<&str>) -> String {
+    value.unwrap_or("missing").to_owned()
+}
+
+fn is_web(text: Option<&str>) -> bool {
+    text.and_then(|text| Url::parse(text).ok()).is_some_and(|url| ["http", "https"].contains(&url.scheme()))
 }

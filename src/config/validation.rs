@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Checks, Config, Fetching, Input, Inputs, Inspection, Limits, Server, daemon, notify, publication, targets,
+    Checks, Config, Fetching, Input, Inputs, Inspection, Limits, Server, daemon, notify, passwords,
+    publication, targets,
 };
 
 /// A value that is out of its range.
@@ -26,6 +27,7 @@ pub(super) fn wrong(config: &Config) -> Option<Wrong> {
         .into_iter()
         .find_map(|(name, input)| wrong_input(name, input, &config.servers))
         .or_else(|| wrong_combination(&config.inputs))
+        .or_else(|| passwords::wrong(&config.servers))
         .or_else(|| wrong_fetching(&config.fetching))
         .or_else(|| wrong_inspection(config.inspection))
         .or_else(|| wrong_checks(&config.checks))

@@ -11,6 +11,7 @@ use crate::fetch;
 use crate::ledger::{Ledger, ProductInput, ProductRow};
 use crate::notify::{Digest, DigestEntry, DigestInput, DigestTiming, Notifier};
 use crate::publish;
+use crate::sys;
 use crate::time::ProductDay;
 
 use super::recovery::LEDGER;
@@ -88,6 +89,7 @@ fn is_time(chore: Chore, config: &Config, now: DateTime<Utc>) -> bool {
 /// Copies the ledger, and gives up the oldest copies.
 fn copy_ledger(ledger: &Ledger, config: &Config, today: ProductDay) -> Result<(), DaemonError> {
     let folder = config.folders.state.join(COPIES);
+    sys::make_private_folder(&folder).map_err(|source| DaemonError::File { path: folder.clone(), source })?;
     ledger.copy_to(&folder.join(format!("ledger-{}.sqlite", today.compact()))).map_err(DaemonError::Copy)?;
     let mut copies = listed(&folder)?;
     copies.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
@@ -350,6 +352,8 @@ mod tests {
             paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
         };
         assert_eq!(names(listed(&copies).unwrap()), ["ledger-20260309.sqlite", "ledger-20260310.sqlite"]);
+        let copy = copies.join("ledger-20260310.sqlite");
+        assert_eq!([sys::mode(&copies), sys::mode(&copy)], [0o700, 0o600], "for nobody else to read");
         // A copy is a ledger by itself, as it was then.
         let copy = root.path().join("restored.sqlite");
         fs::copy(copies.join("ledger-20260309.sqlite"), &copy).unwrap();

@@ -55,7 +55,8 @@ pub enum DaemonError {
     },
     /// The address for HTTP cannot be listened on.
     #[error(
-        "http.listen = {address} cannot be listened on ({source}); free the address, name another, or set http.enabled = false"
+        "http.listen = {address} cannot be listened on ({source}); free the address, name another (its port has to stand in SocketBindAllow= of \
+         nilas.service, too), or set http.enabled = false"
     )]
     Listen {
         /// The address.

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::DaemonError;
+use crate::sys;
 
 const FILE_NAME: &str = "daemon.lock";
 
@@ -29,8 +30,7 @@ impl DaemonLock {
         let path = state.join(FILE_NAME);
         let failed = |source| DaemonError::Lock { path: path.clone(), source };
         fs::create_dir_all(state).map_err(failed)?;
-        let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-        let mut file = open.map_err(failed)?;
+        let mut file = sys::open_private(&path).map_err(failed)?;
         match lock(&file) {
             Ok(()) => {
                 file.set_len(0).map_err(failed)?;
@@ -89,6 +89,7 @@ mod tests {
         let own = std::process::id().to_string();
         assert!(error.contains(&own) && error.contains("stop it first"), "{error}");
         assert_eq!(DaemonLock::holder(folder.path()).unwrap(), Some(own));
+        assert_eq!(sys::mode(&folder.path().join(FILE_NAME)), 0o600, "nobody else may lock it");
         drop(first);
         assert_eq!(DaemonLock::holder(folder.path()).unwrap(), None);
         DaemonLock::take(folder.path()).unwrap();

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 use crate::config::{Config, Target, TargetKind};
 use crate::ledger::{Ledger, LedgerError, ProductRow};
-use crate::publish::{self, ManifestError, Status};
+use crate::publish::{self, FileRecord, ManifestError, Status};
 use crate::sys;
 use crate::time::{Clock, ProductDay};
 
@@ -55,6 +55,21 @@ pub enum DeliverError {
     /// A revision is not what was published.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A file of a revision is not the one that was published.
+    #[error(
+        "{path} is not what was published (its SHA-256 is not that of the manifest), and is not passed on; see what `nilas verify {}` says, look at \
+         the disk, take the revision back (`nilas withdraw {day} --revision {revision} --reason TEXT`) and make the day again \
+         (`nilas backfill {day} --again`)",
+        path.parent().unwrap_or(path).display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Its day.
+        day: ProductDay,
+        /// Its revision.
+        revision: u32,
+    },
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -195,8 +210,7 @@ impl Trip<'_> {
                     *revisions += 1;
                 }
                 for product in self.ledger.untold_withdrawals(self.target)? {
-                    let path = self.below_root(&product.folder.join(publish::WITHDRAWN));
-                    place.put(&path, &self.root.join(&path)).await?;
+                    self.put(&**place, &product, publish::WITHDRAWN).await?;
                     self.told(&product)?;
                 }
                 self.carry_root(&**place).await
@@ -227,15 +241,20 @@ impl Trip<'_> {
     /// A revision: its files, then the manifest.
     async fn carry(&self, place: &dyn Place, product: &ProductRow) -> Result<(), DeliverError> {
         let manifest = publish::read_manifest(&product.folder)?;
-        let names = manifest.files.iter().map(|file| file.name.as_str()).chain([publish::MANIFEST]);
-        for name in names {
-            let path = self.below_root(&product.folder.join(name));
-            place.put(&path, &self.root.join(&path)).await?;
+        for file in &manifest.files {
+            compare(product, file).await?;
+            self.put(place, product, &file.name).await?;
         }
+        self.put(place, product, publish::MANIFEST).await?;
         let number = (product.day, product.revision);
         self.ledger.delivered(self.target, number, self.clock.now())?;
         tracing::info!(target = self.target, day = %product.day, revision = product.revision, "carried");
         Ok(())
+    }
+
+    async fn put(&self, place: &dyn Place, product: &ProductRow, name: &str) -> Result<(), DeliverError> {
+        let path = self.below_root(&product.folder.join(name));
+        place.put(&path, &self.root.join(&path)).await
     }
 
     /// The files of the root that lead to revisions, where the target does not have them as they are.
@@ -265,6 +284,18 @@ impl Trip<'_> {
     /// A path below the product root, with slashes.
     fn below_root(&self, path: &Path) -> String {
         path.strip_prefix(self.root).unwrap_or(path).to_string_lossy().into_owned()
+    }
+}
+
+/// Holds a file against its record in the manifest: what has gone bad on the disk must not go bad elsewhere, too.
+async fn compare(product: &ProductRow, file: &FileRecord) -> Result<(), DeliverError> {
+    let path = product.folder.join(&file.name);
+    let read = path.clone();
+    let found = tokio::task::spawn_blocking(move || sys::sha256_of_file(&read)).await;
+    match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        Ok(found) if found == file.sha256 => Ok(()),
+        Ok(_) => Err(DeliverError::Changed { path, day: product.day, revision: product.revision }),
+        Err(source) => Err(DeliverError::File { path, source }),
     }
 }
 

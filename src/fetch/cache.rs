@@ -211,8 +211,7 @@ impl Cache {
     /// Held while files are moved in and out, so that a folder is not removed under a file that comes into it.
     fn lock_files(&self) -> Result<File, FetchError> {
         let path = self.root.join("locks/files");
-        let open = File::options().create(true).append(true).open(&path);
-        open.and_then(|file| file.lock().map(|()| file)).map_err(local(&path))
+        sys::open_private(&path).and_then(|file| file.lock().map(|()| file)).map_err(local(&path))
     }
 
     /// The bytes are on disk already; the name must last, too.
@@ -288,7 +287,7 @@ fn path_in(root: &Path, sha256: &str, name: &str) -> PathBuf {
 
 fn try_lock(path: &Path) -> io::Result<Option<File>> {
     fs::create_dir_all(path.parent().unwrap_or(path))?;
-    let file = File::options().create(true).append(true).open(path)?;
+    let file = sys::open_private(path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
@@ -382,6 +381,7 @@ mod tests {
         assert!(is_known(&cache, "a.nc", 2));
         assert!(!is_known(&cache, "b.nc", 2));
         assert_eq!(fs::read_dir(cache.root.join("partial")).unwrap().count(), 0);
+        assert_eq!(sys::mode(&cache.root.join("locks/files")), 0o600, "nobody else may lock it");
     }
 
     #[test]
@@ -433,6 +433,7 @@ mod tests {
     async fn one_at_a_time_is_at_an_address_and_the_lock_leaves_nothing() {
         let (_folder, cache) = cache(1 << 20);
         let lock = cache.lock("u", PATIENCE).await.unwrap();
+        assert_eq!(sys::mode(&lock.path), 0o600, "nobody else may lock it");
         assert!(tokio::time::timeout(Duration::from_millis(120), cache.lock("u", PATIENCE)).await.is_err());
         cache.lock("v", PATIENCE).await.unwrap();
         drop(lock);

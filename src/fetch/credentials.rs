@@ -50,7 +50,7 @@ impl Credentials {
 ///
 /// # Errors
 /// In words, with the remedy, when it cannot be had, or others may read it.
-pub fn secret_line(key: &str, named: &Path) -> Result<SecretString, String> {
+pub(super) fn secret_line(key: &str, named: &Path) -> Result<SecretString, String> {
     let path = find(key, named, credentials_folder().as_deref())?;
     let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
     let text = SecretString::from(text);

@@ -4,6 +4,8 @@
 //!   catalogs, or with pages of links), `ftp` (also over TLS), `object_store` (S3), `folder`.
 //! * [`Fetcher`] asks again (`retry`), resumes, holds the limits (`transfer`), and keeps what it got by its content (`cache`).
 //!
+//! A [`SecretAddress`] is another thing: a service that is told something.
+//!
 //! Text from outside never becomes a path or a URL unchecked: a name that is more than one plain part of a path is left out of listings.
 
 mod address;
@@ -17,6 +19,7 @@ mod ftp;
 mod http;
 mod object_store;
 mod retry;
+mod secret_address;
 mod transfer;
 
 use std::fmt;
@@ -34,12 +37,13 @@ use crate::text::is_plain;
 pub use self::object_store::{ObjectStoreTransport, S3Settings, cause_of_store_error, s3};
 pub use authorities::read as read_authorities;
 pub use cache::kept_file;
-pub use credentials::{Credentials, secret_line};
+pub use credentials::Credentials;
 pub use error::FetchError;
 pub use fetcher::{Fetched, Fetcher};
 pub use folder::FolderTransport;
 pub use ftp::FtpTransport;
 pub use http::{HttpTransport, index, thredds};
+pub use secret_address::SecretAddress;
 
 /// One file that a server offers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

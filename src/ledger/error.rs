@@ -56,7 +56,7 @@ pub enum LedgerError {
         BUSY_TIMEOUT.as_secs()
     )]
     Busy {
-        /// The ledger.
+        /// The ledger, or the lock under which it is opened.
         path: PathBuf,
     },
     /// Anything else that `SQLite` says.

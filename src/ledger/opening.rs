@@ -1,16 +1,21 @@
 //! A ledger is opened: made where there is none, checked, and brought to the version that this program knows.
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{Error as MigrationError, M, Migrations};
 
 use super::LedgerError;
+use crate::sys;
 
 /// How long a call waits while another process writes. Writing takes milliseconds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks whether another process still opens the ledger.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// One step for every version; those that have gone out are never changed.
 const STEPS: &[M<'static>] = &[
@@ -23,7 +28,8 @@ const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Opens the ledger at `path`.
 pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
-    let _lock = opening_lock(path)?;
+    let _lock = opening_lock(path, BUSY_TIMEOUT)?;
+    close_to_others(path).map_err(|source| LedgerError::Folder { path: path.to_owned(), source })?;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
@@ -34,16 +40,42 @@ pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
     Ok(connection)
 }
 
+/// What `SQLite` puts beside a ledger that is in use.
+pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
+    ["-wal", "-shm"].map(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    })
+}
+
+/// Lets nobody read the ledger but the user that Nilas runs as. `SQLite` would make it readable for all; what it puts beside it gets the
+/// ledger's own mode, where it was not there before.
+fn close_to_others(path: &Path) -> io::Result<()> {
+    sys::make_private(path)?;
+    companions(path).iter().try_for_each(|companion| sys::keep_private(companion))
+}
+
 /// Lets one process at a time open the ledger: `SQLite` has no wait for two that turn a new file into a ledger at once.
-fn opening_lock(path: &Path) -> Result<File, LedgerError> {
+fn opening_lock(path: &Path, patience: Duration) -> Result<File, LedgerError> {
     let lock = path.with_added_extension("lock");
     let refuse = |source| LedgerError::Folder { path: lock.clone(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(refuse)?;
     }
-    let file = File::create(&lock).map_err(refuse)?;
-    file.lock().map_err(refuse)?;
-    Ok(file)
+    let file = sys::open_private(&lock).map_err(refuse)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(source)) => return Err(refuse(source)),
+            Err(TryLockError::WouldBlock) if waited >= patience => {
+                return Err(LedgerError::Busy { path: lock });
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+        }
+        waited += PAUSE;
+    }
 }
 
 /// Sets what every connection to the ledger at `path` needs.
@@ -81,4 +113,44 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
         return Err(LedgerError::Newer { path: path.to_owned(), found: known + ahead, known });
     }
     MIGRATIONS.to_latest(connection).map_err(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_ledger_and_all_beside_it_are_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        let [log, index] = companions(&path);
+        let files = [&path, &log, &index, &path.with_added_extension("lock")];
+        let first = open(&path).unwrap();
+        assert_eq!(files.map(|file| sys::mode(file)), [0o600; 4]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), files.len());
+        // As an earlier Nilas left them that was killed.
+        for file in files {
+            fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
+        }
+        let second = open(&path).unwrap();
+        assert_eq!(files.map(|file| sys::mode(file)), [0o600; 4]);
+        drop((first, second));
+    }
+
+    #[test]
+    fn who_never_comes_to_an_end_with_opening_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        let held = opening_lock(&path, Duration::ZERO).unwrap();
+        let error = opening_lock(&path, Duration::from_millis(100)).unwrap_err();
+        assert!(
+            matches!(&error, LedgerError::Busy { path } if path.ends_with("ledger.sqlite.lock")),
+            "{error}"
+        );
+        drop(held);
+        opening_lock(&path, Duration::ZERO).unwrap();
+    }
 }

@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::{Ledger, LedgerError};
-
-/// What SQLite puts beside a ledger that is in use.
-const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+use super::{Ledger, LedgerError, opening};
 
 /// What became of a damaged ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,13 +77,8 @@ fn newest_first(copies: &Path) -> io::Result<Vec<PathBuf>> {
 /// between finds it damaged once more, and not a new one.
 fn put_aside(path: &Path, damaged: &Path) -> io::Result<()> {
     fs::hard_link(path, damaged)?;
-    for companion in COMPANIONS {
-        let beside = |path: &Path| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(companion);
-            PathBuf::from(name)
-        };
-        match fs::rename(beside(path), beside(damaged)) {
+    for (companion, beside) in opening::companions(path).iter().zip(opening::companions(damaged)) {
+        match fs::rename(companion, beside) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed?,
         }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::values::UtcTime;
 use super::{Ledger, LedgerError};
+use crate::sys;
 use crate::time::ProductDay;
 
 /// A time in which nothing is produced by the daemon, because a person said so.
@@ -90,7 +91,7 @@ impl Ledger {
         version.map_err(|error| LedgerError::of(&self.path, error))
     }
 
-    /// Copies the ledger to `path` while others use it. The copy is a ledger of its own, whole, or not there.
+    /// Copies the ledger to `path` while others use it. The copy is a ledger of its own, whole, or not there, and for nobody else to read.
     ///
     /// # Errors
     /// [`LedgerError`]; then an older copy at `path` is as it was.
@@ -100,6 +101,7 @@ impl Ledger {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(folder)?;
         }
+        sys::make_private(&part).map_err(folder)?;
         self.connection().backup("main", &part, None).map_err(|error| LedgerError::of(&part, error))?;
         // A single file, which can be copied anywhere: without a log beside it.
         Connection::open(&part)

@@ -39,7 +39,7 @@ pub use failure::mail_unit_failure;
 pub use letter::{Digest, DigestEntry, DigestInput, DigestTiming, Letter, PICTURE_ID, Picture, UnitFailure};
 pub use look::look_at;
 pub use smtp::SmtpCourier;
-pub use templates::commands;
+pub use templates::{commands, shell};
 pub use webhook::WebhookCourier;
 
 use decision::{Rhythm, backoff, next_step};

@@ -266,8 +266,9 @@ fn one_line(text: &str, longest: usize) -> String {
     line
 }
 
-/// A word as it can be pasted into a shell.
-fn shell(word: &str) -> String {
+/// A word as it can be pasted into a shell: names of files, which come from outside, are parts of keys.
+#[must_use]
+pub fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use super::ProduceError;
+use crate::publish;
+use crate::sys;
 use crate::time::ProductDay;
 
 /// The right to produce a day; given back when dropped, and by the system when the process dies.
@@ -18,11 +20,12 @@ impl DayLock {
     /// # Errors
     /// [`ProduceError::Busy`] where another process has it, [`ProduceError::Lock`] where the root cannot be written.
     pub fn take(root: &Path, day: ProductDay) -> Result<Self, ProduceError> {
-        let folder = root.join(".nilas/days");
+        let private = publish::private_folder(root);
+        let folder = private.join("days");
         let path = folder.join(format!("{}.lock", day.compact()));
         let refuse = |source| ProduceError::Lock { path: path.clone(), source };
-        fs::create_dir_all(&folder).map_err(refuse)?;
-        let file = File::create(&path).map_err(refuse)?;
+        sys::make_private_folder(&private).and_then(|()| fs::create_dir_all(&folder)).map_err(refuse)?;
+        let file = sys::open_private(&path).map_err(refuse)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(ProduceError::Busy { day, path: path.clone() }),
@@ -42,6 +45,8 @@ mod tests {
         let first = DayLock::take(root.path(), day).unwrap();
         assert!(matches!(DayLock::take(root.path(), day), Err(ProduceError::Busy { .. })));
         DayLock::take(root.path(), day.plus_days(1)).unwrap();
+        let (folder, file) = (root.path().join(".nilas"), root.path().join(".nilas/days/20220415.lock"));
+        assert_eq!([sys::mode(&folder), sys::mode(&file)], [0o700, 0o600], "nobody else may lock it");
         drop(first);
         DayLock::take(root.path(), day).unwrap();
     }

@@ -71,8 +71,9 @@ pub(super) fn day_folder(day: ProductDay) -> PathBuf {
     PathBuf::from(day.date().format("%Y/%m/%d").to_string())
 }
 
-/// The folder in the product root that holds what is not published: the lock and what is being written.
-pub(super) fn private_folder(root: &Path) -> PathBuf {
+/// The folder in the product root that holds what is not published: locks and what is being written.
+#[must_use]
+pub fn private_folder(root: &Path) -> PathBuf {
     root.join(".nilas")
 }
 

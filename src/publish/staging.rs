@@ -14,10 +14,10 @@ use super::names::{day_folder, private_folder, revision_name, revision_number};
 /// The kernel releases the lock when the process ends, however it ends.
 pub(super) fn lock(root: &Path) -> Result<File, PublishError> {
     let folder = private_folder(root);
-    make_folder(&folder)?;
+    sys::make_private_folder(&folder)
+        .map_err(|source| PublishError::File { path: folder.clone(), source })?;
     let path = folder.join("lock");
-    let open = File::options().create(true).append(true).open(&path);
-    let locked = open.and_then(|file| file.lock().map(|()| file));
+    let locked = sys::open_private(&path).and_then(|file| file.lock().map(|()| file));
     locked.map_err(|source| PublishError::File { path, source })
 }
 

@@ -276,6 +276,20 @@ fn leftovers_of_dead_runs_are_removed() {
 }
 
 #[test]
+fn locks_are_for_nobody_else_and_products_for_everybody() {
+    let root = tempfile::tempdir().unwrap();
+    let private = private_folder(root.path());
+    fs::create_dir(&private).unwrap();
+    fs::write(private.join("lock"), "").unwrap();
+    let published = published(root.path());
+    assert_eq!([sys::mode(&private), sys::mode(&private.join("lock"))], [0o700, 0o600]);
+    let readable = |path: &Path| sys::mode(path) & 0o044 != 0;
+    let mut files = fs::read_dir(&published.folder).unwrap().map(|entry| entry.unwrap().path());
+    assert!(readable(&published.folder) && files.all(|file| readable(&file)));
+    assert!(readable(&root.path().join("latest.json")));
+}
+
+#[test]
 fn of_two_publishers_at_once_one_is_told_that_the_other_was_quicker() {
     let root = tempfile::tempdir().unwrap();
     let publish = || publish(root.path(), &Synthetic::new(40).product(), 1, &Bar::hidden());

@@ -1,5 +1,5 @@
 //! What the operating system and foreign libraries must be asked for: the only `unsafe` of the crate, and files that are whole
-//! or not there.
+//! or not there, or for this user alone.
 
 mod confinement;
 mod digest;
@@ -7,6 +7,7 @@ mod environment;
 mod fail_points;
 mod files;
 pub mod fused_convolution;
+mod private;
 mod processes;
 
 use std::ffi::c_int;
@@ -16,6 +17,9 @@ pub use digest::{sha256, sha256_of_file};
 pub use environment::{FAULT_VARIABLES, NO_HDF5_PLUGINS, listed_variables};
 pub use fail_points::{FAIL_POINTS, fail_point};
 pub use files::{FileMap, replace_file, replace_file_through};
+#[cfg(test)]
+pub(crate) use private::mode;
+pub use private::{keep_private, make_private, make_private_folder, open_private};
 pub use processes::{
     WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, signal_reload,
     yield_to_others,

@@ -106,6 +106,7 @@ struct Cell<'a> {
 pub(super) fn html(overview: &Overview, work: &str, has_map: bool) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.add_filter("commands", notify::commands);
+    environment.add_filter("shell", notify::shell);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_template("status.html", TEMPLATE)?;

@@ -206,6 +206,17 @@ async fn hostile_texts_stay_texts() {
     assert_eq!(page.matches("&lt;script&gt;").count(), 3, "incident, hold and title of the day: {page}");
 }
 
+/// What the page says is to be pasted into a shell.
+#[tokio::test]
+async fn a_key_is_one_word_of_a_command() {
+    let house = House::full();
+    house.ledger.raise("name:$(reboot)'s", Severity::Notice, "a new name", House::now()).unwrap();
+    let served = Served::start(house).await;
+    let got = served.get("/status").await;
+    let page = got.text().replace("&#x27;", "'").replace("&#x5c;", "\\");
+    assert!(page.contains(r"nilas status --ack 'name:$(reboot)'\''s'</code>"), "{page}");
+}
+
 #[tokio::test]
 async fn metrics_are_those_of_the_ledger() {
     let served = Served::start(House::full()).await;

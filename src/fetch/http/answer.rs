@@ -124,7 +124,7 @@ pub(super) fn failure(url: &str, error: &reqwest::Error, stall: Duration) -> Fet
 }
 
 /// What lies below an error of the client, whose own words say no more than that a request failed.
-fn causes(error: &reqwest::Error) -> String {
+pub(in crate::fetch) fn causes(error: &reqwest::Error) -> String {
     let below = successors(error.source(), |&error| error.source());
     let reasons: Vec<String> = below.map(ToString::to_string).collect();
     if reasons.is_empty() { "the request failed".to_owned() } else { reasons.join(": ") }

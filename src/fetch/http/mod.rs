@@ -23,7 +23,7 @@ use super::{
 };
 use crate::config::{Fetching, Server, ServerKind};
 
-pub(super) use answer::retry_after;
+pub(super) use answer::{causes, retry_after};
 
 /// A server that sends on more often than that leads nowhere.
 const MOST_REDIRECTS: usize = 5;

@@ -114,9 +114,10 @@ impl Gatherer {
         let Some(refusal) = &judgement.refusal else {
             return Verdict::Accepted;
         };
-        let folder = self.config.folders.state.join("quarantine").join(&fetched.sha256);
+        let all = self.config.folders.state.join("quarantine");
+        let folder = all.join(&fetched.sha256);
         // A day is not lost because a bad file cannot be kept.
-        let quarantine = match keep(&folder, fetched, refusal) {
+        let quarantine = match sys::make_private_folder(&all).and_then(|()| keep(&folder, fetched, refusal)) {
             Ok(()) => Some(folder),
             Err(error) => {
                 let folder = folder.display();
