@@ -370,25 +370,29 @@ fn a_season_ends_although_its_files_are_gone() {
 }
 
 #[test]
-fn a_name_that_looks_like_a_new_version_is_reported_once() {
+fn names_that_look_like_a_new_version_are_one_incident_until_they_are_not_seen_any_more() {
     let house = House::with_the_day();
-    for day in [DAY, "2022-04-14"] {
-        let name = name_of(Role::Concentration, day).replace("amsr2", "amsr4");
-        fs::copy(
-            house.provider.folder.join(name_of(Role::Concentration, DAY)),
-            house.provider.folder.join(name),
-        )
-        .unwrap();
+    let name = |number: usize| name_of(Role::Concentration, DAY).replace("amsr2", &format!("amsr{number}"));
+    for number in 100..120 {
+        fs::write(house.provider.folder.join(name(number)), "").unwrap();
     }
     house.gather(DAY).unwrap();
     let open = house.ledger().open_incidents().unwrap();
     let [incident] = &open[..] else { panic!("{open:?}") };
-    assert_eq!(incident.key, "name:ice_conc_nh_polstere-100_amsr4_{date}.nc");
-    assert!(
-        incident.text.contains("amsr4") && incident.text.contains("inputs.*.products"),
-        "{}",
-        incident.text
-    );
+    assert_eq!((incident.key.as_str(), incident.count), ("names:concentration", 1));
+    for part in ["amsr100_{date}.nc, ", "amsr104_{date}.nc and 15 more; ", "inputs.*.products"] {
+        assert!(incident.text.contains(part), "{part} is not in: {}", incident.text);
+    }
+
+    for number in 100..120 {
+        fs::remove_file(house.provider.folder.join(name(number))).unwrap();
+    }
+    house.clock.set("2022-04-23T05:45");
+    house.gather(DAY).unwrap();
+    assert!(house.is_open("names:concentration"), "another day of this look may list another folder");
+    house.clock.set("2022-04-23T06:00");
+    house.gather(DAY).unwrap();
+    assert!(!house.is_open("names:concentration"));
 }
 
 #[test]
@@ -506,7 +510,7 @@ fn every_warning_is_written_once() {
         }
     });
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for words in ["new product name seen", "another file is taken in its place"] {
+    for words in ["new product names seen", "another file is taken in its place"] {
         let lines = text.lines().filter(|line| line.contains("WARN") && line.contains(words)).count();
         assert_eq!(lines, 1, "{words}:\n{text}");
     }

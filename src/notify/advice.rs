@@ -40,10 +40,10 @@ const KNOWN: [(&str, Advice); 17] = [
         },
     ),
     (
-        "name",
+        "names",
         Advice {
-            meanwhile: "Nilas leaves files of this name alone and goes on with those that it knows.",
-            remedy: "Read what the provider says of it. If it is to be taken, add its word to inputs.*.products in the configuration and reload Nilas (systemctl reload nilas).",
+            meanwhile: "Nilas leaves files of these names alone and goes on with those that it knows.",
+            remedy: "Read what the provider says of them. If one is to be taken, add its word to inputs.*.products in the configuration and reload Nilas (systemctl reload nilas). It is over some hours after no such name was seen any more.",
         },
     ),
     (
@@ -152,6 +152,7 @@ mod tests {
     fn a_key_is_known_by_its_first_word() {
         assert!(of("late:drift").meanwhile.contains("keeps asking"));
         assert!(of("season:thickness").remedy.contains("Nothing"));
+        assert!(of("names:concentration").remedy.contains("inputs.*.products"));
         assert_eq!(of("later:drift"), OTHER);
         assert_eq!(of(""), OTHER);
     }
