@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -422,6 +423,56 @@ fn a_refused_file_is_kept_with_its_reason_and_asked_for_again() {
     }
     fs::write(&path, whole).unwrap();
     assert_eq!(house.gather(DAY).unwrap().drift.name(), name_of(Role::Drift, DAY));
+}
+
+/// The file of the day in another issue: each is another file that could serve, the highest the best.
+fn issue(house: &House, number: u32) -> PathBuf {
+    let name = name_of(Role::Thickness, DAY).replace("_01_l4sit", &format!("_{number:02}_l4sit"));
+    house.provider.folder.join(name)
+}
+
+#[test]
+fn a_server_with_many_bad_files_is_not_asked_for_all_of_them() {
+    let house = House::with_the_day();
+    for number in 2..=8 {
+        fs::write(issue(&house, number), "").unwrap();
+    }
+    let error = house.gather(DAY).unwrap_err();
+    let GatherError::Refused { reason } = &error else { panic!("{error}") };
+    let best = issue(&house, 8);
+    assert!(reason.contains(best.to_str().unwrap()) && reason.contains("5 files have failed"), "{reason}");
+    let tried = house.ledger().files_of("thickness", DAY.parse().unwrap()).unwrap();
+    assert_eq!(tried.len(), 5, "{tried:#?}");
+
+    for number in 2..=8 {
+        fs::remove_file(issue(&house, number)).unwrap();
+    }
+    house.gather(DAY).unwrap();
+    for number in 2..=8 {
+        fs::write(issue(&house, number), "").unwrap();
+    }
+    // What was accepted before is there without a server.
+    assert_eq!(house.gather(DAY).unwrap().thickness.name(), name_of(Role::Thickness, DAY));
+}
+
+#[test]
+fn a_refused_file_that_stays_as_it_is_is_not_transferred_at_every_look() {
+    let house = House::with_the_day();
+    house.provider.deliver(Role::Drift, "2022-04-14");
+    fs::write(house.provider.folder.join(name_of(Role::Drift, DAY)), "no file of drift").unwrap();
+    let here = house.config.folders.cache.join("inputs/files").join(sys::sha256("no file of drift"));
+    let look = |time: &str| {
+        house.clock.set(time);
+        house.gather(DAY).unwrap();
+        // A transfer puts a new file there.
+        fs::metadata(here.join(name_of(Role::Drift, DAY))).unwrap().ino()
+    };
+    let first = look("2022-04-23T00:00");
+    let second = look("2022-04-23T00:15");
+    assert_ne!(second, first, "the way may have damaged it: it is asked for once more");
+    assert_eq!(look("2022-04-23T00:30"), second);
+    assert_eq!(look("2022-04-23T06:15"), second);
+    assert_ne!(look("2022-04-23T06:30"), second, "six hours have passed");
 }
 
 #[test]

@@ -63,7 +63,7 @@ const KNOWN: [(&str, Advice); 17] = [
     (
         "refused",
         Advice {
-            meanwhile: "The file is kept in the quarantine folder, and its server is asked for it again at every look. Days that do not need it are made.",
+            meanwhile: "The file is kept in the quarantine folder, where there is room, and its server is asked at every look whether it has another. Days that do not need it are made.",
             remedy: "Look at the file with `nilas inspect FILE`. If the provider says that it is right, widen the limit that is named in [checks] and reload Nilas (systemctl reload nilas).",
         },
     ),
