@@ -5,9 +5,11 @@
 //! * [`Fetcher`] asks again (`retry`), resumes, holds the limits (`transfer`), and keeps what it got by its content (`cache`).
 //!
 //! Text from outside never becomes a path or a URL unchecked: a name that is more than one plain part of a path is left out of listings.
+//! How much is taken of what a server says is limited (`bounds`).
 
 mod address;
 mod authorities;
+mod bounds;
 mod cache;
 mod credentials;
 mod error;

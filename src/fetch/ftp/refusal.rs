@@ -4,9 +4,7 @@ use suppaftp::types::Response;
 use suppaftp::{FtpError, Status};
 
 use crate::fetch::FetchError;
-
-/// As much of a server's answer is repeated, characters.
-const LONGEST_WORDS: usize = 200;
+use crate::fetch::bounds::excerpt;
 
 /// What it means that something failed on a connection that had stood.
 pub(super) fn failure(url: &str, error: FtpError) -> FetchError {
@@ -14,8 +12,9 @@ pub(super) fn failure(url: &str, error: FtpError) -> FetchError {
     match error {
         FtpError::UnexpectedResponse(answer) => refusal(url, &answer),
         FtpError::ConnectionError(error) => FetchError::Broken { url, reason: error.to_string() },
-        FtpError::SecureError(reason) => FetchError::Unreachable { url, reason },
-        other => FetchError::Answer { url, reason: other.to_string() },
+        // That a certificate is of other names is said with all of them.
+        FtpError::SecureError(reason) => FetchError::Unreachable { url, reason: excerpt(reason.chars()) },
+        other => FetchError::Answer { url, reason: excerpt(other.to_string().chars()) },
     }
 }
 
@@ -67,12 +66,13 @@ pub(super) fn words(answer: &Response) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let words =
         text.split(|part: char| part.is_whitespace() || part.is_control()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ").chars().take(LONGEST_WORDS).collect()
+    excerpt(words.collect::<Vec<_>>().join(" ").chars())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::bounds::LONGEST_WORDS;
 
     fn of(answer: &str) -> FetchError {
         let code: u32 = answer[..3].parse().unwrap();
@@ -116,6 +116,7 @@ mod tests {
         else {
             panic!("another error");
         };
-        assert!(reason.starts_with("530-No [31m entry 530 xxx") && reason.len() == LONGEST_WORDS, "{reason}");
+        assert!(reason.starts_with("530-No [31m entry 530 xxx"), "{reason}");
+        assert_eq!(reason.chars().count(), LONGEST_WORDS);
     }
 }

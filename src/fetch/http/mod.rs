@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::Credentials;
+use super::bounds::excerpt;
 use super::{
     Body, FetchError, Remote, Reply, Transport, Version, Wish, address, authorities, is_plain_name,
     is_plain_path,
@@ -132,7 +133,7 @@ impl HttpTransport {
         let outside = || {
             format!(
                 "the catalog says that its files lie at \"{}\", outside the server's root",
-                named.escape_default()
+                excerpt(named.escape_default())
             )
         };
         let base = catalog
@@ -304,7 +305,7 @@ mod tests {
     fn files_are_served_below_the_root_or_not_at_all() {
         let transport = transport("https://example.org/thredds/").unwrap();
         let catalog = address::below(&transport.root, "catalog/a/catalog.xml");
-        let base = |named| transport.service_base(&catalog, named);
+        let base = |named: Option<&str>| transport.service_base(&catalog, named);
         assert_eq!(base(None).unwrap(), "fileServer/");
         assert_eq!(base(Some("/thredds/fileServer/")).unwrap(), "fileServer/");
         assert_eq!(base(Some("https://example.org/thredds/files")).unwrap(), "files/");
@@ -317,5 +318,7 @@ mod tests {
         ] {
             assert!(base(Some(named)).unwrap_err().contains("outside"), "{named}");
         }
+        let long = base(Some(&format!("/other/{}", "ä".repeat(1 << 20)))).unwrap_err();
+        assert!(long.contains("outside") && long.chars().count() < 300, "{long}");
     }
 }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
+use crate::fetch::bounds::excerpt;
+
 /// What a catalog says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Catalog {
@@ -63,8 +65,10 @@ pub fn parse(bytes: &[u8]) -> Result<Catalog, String> {
 
 /// What is said of a text that is no XML. The parser repeats names out of it, which can be of any length.
 fn no_xml(error: impl ToString) -> String {
-    let words: String = error.to_string().chars().filter(|sign| !sign.is_control()).take(200).collect();
-    format!("the catalog is no XML ({words})")
+    format!(
+        "the catalog is no XML ({})",
+        excerpt(error.to_string().chars().filter(|sign| !sign.is_control()))
+    )
 }
 
 const NO_CATALOG: &str = "the answer is no THREDDS catalog";

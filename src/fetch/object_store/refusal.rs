@@ -13,6 +13,7 @@ use object_store::client::{
 use object_store::{ClientOptions, Error};
 
 use crate::fetch::FetchError;
+use crate::fetch::bounds::excerpt;
 use crate::fetch::http::retry_after;
 
 /// As much of a refusal is read, bytes.
@@ -53,10 +54,10 @@ pub(super) fn is_of_another_version(error: &Error) -> bool {
         || find::<Refusal>(error).is_some_and(|refusal| refusal.status == 416)
 }
 
-/// What lies at the bottom of an error, in words.
+/// What lies at the bottom of an error, in words. They can be the server's: a name that it lists, a code that it gives.
 #[must_use]
 pub fn cause(error: &Error) -> String {
-    chain(error).last().map(ToString::to_string).unwrap_or_default()
+    chain(error).last().map(|cause| excerpt(cause.to_string().chars())).unwrap_or_default()
 }
 
 fn find<T: StdError + 'static>(error: &Error) -> Option<&T> {
@@ -109,4 +110,21 @@ async fn code_of(body: HttpResponseBody) -> Option<String> {
     let text = String::from_utf8_lossy(&text);
     let (code, _) = text.split_once("<Code>")?.1.split_once("</Code>")?;
     code.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_code_the_beginning_is_told() {
+        let words = format!("400 Bad Request, {}", "A".repeat(LONGEST_REFUSAL));
+        let refusal = Refusal { status: 400, words, retry_after: None };
+        let source = Box::new(HttpError::new(HttpErrorKind::Unknown, refusal));
+        let FetchError::Answer { reason, .. } = failure("u", &Error::Generic { store: "S3", source }) else {
+            panic!("another error");
+        };
+        assert!(reason.starts_with("the server answers 400 Bad Request, AAA"), "{reason}");
+        assert!(reason.ends_with("A…") && reason.chars().count() < 300, "{reason}");
+    }
 }
