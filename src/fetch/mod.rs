@@ -110,7 +110,8 @@ pub trait Transport: Send + Sync + fmt::Debug {
     /// The files of a folder, sorted by name; folders inside it are not looked into.
     ///
     /// # Errors
-    /// [`FetchError::NotFound`] where there is no such folder; else as it went wrong.
+    /// [`FetchError::NotFound`] where there is no such folder, [`FetchError::TooMany`] where it holds more files than it may; else as it
+    /// went wrong.
     async fn list(&self, folder: &str) -> Result<Vec<Remote>, FetchError>;
 
     /// Opens a file.

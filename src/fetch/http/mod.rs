@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::Credentials;
-use super::bounds::excerpt;
+use super::bounds::{excerpt, refuse_if_too_large, refuse_if_too_many};
 use super::{
     Body, FetchError, Remote, Reply, Transport, Version, Wish, address, authorities, is_plain_name,
     is_plain_path,
@@ -28,8 +28,8 @@ pub(super) use answer::retry_after;
 
 /// A server that sends on more often than that leads nowhere.
 const MOST_REDIRECTS: usize = 5;
-/// A listing larger than this is none, bytes.
-const LARGEST_LISTING: usize = 64 << 20;
+/// The place that a catalog names for its files is at most so long, bytes: it is part of the path of every one of them.
+const LONGEST_PLACE: usize = 1024;
 
 /// Speaks HTTP to one server.
 pub struct HttpTransport {
@@ -99,11 +99,8 @@ impl HttpTransport {
         while let Some(part) =
             response.chunk().await.map_err(|error| answer::failure(address.as_str(), &error, self.stall))?
         {
-            if page.len() + part.len() > LARGEST_LISTING {
-                let reason = format!("the listing is larger than {LARGEST_LISTING} bytes");
-                return Err(FetchError::Answer { url: address.to_string(), reason });
-            }
             page.extend_from_slice(&part);
+            refuse_if_too_large(page.len(), address.as_str())?;
         }
         Ok(page)
     }
@@ -115,6 +112,7 @@ impl HttpTransport {
         let base = self.service_base(&address, catalog.http_base.as_deref()).map_err(wrong)?;
         let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let entries = catalog.datasets.len();
+        refuse_if_too_many(entries, address.as_str())?;
         let files = catalog.datasets.into_iter().filter_map(|dataset| {
             let name = dataset.url_path.strip_prefix(&start).filter(|name| is_plain_name(name))?;
             let path = format!("{base}{}", dataset.url_path);
@@ -130,6 +128,11 @@ impl HttpTransport {
     /// Where the files of a catalog are served, below the root: empty, or with `/` at its end.
     fn service_base(&self, catalog: &Url, named: Option<&str>) -> Result<String, String> {
         let Some(named) = named else { return Ok("fileServer/".to_owned()) };
+        if named.len() > LONGEST_PLACE {
+            return Err(format!(
+                "the catalog names a place for its files that is longer than {LONGEST_PLACE} bytes"
+            ));
+        }
         let outside = || {
             format!(
                 "the catalog says that its files lie at \"{}\", outside the server's root",
@@ -154,6 +157,7 @@ impl HttpTransport {
         let address = as_folder(address::below(&self.root, folder));
         let names = index::parse(&self.page(&address).await?, &address)
             .map_err(|reason| FetchError::Answer { url: address.to_string(), reason })?;
+        refuse_if_too_many(names.len(), address.as_str())?;
         let files = names.into_iter().filter(|name| is_plain_name(name)).map(|name| Remote {
             path: address::join(folder, &name),
             name,
@@ -318,7 +322,10 @@ mod tests {
         ] {
             assert!(base(Some(named)).unwrap_err().contains("outside"), "{named}");
         }
-        let long = base(Some(&format!("/other/{}", "ä".repeat(1 << 20)))).unwrap_err();
+        let long = base(Some(&format!("/other/{}", "ä".repeat(500)))).unwrap_err();
         assert!(long.contains("outside") && long.chars().count() < 300, "{long}");
+        // It would stand before the name of each file.
+        let longer = base(Some(&format!("/thredds/{}", "a/".repeat(600)))).unwrap_err();
+        assert!(longer.contains("longer than 1024 bytes"), "{longer}");
     }
 }
