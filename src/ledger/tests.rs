@@ -454,7 +454,8 @@ fn refuses(path: &Path, parts: &[&str]) {
 
 #[test]
 fn a_damaged_file_is_refused_with_the_remedy() {
-    let remedy = "stop Nilas, move the file away together with those that end in -wal and -shm";
+    let remedy =
+        "start the daemon (again): it keeps the file under another name, puts the newest copy in its place";
     let scratch = Scratch::new();
     for centre in 0..200 {
         let file = accepted("drift", "2026-03-01", vec![check("mean", 9.0)]);
