@@ -607,6 +607,23 @@ async fn a_catalog_of_ten_thousand_entries_is_listed() {
 }
 
 #[tokio::test]
+async fn a_folder_of_too_many_files_is_not_looked_through() {
+    let scene = Scene::new().await;
+    let names = || (0..20_001).map(|number| format!("ice_{number:05}.nc"));
+    let entries = names().map(|name| (name.clone(), format!("{FOLDER}/{name}"), 1));
+    scene.server.fail(CATALOG, [Fault::Body(vec![], catalog(entries).into())]);
+    let links: Vec<_> = names().map(|name| format!("<a href='{name}'>{name}</a>")).collect();
+    scene.server.fail(&format!("{FOLDER}/"), [Fault::Body(vec![], links.concat().into())]);
+    for kind in [ServerKind::Thredds, ServerKind::Http] {
+        let error = scene.list(kind).await.unwrap_err();
+        assert!(
+            matches!(&error, FetchError::TooMany { url, most: 20_000 } if url.contains(FOLDER)),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn entities_are_not_expanded() {
     let entity = |level: i32| format!("<!ENTITY a{level} \"{}\">", format!("&a{};", level - 1).repeat(10));
     let entities: Vec<String> = (1..30).map(entity).collect();
@@ -662,7 +679,7 @@ async fn files_that_nobody_listed_are_not_asked_for() {
 
 #[tokio::test]
 async fn a_listing_without_end_is_broken_off() {
-    let error = listed(vec![b' '; (64 << 20) + 1]).await.unwrap_err();
+    let error = listed(vec![b' '; (8 << 20) + 1]).await.unwrap_err();
     assert!(matches!(&error, FetchError::Answer { reason, .. } if reason.contains("larger than")), "{error}");
 }
 

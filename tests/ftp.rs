@@ -159,6 +159,21 @@ async fn a_listing_in_no_known_form_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_folder_of_too_many_files_is_not_looked_through() {
+    let lines: Vec<_> = (0..20_001).map(|number| format!("type=file;size=1; {number}.nc")).collect();
+    for (files, is_taken) in [(20_000, true), (20_001, false)] {
+        let lines: Vec<&str> = lines.iter().take(files).map(String::as_str).collect();
+        let server = ScriptedFtp::start(MODERN, b"", &lines, []).await;
+        match transport(&server.configured(ServerKind::Ftp)).list("LATEST").await {
+            Ok(found) => assert!(is_taken && found.len() == files),
+            Err(error) => {
+                assert!(!is_taken && matches!(error, FetchError::TooMany { most: 20_000, .. }), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refused_login_is_denied() {
     let folder = tempfile::tempdir().unwrap();
     let server = FtpServer::start(folder.path(), Door::Login).await;

@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -371,25 +371,29 @@ fn a_season_ends_although_its_files_are_gone() {
 }
 
 #[test]
-fn a_name_that_looks_like_a_new_version_is_reported_once() {
+fn names_that_look_like_a_new_version_are_one_incident_until_they_are_not_seen_any_more() {
     let house = House::with_the_day();
-    for day in [DAY, "2022-04-14"] {
-        let name = name_of(Role::Concentration, day).replace("amsr2", "amsr4");
-        fs::copy(
-            house.provider.folder.join(name_of(Role::Concentration, DAY)),
-            house.provider.folder.join(name),
-        )
-        .unwrap();
+    let name = |number: usize| name_of(Role::Concentration, DAY).replace("amsr2", &format!("amsr{number}"));
+    for number in 100..120 {
+        fs::write(house.provider.folder.join(name(number)), "").unwrap();
     }
     house.gather(DAY).unwrap();
     let open = house.ledger().open_incidents().unwrap();
     let [incident] = &open[..] else { panic!("{open:?}") };
-    assert_eq!(incident.key, "name:ice_conc_nh_polstere-100_amsr4_{date}.nc");
-    assert!(
-        incident.text.contains("amsr4") && incident.text.contains("inputs.*.products"),
-        "{}",
-        incident.text
-    );
+    assert_eq!((incident.key.as_str(), incident.count), ("names:concentration", 1));
+    for part in ["amsr100_{date}.nc, ", "amsr104_{date}.nc and 15 more; ", "inputs.*.products"] {
+        assert!(incident.text.contains(part), "{part} is not in: {}", incident.text);
+    }
+
+    for number in 100..120 {
+        fs::remove_file(house.provider.folder.join(name(number))).unwrap();
+    }
+    house.clock.set("2022-04-23T05:45");
+    house.gather(DAY).unwrap();
+    assert!(house.is_open("names:concentration"), "another day of this look may list another folder");
+    house.clock.set("2022-04-23T06:00");
+    house.gather(DAY).unwrap();
+    assert!(!house.is_open("names:concentration"));
 }
 
 #[test]
@@ -421,6 +425,56 @@ fn a_refused_file_is_kept_with_its_reason_and_asked_for_again() {
     }
     fs::write(&path, whole).unwrap();
     assert_eq!(house.gather(DAY).unwrap().drift.name(), name_of(Role::Drift, DAY));
+}
+
+/// The file of the day in another issue: each is another file that could serve, the highest the best.
+fn issue(house: &House, number: u32) -> PathBuf {
+    let name = name_of(Role::Thickness, DAY).replace("_01_l4sit", &format!("_{number:02}_l4sit"));
+    house.provider.folder.join(name)
+}
+
+#[test]
+fn a_server_with_many_bad_files_is_not_asked_for_all_of_them() {
+    let house = House::with_the_day();
+    for number in 2..=8 {
+        fs::write(issue(&house, number), "").unwrap();
+    }
+    let error = house.gather(DAY).unwrap_err();
+    let GatherError::Refused { reason } = &error else { panic!("{error}") };
+    let best = issue(&house, 8);
+    assert!(reason.contains(best.to_str().unwrap()) && reason.contains("5 files have failed"), "{reason}");
+    let tried = house.ledger().files_of("thickness", DAY.parse().unwrap()).unwrap();
+    assert_eq!(tried.len(), 5, "{tried:#?}");
+
+    for number in 2..=8 {
+        fs::remove_file(issue(&house, number)).unwrap();
+    }
+    house.gather(DAY).unwrap();
+    for number in 2..=8 {
+        fs::write(issue(&house, number), "").unwrap();
+    }
+    // What was accepted before is there without a server.
+    assert_eq!(house.gather(DAY).unwrap().thickness.name(), name_of(Role::Thickness, DAY));
+}
+
+#[test]
+fn a_refused_file_that_stays_as_it_is_is_not_transferred_at_every_look() {
+    let house = House::with_the_day();
+    house.provider.deliver(Role::Drift, "2022-04-14");
+    fs::write(house.provider.folder.join(name_of(Role::Drift, DAY)), "no file of drift").unwrap();
+    let here = house.config.folders.cache.join("inputs/files").join(sys::sha256("no file of drift"));
+    let look = |time: &str| {
+        house.clock.set(time);
+        house.gather(DAY).unwrap();
+        // A transfer puts a new file there.
+        fs::metadata(here.join(name_of(Role::Drift, DAY))).unwrap().ino()
+    };
+    let first = look("2022-04-23T00:00");
+    let second = look("2022-04-23T00:15");
+    assert_ne!(second, first, "the way may have damaged it: it is asked for once more");
+    assert_eq!(look("2022-04-23T00:30"), second);
+    assert_eq!(look("2022-04-23T06:15"), second);
+    assert_ne!(look("2022-04-23T06:30"), second, "six hours have passed");
 }
 
 #[test]
@@ -509,7 +563,7 @@ fn every_warning_is_written_once() {
         }
     });
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for words in ["new product name seen", "another file is taken in its place"] {
+    for words in ["new product names seen", "another file is taken in its place"] {
         let lines = text.lines().filter(|line| line.contains("WARN") && line.contains(words)).count();
         assert_eq!(lines, 1, "{words}:\n{text}");
     }

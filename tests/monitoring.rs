@@ -119,7 +119,7 @@ impl World {
         let note = "revision 1 is made of the inputs of its day".to_owned();
         let aftermath = Aftermath { state: DayState::Final, note, counts_as_failure: false };
         ledger.end_run(&run, &end, Some(&product), &aftermath).unwrap();
-        ledger.raise("name:drift", Severity::Notice, "a new name was seen", now).unwrap();
+        ledger.raise("names:drift", Severity::Notice, "a new name was seen", now).unwrap();
     }
 
     fn nilas(&self, verb: &str) -> Nilas {

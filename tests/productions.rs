@@ -201,3 +201,14 @@ fn nothing_begins_without_space_or_beside_another_run() {
     );
     assert_eq!(house.ledger.runs_of(day()).unwrap(), []);
 }
+
+#[test]
+fn nothing_begins_without_space_for_the_ledger() {
+    let mut house = House::new();
+    // A file system in which nothing is ever free.
+    house.config.folders.state = "/proc".into();
+    let error = house.run(&[]).unwrap_err();
+    let DaemonError::Space { folder, free_megabytes: 0, .. } = &error else { panic!("{error}") };
+    assert_eq!(folder, &house.config.folders.state);
+    assert_eq!(house.ledger.runs_of(day()).unwrap(), []);
+}

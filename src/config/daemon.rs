@@ -38,7 +38,7 @@ pub struct Production {
     pub memory_megabytes: u64,
     /// By how much it yields to other work, 0 to 19.
     pub nice: u8,
-    /// Space that must be free for products and for the cache, MB.
+    /// Space that must be free for products, for the cache and for what Nilas must remember, MB.
     pub least_free_megabytes: u64,
 }
 

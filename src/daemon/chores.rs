@@ -246,10 +246,13 @@ fn entry(ledger: &Ledger, product: &ProductRow) -> Result<DigestEntry, DaemonErr
 mod tests {
     use std::fs::File;
     use std::os::unix::fs::symlink;
+    use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::config::Overrides;
+    use crate::ledger::{LedgerError, damage_index};
+    use crate::time::SystemClock;
 
     fn at(text: &str) -> DateTime<Utc> {
         format!("{text}:00Z").parse().unwrap()
@@ -325,24 +328,28 @@ mod tests {
         assert_eq!(fetch::give_up_unused(&root.path().join("nothing"), before, false).unwrap(), []);
     }
 
+    /// A house with its ledger, and what tells its people.
+    fn house(root: &Path) -> (Config, Ledger, Notifier) {
+        let overrides = Overrides {
+            products: Some(root.join("products")),
+            state: Some(root.join("state")),
+            cache: Some(root.join("cache")),
+            ..Overrides::default()
+        };
+        let config = Config::load(Path::new("config/nilas.toml"), &overrides).unwrap();
+        let open = || Ledger::open(&config.folders.state.join(Ledger::FILE_NAME)).unwrap();
+        let clock = Arc::new(SystemClock::new());
+        let notifier = Notifier::new(&config.notify, Arc::new(open()), clock).unwrap();
+        let ledger = open();
+        (config, ledger, notifier)
+    }
+
     #[test]
     fn the_ledger_is_copied_daily_and_the_oldest_copies_go() {
         let root = tempfile::tempdir().unwrap();
-        let overrides = Overrides {
-            products: Some(root.path().join("products")),
-            state: Some(root.path().join("state")),
-            cache: Some(root.path().join("cache")),
-            ..Overrides::default()
-        };
-        let mut config = Config::load(Path::new("config/nilas.toml"), &overrides).unwrap();
+        let (mut config, ledger, notifier) = house(root.path());
         config.retention.ledger_copies = 2;
-        let ledger = Ledger::open(&config.folders.state.join(Ledger::FILE_NAME)).unwrap();
-        let clock = std::sync::Arc::new(crate::time::SystemClock::new());
-        let (shared, copies) = (
-            std::sync::Arc::new(Ledger::open(&config.folders.state.join(Ledger::FILE_NAME)).unwrap()),
-            config.folders.state.join(COPIES),
-        );
-        let notifier = Notifier::new(&config.notify, shared, clock).unwrap();
+        let copies = config.folders.state.join(COPIES);
         for day in ["2026-03-08T00:10", "2026-03-08T09:00", "2026-03-09T00:10", "2026-03-10T00:10"] {
             ledger.hold(day, at(day)).unwrap();
             run(&ledger, &notifier, &config, at(day)).unwrap();
@@ -358,5 +365,21 @@ mod tests {
         let copy = root.path().join("restored.sqlite");
         fs::copy(copies.join("ledger-20260309.sqlite"), &copy).unwrap();
         assert_eq!(Ledger::open(&copy).unwrap().current_hold().unwrap().unwrap().reason, "2026-03-09T00:10");
+    }
+
+    #[test]
+    fn a_copy_that_is_not_whole_costs_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut config, ledger, notifier) = house(root.path());
+        config.retention.ledger_copies = 1;
+        run(&ledger, &notifier, &config, at("2026-03-08T00:10")).unwrap();
+        damage_index(&config.folders.state.join(Ledger::FILE_NAME));
+        for now in ["2026-03-09T00:10", "2026-03-09T00:25"] {
+            let error = run(&ledger, &notifier, &config, at(now)).unwrap_err();
+            assert!(matches!(error, DaemonError::Copy(LedgerError::Damaged { .. })), "{error}");
+        }
+        let mut copies = listed(&config.folders.state.join(COPIES)).unwrap();
+        copies.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
+        assert_eq!(copies, [config.folders.state.join(COPIES).join("ledger-20260308.sqlite")]);
     }
 }

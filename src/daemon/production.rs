@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::config::{Config, DeviceChoice};
+use crate::config::{Config, DeviceChoice, Folders};
 use crate::ledger::{Aftermath, DayState, Ledger, Origin, Outcome, RunEnd, RunRow};
 use crate::produce::{DayLock, Gathered, Order, Produced};
 use crate::publish;
@@ -86,7 +86,9 @@ impl Productions<'_> {
 
     fn require_space(&self) -> Result<(), DaemonError> {
         let least_megabytes = self.config.production.least_free_megabytes;
-        for folder in [&self.config.folders.products, &self.config.folders.cache] {
+        let Folders { products, cache, state } = &self.config.folders;
+        // Without space for the ledger a production could not be written down.
+        for folder in [products, cache, state] {
             let file = |source| DaemonError::File { path: folder.clone(), source };
             let free_megabytes = sys::free_bytes(folder).map_err(file)? / MEGABYTE;
             if free_megabytes < least_megabytes {

@@ -71,6 +71,17 @@ pub enum FetchError {
         /// The limit.
         largest_bytes: u64,
     },
+    /// More files than a folder of inputs can have.
+    #[error(
+        "{url} lists more than {most} files and was not looked through; name a folder with fewer of them in inputs.*.places, such as one for \
+         each month by {{year}} and {{month}}"
+    )]
+    TooMany {
+        /// The folder.
+        url: String,
+        /// The limit.
+        most: usize,
+    },
     /// All tries failed.
     #[error("{}{last}", effort(*tries, *seconds))]
     GaveUp {

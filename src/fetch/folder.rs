@@ -12,6 +12,7 @@ use tokio::fs::{self, File};
 use tokio::io::AsyncSeekExt;
 use tokio_util::io::ReaderStream;
 
+use super::bounds::refuse_if_too_many;
 use super::{Body, FetchError, Remote, Reply, Transport, Version, Wish, address, is_plain_name};
 
 /// Reads from a folder.
@@ -49,6 +50,7 @@ impl Transport for FolderTransport {
             if is_plain_name(&name) {
                 let path = address::join(folder, &name);
                 files.push(Remote { name, path, size_bytes: Some(metadata.len()) });
+                refuse_if_too_many(files.len(), &self.url(folder))?;
             }
         }
         files.sort();
@@ -102,6 +104,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::fetch::bounds::MOST_FILES;
 
     fn folder() -> (TempDir, FolderTransport) {
         let root = tempfile::tempdir().unwrap();
@@ -134,6 +137,23 @@ mod tests {
         assert_eq!(files, expected);
         assert!(transport.list("").await.unwrap().is_empty());
         assert!(transport.list("out").await.unwrap_err().is_not_found());
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_too_many_files_is_not_looked_through() {
+        let (root, transport) = folder();
+        let inner = root.path().join("in");
+        for number in 1..MOST_FILES {
+            fs::write(inner.join(number.to_string()), "").unwrap();
+        }
+        assert_eq!(transport.list("in").await.unwrap().len(), MOST_FILES);
+        fs::write(inner.join("one more"), "").unwrap();
+        let error = transport.list("in").await.unwrap_err();
+        assert!(matches!(error, FetchError::TooMany { most: MOST_FILES, .. }), "{error}");
+        assert!(
+            error.to_string().starts_with(&format!("{} lists more than 20000", inner.display())),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -7,9 +7,11 @@
 //! A [`SecretAddress`] is another thing: a service that is told something.
 //!
 //! Text from outside never becomes a path or a URL unchecked: a name that is more than one plain part of a path is left out of listings.
+//! How much is taken of what a server says is limited (`bounds`).
 
 mod address;
 mod authorities;
+mod bounds;
 mod cache;
 mod credentials;
 mod error;
@@ -113,7 +115,8 @@ pub trait Transport: Send + Sync + fmt::Debug {
     /// The files of a folder, sorted by name; folders inside it are not looked into.
     ///
     /// # Errors
-    /// [`FetchError::NotFound`] where there is no such folder; else as it went wrong.
+    /// [`FetchError::NotFound`] where there is no such folder, [`FetchError::TooMany`] where it holds more files than it may; else as it
+    /// went wrong.
     async fn list(&self, folder: &str) -> Result<Vec<Remote>, FetchError>;
 
     /// Opens a file.

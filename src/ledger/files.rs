@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::values::{UtcTime, path_text};
+use super::values::{UtcTime, path_text, sentence};
 use super::{Ledger, LedgerError};
 use crate::time::ProductDay;
 
@@ -195,7 +195,7 @@ fn upsert(connection: &Connection, file: &FileRow) -> rusqlite::Result<i64> {
         ":judged_at": UtcTime(file.judged_at),
         ":verdict": if refusal.is_some() { "refused" } else { "accepted" },
         ":refusal_kind": refusal.map(|refusal| &refusal.kind),
-        ":refusal_reason": refusal.map(|refusal| &refusal.reason),
+        ":refusal_reason": refusal.map(|refusal| sentence(&refusal.reason)),
         ":quarantine": quarantine,
     };
     connection.query_row(sql, parameters, |row| row.get(0))

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row, named_params};
 use serde::{Deserialize, Serialize};
 
-use super::values::{UtcTime, named_value};
+use super::values::{UtcTime, named_value, sentence};
 use super::{Ledger, LedgerError, outbox};
 
 /// Something that people are told.
@@ -80,8 +80,9 @@ impl Ledger {
                            severity = excluded.severity, text = excluded.text,
                            last_seen_at = excluded.last_seen_at, count = count + 1
                        RETURNING count = 1";
-            let parameters =
-                named_params! { ":key": key, ":severity": severity, ":text": text, ":now": UtcTime(now) };
+            let parameters = named_params! {
+                ":key": key, ":severity": severity, ":text": sentence(text), ":now": UtcTime(now)
+            };
             connection.query_row(sql, parameters, |row| row.get(0))
         })
     }

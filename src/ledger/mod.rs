@@ -47,6 +47,8 @@ pub use products::{ProductInput, ProductRow, Withdrawal};
 pub use recovery::Recovery;
 pub use runs::{Aftermath, Origin, Outcome, RunEnd, RunRow};
 pub use service::Hold;
+#[cfg(test)]
+pub(crate) use service::tests::damage_index;
 pub use standing::{Asked, DayRow, DayState};
 
 /// An open ledger. Its calls block on the disk, and for some seconds where another process is writing.

@@ -35,7 +35,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
     let mut connection =
         Connection::open_with_flags(path, flags).map_err(|error| LedgerError::of(path, error))?;
     settle(&connection, path)?;
-    check(&connection, path)?;
+    check(&connection, path, "quick_check")?;
     migrate(&mut connection, path)?;
     Ok(connection)
 }
@@ -94,8 +94,10 @@ pub(super) fn settle(connection: &Connection, path: &Path) -> Result<(), LedgerE
     }
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let found = connection.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0));
+/// Lets `SQLite` look through the file at `path`: by `quick_check`, or by `integrity_check`, which also holds the indexes against the
+/// tables.
+pub(super) fn check(connection: &Connection, path: &Path, pragma: &str) -> Result<(), LedgerError> {
+    let found = connection.pragma_query_value(None, pragma, |row| row.get::<_, String>(0));
     match found.map_err(|error| LedgerError::of(path, error))?.as_str() {
         "ok" => Ok(()),
         reason => Err(LedgerError::Damaged { path: path.to_owned(), reason: reason.to_owned() }),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::values::UtcTime;
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, opening, recovery};
 use crate::sys;
 use crate::time::ProductDay;
 
@@ -94,20 +94,71 @@ impl Ledger {
     /// Copies the ledger to `path` while others use it. The copy is a ledger of its own, whole, or not there, and for nobody else to read.
     ///
     /// # Errors
-    /// [`LedgerError`]; then an older copy at `path` is as it was.
+    /// [`LedgerError`]; then an older copy at `path` is as it was. [`LedgerError::Damaged`] where what was copied is not whole: it names
+    /// a file beside `path`, which stays to be looked at until the next copy is made there.
     pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
         let part = path.with_added_extension("part");
         let folder = |source| LedgerError::Folder { path: path.to_owned(), source };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(folder)?;
         }
+        // What an earlier copy has left there may be no ledger at all, and such a file is not written over.
+        recovery::remove(&part).map_err(folder)?;
         sys::make_private(&part).map_err(folder)?;
         self.connection().backup("main", &part, None).map_err(|error| LedgerError::of(&part, error))?;
+        let copy = Connection::open(&part).map_err(|error| LedgerError::of(&part, error))?;
         // A single file, which can be copied anywhere: without a log beside it.
-        Connection::open(&part)
-            .and_then(|copy| copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(())))
+        copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))
             .map_err(|error| LedgerError::of(&part, error))?;
+        // What is wrong with the ledger is copied with it, page by page: it must not take the place of copies that are whole.
+        opening::check(&copy, &part, "integrity_check")?;
+        drop(copy);
         fs::File::open(&part).and_then(|file| file.sync_all()).map_err(folder)?;
         fs::rename(&part, path).map_err(folder)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-29T03:00:00Z".parse().unwrap()
+    }
+
+    /// Lets an index have a row of its table as it was before, which only a thorough check finds.
+    pub(crate) fn damage_index(path: &Path) {
+        let hide = "INSERT INTO incidents (key, severity, text, opened_at, last_seen_at)
+                 VALUES ('late', 'warning', 'it is late', '2026-11-29T03:00:00.000Z', '2026-11-29T03:00:00.000Z');
+             PRAGMA writable_schema = ON;
+             CREATE TEMP TABLE hidden AS SELECT * FROM sqlite_schema WHERE name = 'incidents_by_key';
+             DELETE FROM sqlite_schema WHERE name = 'incidents_by_key';
+             PRAGMA writable_schema = RESET;
+             UPDATE incidents SET key = 'later' WHERE key = 'late';
+             PRAGMA writable_schema = ON;
+             INSERT INTO sqlite_schema SELECT * FROM temp.hidden;
+             PRAGMA writable_schema = RESET;";
+        Connection::open(path).unwrap().execute_batch(hide).unwrap();
+    }
+
+    #[test]
+    fn a_copy_that_is_not_whole_takes_no_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join(Ledger::FILE_NAME), folder.path().join("copies/copy.sqlite"));
+        Ledger::open(&path).unwrap().hold("written down", now()).unwrap();
+        Ledger::open(&path).unwrap().copy_to(&copy).unwrap();
+        let whole = fs::read(&copy).unwrap();
+
+        damage_index(&path);
+        let ledger = Ledger::open(&path).unwrap();
+        let error = ledger.copy_to(&copy).unwrap_err();
+        let LedgerError::Damaged { path: part, reason } = &error else { panic!("{error}") };
+        assert_eq!((part, part.exists()), (&copy.with_added_extension("part"), true));
+        assert!(reason.contains("incidents_by_key"), "{reason}");
+        assert_eq!(fs::read(&copy).unwrap(), whole, "the older copy stays");
+
+        Connection::open(&path).unwrap().execute_batch("REINDEX").unwrap();
+        ledger.copy_to(&copy).unwrap();
+        assert!(!part.exists() && Ledger::open(&copy).is_ok());
     }
 }

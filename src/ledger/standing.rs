@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::values::{UtcTime, named_value};
+use super::values::{UtcTime, named_value, sentence};
 use super::{Ledger, LedgerError};
 use crate::time::ProductDay;
 
@@ -99,7 +99,7 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<bool, LedgerError> {
         let known = self.day(day)?;
-        if known.as_ref().is_some_and(|row| row.state == state && row.note == note) {
+        if known.as_ref().is_some_and(|row| row.state == state && row.note == sentence(note)) {
             return Ok(false);
         }
         self.write(|connection| set(connection, day, state, note, now))?;
@@ -147,7 +147,8 @@ pub(super) fn set(
                ON CONFLICT (day) DO UPDATE SET
                    changed_at = CASE state WHEN excluded.state THEN changed_at ELSE excluded.changed_at END,
                    state = excluded.state, note = excluded.note";
-    let parameters = named_params! { ":day": day, ":state": state, ":note": note, ":now": UtcTime(now) };
+    let parameters =
+        named_params! { ":day": day, ":state": state, ":note": sentence(note), ":now": UtcTime(now) };
     connection.execute(sql, parameters).map(|_| ())
 }
 

@@ -102,6 +102,27 @@ fn a_file_is_given_back_as_it_was_recorded() {
 }
 
 #[test]
+fn no_sentence_is_kept_that_nobody_would_read_to_its_end() {
+    let scratch = Scratch::new();
+    let (ledger, endless) = (&scratch.ledger, "no end ".repeat(1000));
+    let file = refused(&accepted("drift", "2026-03-01", Vec::new()), &endless);
+    ledger.record_file(&file).unwrap();
+    ledger.raise("late:drift", Severity::Warning, &endless, now()).unwrap();
+    ledger.set_day(day("2026-03-01"), DayState::Waiting, &endless, now()).unwrap();
+    let later = now() + TimeDelta::hours(1);
+    ledger.set_day(day("2026-03-01"), DayState::Waiting, &endless, later).unwrap();
+    let Some(Verdict::Refused(refusal)) = ledger.verdict(&file.sha256, &file.name).unwrap() else {
+        panic!("it is refused")
+    };
+    let incident = ledger.incident("late:drift").unwrap().unwrap();
+    let row = ledger.day(day("2026-03-01")).unwrap().unwrap();
+    for kept in [refusal.reason, incident.text, row.note] {
+        assert!(kept.starts_with("no end no end") && kept.ends_with('…'), "{kept}");
+        assert_eq!(kept.chars().count(), 1000);
+    }
+}
+
+#[test]
 fn what_could_not_be_measured_comes_back_as_missing() {
     let scratch = Scratch::new();
     let file = accepted("drift", "2026-03-01", vec![check("mean", f64::NAN)]);
@@ -433,7 +454,8 @@ fn refuses(path: &Path, parts: &[&str]) {
 
 #[test]
 fn a_damaged_file_is_refused_with_the_remedy() {
-    let remedy = "stop Nilas, move the file away together with those that end in -wal and -shm";
+    let remedy =
+        "start the daemon (again): it keeps the file under another name, puts the newest copy in its place";
     let scratch = Scratch::new();
     for centre in 0..200 {
         let file = accepted("drift", "2026-03-01", vec![check("mean", 9.0)]);

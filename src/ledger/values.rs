@@ -1,5 +1,6 @@
-//! How days, times and paths stand in the ledger: as texts that sort, and that a person can read.
+//! How days, times, paths and sentences stand in the ledger: as texts that sort, and that a person can read.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -43,6 +44,18 @@ pub(super) fn path_text(path: &Path) -> rusqlite::Result<&str> {
     path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))
 }
 
+/// A sentence that comes from elsewhere is kept up to this length, characters: nobody reads on, and mails and pages would grow with it.
+const LONGEST_SENTENCE: usize = 1000;
+
+/// A sentence as it is kept: its beginning, with an ellipsis in the place of the last sign, where it is longer than that.
+pub(super) fn sentence(text: &str) -> Cow<'_, str> {
+    let mut signs = text.char_indices().skip(LONGEST_SENTENCE - 1);
+    match (signs.next(), signs.next()) {
+        (Some((last, _)), Some(_)) => Cow::Owned(format!("{}…", &text[..last])),
+        _ => Cow::Borrowed(text),
+    }
+}
+
 /// Lets an enumeration stand in the ledger, and in messages, by the names of its values.
 macro_rules! named_value {
     ($kind:ident { $($value:ident => $name:literal),+ $(,)? }) => {
@@ -76,3 +89,17 @@ macro_rules! named_value {
     };
 }
 pub(super) use named_value;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_kept_whole_or_up_to_a_sign() {
+        for whole in ["", "a file is late", &"ä".repeat(LONGEST_SENTENCE)] {
+            assert_eq!(sentence(whole), whole);
+        }
+        let cut = sentence(&"ä".repeat(LONGEST_SENTENCE + 1)).into_owned();
+        assert_eq!(cut, format!("{}…", "ä".repeat(LONGEST_SENTENCE - 1)));
+    }
+}

@@ -40,10 +40,10 @@ const KNOWN: [(&str, Advice); 17] = [
         },
     ),
     (
-        "name",
+        "names",
         Advice {
-            meanwhile: "Nilas leaves files of this name alone and goes on with those that it knows.",
-            remedy: "Read what the provider says of it. If it is to be taken, add its word to inputs.*.products in the configuration and reload Nilas (systemctl reload nilas).",
+            meanwhile: "Nilas leaves files of these names alone and goes on with those that it knows.",
+            remedy: "Read what the provider says of them. If one is to be taken, add its word to inputs.*.products in the configuration and reload Nilas (systemctl reload nilas). It is over some hours after no such name was seen any more.",
         },
     ),
     (
@@ -63,7 +63,7 @@ const KNOWN: [(&str, Advice); 17] = [
     (
         "refused",
         Advice {
-            meanwhile: "The file is kept in the quarantine folder, and its server is asked for it again at every look. Days that do not need it are made.",
+            meanwhile: "The file is kept in the quarantine folder, where there is room, and its server is asked at every look whether it has another. Days that do not need it are made.",
             remedy: "Look at the file with `nilas inspect FILE`. If the provider says that it is right, widen the limit that is named in [checks] and reload Nilas (systemctl reload nilas).",
         },
     ),
@@ -152,6 +152,7 @@ mod tests {
     fn a_key_is_known_by_its_first_word() {
         assert!(of("late:drift").meanwhile.contains("keeps asking"));
         assert!(of("season:thickness").remedy.contains("Nothing"));
+        assert!(of("names:concentration").remedy.contains("inputs.*.products"));
         assert_eq!(of("later:drift"), OTHER);
         assert_eq!(of(""), OTHER);
     }

@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_key_can_be_pasted_into_a_shell() {
         assert_eq!(shell("late:drift"), "late:drift");
-        assert_eq!(shell("name:ice $(reboot)'s"), r"'name:ice $(reboot)'\''s'");
+        assert_eq!(shell("target:ice $(reboot)'s"), r"'target:ice $(reboot)'\''s'");
         assert_eq!(shell(""), "''");
     }
 

@@ -52,7 +52,7 @@ pub use inspection::{INSPECTOR_GREETING, Inspected, InspectionProgram, Inspector
 pub use measure::{Measured, measure};
 pub use names::{KnownName, Product, ThicknessLayout, ThicknessRelease, recognise};
 pub use native_grid::{ease2_125, ease2_250, osisaf_100, osisaf_625};
-pub use news::{is_known_by_now, unknown_shape};
+pub use news::unknown_shape;
 
 /// What an input gives to a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -26,19 +26,6 @@ pub fn unknown_shape(name: &str, inputs: &Inputs) -> Option<String> {
     is_news.then(|| shape(name))
 }
 
-/// Names with which a shape becomes one of a file again: by the dates that the products have in theirs.
-const EXAMPLES: [&[&str]; 3] =
-    [&["200001021200"], &["200001011200", "200001031200"], &["20000101", "20000107"]];
-
-/// Whether names of a shape that was news are configured by now.
-#[must_use]
-pub fn is_known_by_now(shape: &str, inputs: &Inputs) -> bool {
-    EXAMPLES.iter().any(|dates| {
-        let name = dates.iter().fold(shape.to_owned(), |name, date| name.replacen(DATE, date, 1));
-        recognise(&name).is_some_and(|known| is_configured(&known, inputs))
-    })
-}
-
 fn is_configured(known: &KnownName, inputs: &Inputs) -> bool {
     known.role().input(inputs).products.iter().any(|word| word == known.word())
 }

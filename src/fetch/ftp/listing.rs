@@ -3,6 +3,7 @@
 use suppaftp::list::ListParser;
 
 use crate::fetch::is_plain_name;
+use crate::text::excerpt;
 
 /// An entry of a folder that may be a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,12 +57,12 @@ impl Form {
                 Err(Unreadable) => unreadable = unreadable.or(Some(line)),
             }
         }
-        match unreadable.map(String::from_utf8_lossy) {
+        match unreadable.map(|line| excerpt(&String::from_utf8_lossy(line).escape_debug().to_string())) {
             Some(line) if !has_readable => {
-                Err(format!("the listing is in no form that is known; it holds {line:?}"))
+                Err(format!("the listing is in no form that is known; it holds \"{line}\""))
             }
             Some(line) => {
-                tracing::debug!(?line, "lines of a listing are passed over, such as this");
+                tracing::debug!(line, "lines of a listing are passed over, such as this");
                 Ok(entries)
             }
             None => Ok(entries),
@@ -128,6 +129,12 @@ mod tests {
         assert_eq!(Form::Machines.read(b""), Ok(Vec::new()));
         let refused = Form::Machines.read(b"<html>\n<body>\n").unwrap_err();
         assert!(refused.ends_with("it holds \"<html>\""), "{refused}");
+    }
+
+    #[test]
+    fn of_a_line_without_end_the_beginning_is_told() {
+        let refused = Form::Machines.read(&vec![b'x'; 1 << 20]).unwrap_err();
+        assert!(refused.chars().count() < 300 && refused.ends_with("x…\""), "{refused}");
     }
 
     /// What a line is read as: name and size, `link`, `folder`, or `unreadable`.

@@ -4,9 +4,7 @@ use suppaftp::types::Response;
 use suppaftp::{FtpError, Status};
 
 use crate::fetch::FetchError;
-
-/// As much of a server's answer is repeated, characters.
-const LONGEST_WORDS: usize = 200;
+use crate::text::excerpt;
 
 /// What it means that something failed on a connection that had stood.
 pub(super) fn failure(url: &str, error: FtpError) -> FetchError {
@@ -14,8 +12,9 @@ pub(super) fn failure(url: &str, error: FtpError) -> FetchError {
     match error {
         FtpError::UnexpectedResponse(answer) => refusal(url, &answer),
         FtpError::ConnectionError(error) => FetchError::Broken { url, reason: error.to_string() },
-        FtpError::SecureError(reason) => FetchError::Unreachable { url, reason },
-        other => FetchError::Answer { url, reason: other.to_string() },
+        // That a certificate is of other names is said with all of them.
+        FtpError::SecureError(reason) => FetchError::Unreachable { url, reason: excerpt(&reason) },
+        other => FetchError::Answer { url, reason: excerpt(&other.to_string()) },
     }
 }
 
@@ -67,7 +66,7 @@ pub(super) fn words(answer: &Response) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let words =
         text.split(|part: char| part.is_whitespace() || part.is_control()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ").chars().take(LONGEST_WORDS).collect()
+    excerpt(&words.collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -116,6 +115,7 @@ mod tests {
         else {
             panic!("another error");
         };
-        assert!(reason.starts_with("530-No [31m entry 530 xxx") && reason.len() == LONGEST_WORDS, "{reason}");
+        assert!(reason.starts_with("530-No [31m entry 530 xxx"), "{reason}");
+        assert_eq!(reason.chars().count(), 200);
     }
 }

@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 
+use crate::fetch::bounds::{refuse_if_too_large, refuse_if_too_many};
 use crate::fetch::{Credentials, FetchError, authorities};
 
 use super::listing::{Entry, Form};
@@ -27,8 +28,6 @@ use super::refusal::{failure, is_transient, is_unknown_command, words};
 
 /// Who logs in where nobody is named, and the password that custom wants: an address.
 const ANONYMOUS: (&str, &str) = ("anonymous", "nilas@");
-/// The longest listing that is believed, bytes.
-const LARGEST_LISTING: usize = 16 << 20;
 /// Bytes that are taken from a data connection at once.
 const CHUNK: usize = 64 << 10;
 
@@ -176,12 +175,12 @@ impl Session {
         let mut listing = Vec::new();
         while let Some(part) = bytes.try_next().await? {
             listing.extend_from_slice(&part);
-            if listing.len() > LARGEST_LISTING {
-                let reason = format!("the listing is larger than {LARGEST_LISTING} bytes");
-                return Err(FetchError::Answer { url: self.url.clone(), reason });
-            }
+            refuse_if_too_large(listing.len(), &self.url)?;
         }
-        form.read(&listing).map_err(|reason| FetchError::Answer { url: self.url.clone(), reason })
+        let entries =
+            form.read(&listing).map_err(|reason| FetchError::Answer { url: self.url.clone(), reason })?;
+        refuse_if_too_many(entries.len(), &self.url)?;
+        Ok(entries)
     }
 }
 

@@ -12,6 +12,7 @@ use reqwest::header::{
 use reqwest::{Response, StatusCode};
 
 use crate::fetch::{FetchError, Version, Wish};
+use crate::text::excerpt;
 
 /// The headers that say a wish. A version by which nobody could tell it from another is not asked for.
 pub(super) fn conditions(wish: &Wish) -> HeaderMap {
@@ -69,8 +70,10 @@ pub(super) fn refusal(url: &str, response: &Response) -> Option<FetchError> {
     match status.as_u16() {
         200 | 206 => {
             let encoding = text(headers, &CONTENT_ENCODING).filter(|encoding| *encoding != "identity")?;
-            let reason =
-                format!("the answer is compressed ({}), which nobody asked for", encoding.escape_default());
+            let reason = format!(
+                "the answer is compressed ({}), which nobody asked for",
+                excerpt(&encoding.escape_default().to_string())
+            );
             Some(FetchError::Answer { url, reason })
         }
         304 | 416 => None,
@@ -123,11 +126,12 @@ pub(super) fn failure(url: &str, error: &reqwest::Error, stall: Duration) -> Fet
     }
 }
 
-/// What lies below an error of the client, whose own words say no more than that a request failed.
+/// What lies below an error of the client, whose own words say no more than that a request failed. It can hold words of the server, such
+/// as all names of a certificate.
 pub(in crate::fetch) fn causes(error: &reqwest::Error) -> String {
     let below = successors(error.source(), |&error| error.source());
     let reasons: Vec<String> = below.map(ToString::to_string).collect();
-    if reasons.is_empty() { "the request failed".to_owned() } else { reasons.join(": ") }
+    if reasons.is_empty() { "the request failed".to_owned() } else { excerpt(&reasons.join(": ")) }
 }
 
 #[cfg(test)]

@@ -17,18 +17,20 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::Credentials;
+use super::bounds::{refuse_if_too_large, refuse_if_too_many};
 use super::{
     Body, FetchError, Remote, Reply, Transport, Version, Wish, address, authorities, is_plain_name,
     is_plain_path,
 };
 use crate::config::{Fetching, Server, ServerKind};
+use crate::text::excerpt;
 
 pub(super) use answer::{causes, retry_after};
 
 /// A server that sends on more often than that leads nowhere.
 const MOST_REDIRECTS: usize = 5;
-/// A listing larger than this is none, bytes.
-const LARGEST_LISTING: usize = 64 << 20;
+/// The place that a catalog names for its files is at most so long, bytes: it is part of the path of every one of them.
+const LONGEST_PLACE: usize = 1024;
 
 /// Speaks HTTP to one server.
 pub struct HttpTransport {
@@ -98,11 +100,8 @@ impl HttpTransport {
         while let Some(part) =
             response.chunk().await.map_err(|error| answer::failure(address.as_str(), &error, self.stall))?
         {
-            if page.len() + part.len() > LARGEST_LISTING {
-                let reason = format!("the listing is larger than {LARGEST_LISTING} bytes");
-                return Err(FetchError::Answer { url: address.to_string(), reason });
-            }
             page.extend_from_slice(&part);
+            refuse_if_too_large(page.len(), address.as_str())?;
         }
         Ok(page)
     }
@@ -114,6 +113,7 @@ impl HttpTransport {
         let base = self.service_base(&address, catalog.http_base.as_deref()).map_err(wrong)?;
         let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let entries = catalog.datasets.len();
+        refuse_if_too_many(entries, address.as_str())?;
         let files = catalog.datasets.into_iter().filter_map(|dataset| {
             let name = dataset.url_path.strip_prefix(&start).filter(|name| is_plain_name(name))?;
             let path = format!("{base}{}", dataset.url_path);
@@ -129,10 +129,15 @@ impl HttpTransport {
     /// Where the files of a catalog are served, below the root: empty, or with `/` at its end.
     fn service_base(&self, catalog: &Url, named: Option<&str>) -> Result<String, String> {
         let Some(named) = named else { return Ok("fileServer/".to_owned()) };
+        if named.len() > LONGEST_PLACE {
+            return Err(format!(
+                "the catalog names a place for its files that is longer than {LONGEST_PLACE} bytes"
+            ));
+        }
         let outside = || {
             format!(
                 "the catalog says that its files lie at \"{}\", outside the server's root",
-                named.escape_default()
+                excerpt(&named.escape_default().to_string())
             )
         };
         let base = catalog
@@ -153,6 +158,7 @@ impl HttpTransport {
         let address = as_folder(address::below(&self.root, folder));
         let names = index::parse(&self.page(&address).await?, &address)
             .map_err(|reason| FetchError::Answer { url: address.to_string(), reason })?;
+        refuse_if_too_many(names.len(), address.as_str())?;
         let files = names.into_iter().filter(|name| is_plain_name(name)).map(|name| Remote {
             path: address::join(folder, &name),
             name,
@@ -304,7 +310,7 @@ mod tests {
     fn files_are_served_below_the_root_or_not_at_all() {
         let transport = transport("https://example.org/thredds/").unwrap();
         let catalog = address::below(&transport.root, "catalog/a/catalog.xml");
-        let base = |named| transport.service_base(&catalog, named);
+        let base = |named: Option<&str>| transport.service_base(&catalog, named);
         assert_eq!(base(None).unwrap(), "fileServer/");
         assert_eq!(base(Some("/thredds/fileServer/")).unwrap(), "fileServer/");
         assert_eq!(base(Some("https://example.org/thredds/files")).unwrap(), "files/");
@@ -317,5 +323,10 @@ mod tests {
         ] {
             assert!(base(Some(named)).unwrap_err().contains("outside"), "{named}");
         }
+        let long = base(Some(&format!("/other/{}", "ä".repeat(500)))).unwrap_err();
+        assert!(long.contains("outside") && long.chars().count() < 300, "{long}");
+        // It would stand before the name of each file.
+        let longer = base(Some(&format!("/thredds/{}", "a/".repeat(600)))).unwrap_err();
+        assert!(longer.contains("longer than 1024 bytes"), "{longer}");
     }
 }

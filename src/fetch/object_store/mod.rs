@@ -10,15 +10,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{
-    Certificate, ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig,
+    Certificate, ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig,
 };
 use secrecy::ExposeSecret;
 use url::Url;
 
 use crate::config::{Fetching, Server};
 
+use super::bounds::refuse_if_too_many;
 use super::{
     Body, Credentials, FetchError, Remote, Reply, Transport, Version, Wish, address, authorities,
     is_plain_name,
@@ -79,6 +81,29 @@ impl ObjectStoreTransport {
         address::refuse_unless_plain(&self.address, path)?;
         let key = Path::parse(address::join(self.root.as_ref(), path));
         key.map_err(|error| FetchError::Answer { url: self.url(path), reason: error.to_string() })
+    }
+
+    /// What lies right in a folder, page by page: a store may go on for as long as it likes.
+    async fn objects(&self, folder: &str, key: &Path) -> Result<Vec<ObjectMeta>, FetchError> {
+        let url = self.url(folder);
+        let prefix = (!key.as_ref().is_empty()).then(|| format!("{key}/"));
+        let (mut objects, mut folders, mut next) = (Vec::new(), 0, None);
+        loop {
+            let options = PaginatedListOptions {
+                delimiter: Some("/".into()),
+                page_token: next,
+                ..PaginatedListOptions::default()
+            };
+            let page = self.store.list_paginated(prefix.as_deref(), options).await;
+            let PaginatedListResult { result, page_token } = page.map_err(|error| failure(&url, &error))?;
+            objects.extend(result.objects);
+            folders += result.common_prefixes.len();
+            refuse_if_too_many(objects.len() + folders, &url)?;
+            next = page_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                return Ok(objects);
+            }
+        }
     }
 
     fn body(&self, path: &str, found: GetResult) -> Body {
@@ -149,10 +174,9 @@ pub fn s3(
 impl Transport for ObjectStoreTransport {
     async fn list(&self, folder: &str) -> Result<Vec<Remote>, FetchError> {
         let key = self.key(folder)?;
-        let listing = self.store.list_with_delimiter(Some(&key)).await;
-        let listing = listing.map_err(|error| failure(&self.url(folder), &error))?;
-        let mut files: Vec<_> = listing
-            .objects
+        let mut files: Vec<_> = self
+            .objects(folder, &key)
+            .await?
             .into_iter()
             // Some tools put an empty object where a folder is meant to be.
             .filter(|object| object.location != key)
@@ -207,4 +231,82 @@ fn place_of(address: &Url) -> Result<(String, Path), String> {
         ));
     }
     Ok((bucket.to_owned(), root))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::ServerKind;
+    use crate::fetch::bounds::{LARGEST_LISTING, MOST_FILES};
+
+    /// Lists a store that has the same page for every request.
+    async fn listed(page: String) -> Result<Vec<Remote>, FetchError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/bucket/days", listener.local_addr().unwrap());
+        let store = tokio::spawn(async move {
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", page.len());
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"\r\n\r\n") {
+                    asked.push(stream.read_u8().await.unwrap());
+                }
+                stream.write_all(head.as_bytes()).await.unwrap();
+                // A client that has had enough goes away.
+                let _ = stream.write_all(page.as_bytes()).await;
+            }
+        });
+        let server = Server {
+            kind: ServerKind::S3,
+            address,
+            connections: 1,
+            credentials: None,
+            authorities: None,
+            region: None,
+        };
+        let fetching = Fetching {
+            connect_seconds: 30,
+            stall_seconds: 30,
+            try_seconds: 30,
+            deadline_seconds: 30,
+            shortest_pause_seconds: 0.1,
+            longest_pause_seconds: 1.0,
+            largest_file_megabytes: 1,
+            cache_megabytes: 1,
+        };
+        let listed = ObjectStoreTransport::new("store", &server, &fetching, None).unwrap().list("").await;
+        store.abort();
+        listed
+    }
+
+    /// A page of so many files, and what it says of the next.
+    fn page(files: usize, next: &str) -> String {
+        let file = |number| {
+            let key = format!("<Key>days/{number}.nc</Key>");
+            format!(
+                "<Contents>{key}<Size>1</Size><LastModified>2026-03-01T00:00:00Z</LastModified></Contents>"
+            )
+        };
+        let files: String = (0..files).map(file).collect();
+        format!("<ListBucketResult>{files}{next}</ListBucketResult>")
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_pages_do_not_end_is_left() {
+        assert_eq!(listed(page(1000, "")).await.unwrap().len(), 1000);
+        assert_eq!(listed(page(1000, "<NextContinuationToken/>")).await.unwrap().len(), 1000);
+        let more = "<NextContinuationToken>on</NextContinuationToken>";
+        let error = listed(page(1000, more)).await.unwrap_err();
+        assert!(matches!(error, FetchError::TooMany { most: MOST_FILES, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_page_without_end_is_broken_off() {
+        let error = listed(page(1, &" ".repeat(LARGEST_LISTING))).await.unwrap_err();
+        let FetchError::Answer { reason, .. } = &error else { panic!("{error}") };
+        assert!(reason.contains("larger than 8388608 bytes"), "{reason}");
+    }
 }

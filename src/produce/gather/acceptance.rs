@@ -1,9 +1,6 @@
 //! One file: fetched, inspected in confinement, judged, recorded. What is refused goes to quarantine with its reason.
 
-use std::path::Path;
-use std::{fs, io};
-
-use serde_json::json;
+use chrono::TimeDelta;
 
 use crate::config::Measure;
 use crate::fetch::{FetchError, Fetched};
@@ -14,11 +11,16 @@ use crate::source::{self, Candidate, Inspected, KnownName, Measured};
 use crate::sys;
 use crate::time::Window;
 
+use super::quarantine::Kept;
 use super::survey::{Offer, Origin};
 use super::{GatherError, Gatherer};
 
 /// A file that is older says nothing about what is plausible now, days.
 const COMPARABLE_DAYS: i64 = 30;
+
+/// So long after a refused file came it is transferred once more, although its server says that it has not changed: what came may have
+/// been a page of a proxy, newer than the file that it stood for.
+const TRANSFERRED_AGAIN_AFTER: TimeDelta = TimeDelta::hours(6);
 
 /// What became of a file.
 pub(super) enum Outcome {
@@ -65,13 +67,18 @@ impl Gatherer {
         sys::fail_point("gather.fetched");
         let before = self.ledger.verdict(&fetched.sha256, &fetched.name)?;
         if before != Some(Verdict::Accepted) {
+            let is_new = before.is_none();
             let judgement = self.judge(&candidate.known, &fetched).await?;
-            let verdict = self.verdict(&judgement, &fetched);
+            let verdict = self.verdict(&judgement, &fetched, is_new).await;
             self.ledger.record_file(&self.row(&candidate.known, server, &fetched, &judgement, &verdict))?;
             sys::fail_point("gather.recorded");
             if let Verdict::Refused(refusal) = verdict {
-                self.fetcher.forget(&fetched)?;
-                return Ok(Outcome::Refused(Refused { reason: refusal.reason, is_new: before.is_none() }));
+                // Bytes that came a second time as they were are what the server has, and no fault of the way: from then on it is
+                // asked whether it has others.
+                if is_new || self.clock.now() - fetched.fetched_at >= TRANSFERRED_AGAIN_AFTER {
+                    self.fetcher.forget(&fetched)?;
+                }
+                return Ok(Outcome::Refused(Refused { reason: refusal.reason, is_new }));
             }
         }
         let accepted = AcceptedFile { path: fetched.path, sha256: fetched.sha256 };
@@ -110,18 +117,30 @@ impl Gatherer {
         Ok(rows.into_iter().find(|row| row.product == known.word() && self.is_of_the_series(row)))
     }
 
-    fn verdict(&self, judgement: &Judgement, fetched: &Fetched) -> Verdict {
+    /// What is said of a file; a refused one is kept. `is_new` where these bytes were not refused before.
+    async fn verdict(&self, judgement: &Judgement, fetched: &Fetched, is_new: bool) -> Verdict {
         let Some(refusal) = &judgement.refusal else {
             return Verdict::Accepted;
         };
-        let all = self.config.folders.state.join("quarantine");
-        let folder = all.join(&fetched.sha256);
         // A day is not lost because a bad file cannot be kept.
-        let quarantine = match sys::make_private_folder(&all).and_then(|()| keep(&folder, fetched, refusal)) {
-            Ok(()) => Some(folder),
+        let quarantine = match self.quarantine.keep(fetched, refusal).await {
+            Ok(Kept::File(folder)) => Some(folder),
+            Ok(Kept::Reason) => {
+                if is_new {
+                    tracing::warn!(
+                        url = fetched.url,
+                        "of a refused file only the reason is kept: the quarantine would be larger than retention.quarantine_megabytes; \
+                         empty it, or raise the limit"
+                    );
+                }
+                None
+            }
             Err(error) => {
-                let folder = folder.display();
-                tracing::warn!(%folder, "a refused file cannot be kept ({error}); see that folders.state may be written and has space");
+                let url = &fetched.url;
+                tracing::warn!(
+                    url,
+                    "a refused file cannot be kept ({error}); see that folders.state may be written and has space"
+                );
                 None
             }
         };
@@ -197,25 +216,4 @@ fn check_row(finding: &Finding) -> CheckRow {
         most: limit(finding.highest),
         passed: finding.passed(),
     }
-}
-
-/// Keeps a refused file and why it was refused, in the folder of its bytes: all files that came empty meet in one, each with its own
-/// reason. The same bytes are kept once under each name.
-fn keep(folder: &Path, fetched: &Fetched, refusal: &source::Refusal) -> io::Result<()> {
-    let file = folder.join(&fetched.name);
-    if !file.exists() {
-        sys::replace_file(&file, &fs::read(&fetched.path)?)?;
-    }
-    let reason = json!({
-        "name": fetched.name,
-        "url": fetched.url,
-        "sha256": fetched.sha256,
-        "fetched_at": fetched.fetched_at,
-        "check": refusal.kind,
-        "reason": refusal.reason,
-    });
-    sys::replace_file(
-        &folder.join(format!("{}.reason.json", fetched.name)),
-        format!("{reason:#}\n").as_bytes(),
-    )
 }

@@ -8,7 +8,7 @@ use crate::ledger::LedgerError;
 use crate::source::{self, Availability, Role, Season, SourceError};
 use crate::time::ProductDay;
 
-use super::{Gatherer, Search, Watch};
+use super::{Gatherer, MOST_FAILED, Search, Watch};
 
 /// Why a day's inputs could not be gathered. What was accepted so far stays in the cache.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +76,8 @@ impl Gatherer {
     /// What to say of searches that did not all find something. A refusal comes before silence: a person can help there.
     pub(super) fn incomplete(&self, day: ProductDay, searches: &[Search; 3]) -> GatherError {
         let without = || searches.iter().filter(|search| search.accepted.is_none());
-        if let Some(refused) = without().find_map(|search| search.refused.first()) {
-            return GatherError::Refused { reason: refused.reason.clone() };
+        if let Some(reason) = without().find_map(Search::refusal) {
+            return GatherError::Refused { reason };
         }
         let reasons: Vec<String> =
             without().flat_map(|search| [&search.unreachable[..], &search.not_fetched].concat()).collect();
@@ -108,6 +108,18 @@ impl Gatherer {
             looked_in: input.places.iter().map(address).collect(),
             availability: (self.watch == Watch::Series).then_some(search.own),
         }
+    }
+}
+
+impl Search {
+    /// Why the best of the files that came does not serve, and whether others were left alone; none where no file was refused.
+    fn refusal(&self) -> Option<String> {
+        let reason = &self.refused.first()?.reason;
+        Some(if self.is_exhausted() {
+            format!("{reason} ({MOST_FAILED} files have failed, and no others are asked for in this look)")
+        } else {
+            reason.clone()
+        })
     }
 }
 

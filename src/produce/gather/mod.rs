@@ -1,7 +1,7 @@
 //! Gathers the input files of a day: what the servers offer, the best of it that passes its checks, and what has to be said of the rest.
 //!
 //! * `survey`: what is there.
-//! * `acceptance`: one file, fetched, inspected in confinement, judged, recorded; refused files go to quarantine.
+//! * `acceptance`: one file, fetched, inspected in confinement, judged, recorded; refused files go to `quarantine`.
 //! * `watch`: what a series of days tells beyond one day: late, missing, off season, a new name, a server that does not answer.
 //!
 //! No foreign file is opened in this process.
@@ -10,6 +10,7 @@ mod acceptance;
 mod error;
 mod inquiry;
 mod listings;
+mod quarantine;
 mod survey;
 mod watch;
 
@@ -31,7 +32,13 @@ pub use watch::Watch;
 
 use acceptance::{Outcome, Refused};
 use listings::Listings;
+use quarantine::Quarantine;
 use survey::Survey;
+
+/// After so many files of a role that were refused, or did not come, no other is asked for in this look at a day. Each can take a
+/// transfer and an inspection, a server can list as many as it likes, and other days wait meanwhile. Providers whose files are bad have
+/// two or three that could serve.
+const MOST_FAILED: usize = 5;
 
 /// Gathers the inputs of days.
 pub struct Gatherer {
@@ -41,6 +48,7 @@ pub struct Gatherer {
     ledger: Arc<Ledger>,
     /// Whoever opens files.
     inspector: Box<dyn Inspector>,
+    quarantine: Quarantine,
     watch: Watch,
     clock: Arc<dyn Clock>,
 }
@@ -95,7 +103,9 @@ impl Gatherer {
     ) -> Result<Self, GatherError> {
         let cache = &config.folders.cache;
         let fetcher = Fetcher::new(&config.servers, &config.fetching, cache, Arc::clone(&clock))?;
-        Ok(Self { config, fetcher, listings: Listings::default(), ledger, inspector, watch, clock })
+        let quarantine = Quarantine::new(&config.folders.state, config.retention.quarantine_megabytes);
+        let listings = Listings::default();
+        Ok(Self { config, fetcher, listings, ledger, inspector, quarantine, watch, clock })
     }
 
     /// Servers are asked anew what they have: what they listed before is of another moment. Days that are gathered in between
@@ -159,7 +169,8 @@ impl Gatherer {
         let mut away = BTreeSet::new();
         for candidate in source::candidates(&survey.offers, |offer| &offer.name, role, day, input) {
             let server = candidate.offer.server();
-            if server.is_some_and(|server| away.contains(server)) {
+            // What was accepted before lies in the cache, and may serve all the same.
+            if server.is_some_and(|server| away.contains(server) || search.is_exhausted()) {
                 continue;
             }
             match self.accept(&candidate).await? {
@@ -223,5 +234,10 @@ impl Search {
     /// Whether the file that is centred on the day was found.
     fn has_own(&self) -> bool {
         self.accepted.as_ref().is_some_and(|accepted| accepted.age_days == 0)
+    }
+
+    /// Whether so many files have failed that servers are not asked for others.
+    fn is_exhausted(&self) -> bool {
+        self.refused.len() + self.not_fetched.len() >= MOST_FAILED
     }
 }

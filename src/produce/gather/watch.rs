@@ -1,7 +1,9 @@
 //! What a series of days tells beyond one day. Each thing is said once, when it begins, and once, when it ends; the ledger
 //! remembers what is open.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
 
 use crate::ledger::Severity;
 use crate::source::{self, Role, Season};
@@ -10,8 +12,11 @@ use crate::time::ProductDay;
 use super::survey::Survey;
 use super::{GatherError, Gatherer, Search, Series};
 
-/// What the keys of incidents about new names begin with.
-const NAME: &str = "name:";
+/// So many new names stand in a message; more are counted. A server can list as many as it likes.
+const MOST_NAMED: usize = 5;
+/// So long no new name must have been seen before that is over. Days that are looked at one after the other list different folders, and
+/// not all of these hold the name; looks come much more often.
+const QUIET: TimeDelta = TimeDelta::hours(6);
 
 /// Whether the files looked at are a series that is watched over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,21 +144,12 @@ impl Gatherer {
         Ok(gaps)
     }
 
-    /// Reports names that look like a new version of a product, each once, and servers that stop or begin to answer.
+    /// Reports names that look like a new version of a product, and servers that stop or begin to answer.
     pub(super) fn report(&self, role: Role, survey: &Survey) -> Result<(), GatherError> {
         if self.watch == Watch::Nothing {
             return Ok(());
         }
-        let news = survey.offers.iter().filter_map(|offer| {
-            Some((source::unknown_shape(&offer.name, &self.config.inputs)?, &offer.name))
-        });
-        for (shape, name) in news.collect::<BTreeMap<_, _>>() {
-            let text = format!(
-                "new product name seen: {name}; if it is to be taken, add its word to inputs.*.products"
-            );
-            self.raise(&format!("{NAME}{shape}"), Severity::Warning, &text)?;
-        }
-        self.settle_names()?;
+        self.note_names(role, survey)?;
         let key = |server: &str| format!("server:{server}:{role}");
         for (server, error) in &survey.failures {
             self.raise(&key(server), Severity::Warning, &error.to_string())?;
@@ -164,15 +160,29 @@ impl Gatherer {
         Ok(())
     }
 
-    /// Names that have been configured are no news any more.
-    fn settle_names(&self) -> Result<(), GatherError> {
-        for incident in self.ledger.open_incidents()? {
-            let shape = incident.key.strip_prefix(NAME);
-            if shape.is_some_and(|shape| source::is_known_by_now(shape, &self.config.inputs)) {
-                self.settle(&incident.key, "a new product name is configured now")?;
-            }
+    /// One incident for all new names of a role, however many there are: each would be a mail and a wait for the disk.
+    fn note_names(&self, role: Role, survey: &Survey) -> Result<(), GatherError> {
+        let (key, now) = (format!("names:{role}"), self.clock.now());
+        let shapes: BTreeSet<String> =
+            survey.offers.iter().filter_map(|offer| self.new_shape(&offer.name, role)).collect();
+        if !shapes.is_empty() {
+            let text = format!(
+                "new product names seen for {role}: {}; if one is to be taken, add its word to inputs.*.products",
+                in_words(&shapes)
+            );
+            return self.raise(&key, Severity::Warning, &text);
+        }
+        let last = self.ledger.incident(&key)?.map(|incident| incident.last_seen_at);
+        if survey.failures.is_empty() && last.is_some_and(|last| now - last >= QUIET) {
+            self.settle(&key, &format!("no new product names are seen for {role} any more"))?;
         }
         Ok(())
+    }
+
+    /// The shape of a name that is new. One that tells its role is that role's news, also where several lie in one folder.
+    fn new_shape(&self, name: &str, role: Role) -> Option<String> {
+        let shape = source::unknown_shape(name, &self.config.inputs)?;
+        source::recognise(name).is_none_or(|known| known.role() == role).then_some(shape)
     }
 
     fn raise(&self, key: &str, severity: Severity, text: &str) -> Result<(), GatherError> {
@@ -197,5 +207,27 @@ impl Search {
     fn is_hole(&self, day: ProductDay) -> bool {
         let is_known = self.unreachable.is_empty() && self.series.season_of_day == Season::Open;
         is_known && !self.series.has_any_of_day && self.own.is_hole(day, self.series.newest)
+    }
+}
+
+/// The first of some shapes, and how many more there are.
+fn in_words(shapes: &BTreeSet<String>) -> String {
+    let named: Vec<&str> = shapes.iter().take(MOST_NAMED).map(String::as_str).collect();
+    match shapes.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_shapes_are_named_and_the_others_counted() {
+        let words = |number: usize| in_words(&(0..number).map(|n| format!("ice_{n:05}.nc")).collect());
+        assert_eq!(words(1), "ice_00000.nc");
+        assert_eq!(words(5), "ice_00000.nc, ice_00001.nc, ice_00002.nc, ice_00003.nc, ice_00004.nc");
+        assert!(words(100_000).ends_with("ice_00004.nc and 99995 more"), "{}", words(100_000));
     }
 }
