@@ -1,4 +1,4 @@
-//! How much is taken of what a server says, whatever it says.
+//! How much of a listing is taken, whatever a server lists.
 
 use super::FetchError;
 

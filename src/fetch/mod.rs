@@ -7,7 +7,7 @@
 //! A [`SecretAddress`] is another thing: a service that is told something.
 //!
 //! Text from outside never becomes a path or a URL unchecked: a name that is more than one plain part of a path is left out of listings.
-//! How much is taken of what a server says is limited (`bounds`).
+//! How much of a listing is taken is limited (`bounds`).
 
 mod address;
 mod authorities;

@@ -57,7 +57,7 @@ impl Form {
                 Err(Unreadable) => unreadable = unreadable.or(Some(line)),
             }
         }
-        match unreadable.map(|line| excerpt(&String::from_utf8_lossy(line).escape_debug().to_string())) {
+        match unreadable.map(|line| excerpt(&String::from_utf8_lossy(line))) {
             Some(line) if !has_readable => {
                 Err(format!("the listing is in no form that is known; it holds \"{line}\""))
             }

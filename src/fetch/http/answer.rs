@@ -70,10 +70,7 @@ pub(super) fn refusal(url: &str, response: &Response) -> Option<FetchError> {
     match status.as_u16() {
         200 | 206 => {
             let encoding = text(headers, &CONTENT_ENCODING).filter(|encoding| *encoding != "identity")?;
-            let reason = format!(
-                "the answer is compressed ({}), which nobody asked for",
-                excerpt(&encoding.escape_default().to_string())
-            );
+            let reason = format!("the answer is compressed ({}), which nobody asked for", excerpt(encoding));
             Some(FetchError::Answer { url, reason })
         }
         304 | 416 => None,

@@ -137,7 +137,7 @@ impl HttpTransport {
         let outside = || {
             format!(
                 "the catalog says that its files lie at \"{}\", outside the server's root",
-                excerpt(&named.escape_default().to_string())
+                excerpt(named)
             )
         };
         let base = catalog

@@ -60,8 +60,9 @@ fn keep(
     fetched: &Fetched,
     refusal: &source::Refusal,
 ) -> io::Result<Kept> {
-    let folder = root.join(&fetched.sha256);
+    // What strangers made must not lie open to everybody on this machine.
     sys::make_private_folder(root)?;
+    let folder = root.join(&fetched.sha256);
     fs::create_dir_all(&folder)?;
     let reason = json!({
         "name": fetched.name,
