@@ -432,6 +432,30 @@ fn links_between_pages_lead_somewhere() {
     assert!(followed > 5 && links("see [a](no/such.md#part) and [b](https://c.d)") == ["no/such.md"]);
 }
 
+/// The tests that a page names as `file.rs::name`: file and name.
+fn named_tests(page: &str) -> Vec<(&str, &str)> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    quoted.filter_map(|text| text.split_once("::")).filter(|(file, _)| file.ends_with(".rs")).collect()
+}
+
+#[test]
+fn every_promise_names_tests_that_are_there() {
+    let page = read("docs/promises.md");
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise")) {
+        let tests = named_tests(row);
+        assert!(!tests.is_empty(), "nothing shows that {row}");
+        for (file, name) in tests {
+            assert!(
+                read(file).contains(&format!("fn {name}()")),
+                "docs/promises.md: {file} has no test {name}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 30 && named_tests("`a`, `tests/a.rs::b`") == [("tests/a.rs", "b")]);
+}
+
 #[test]
 fn every_key_of_the_configuration_is_explained() {
     let missing = undocumented_keys(&read("config/nilas.toml"));

@@ -10,8 +10,8 @@ use super::{DaemonError, incidents, records};
 /// The incident of a ledger that was damaged. It is over when the next copy of the ledger is made.
 pub(super) const LEDGER: &str = "ledger";
 
-/// Opens the ledger for the daemon. Where it is damaged, its newest whole copy takes its place and learns of all products that were published
-/// since; what was done about it is an incident of the ledger that comes back.
+/// Opens the ledger for the daemon. Where it is damaged, its newest whole copy takes its place and learns of all products that were
+/// published since; what was done about it is an incident of the ledger that comes back.
 ///
 /// # Errors
 /// [`DaemonError`], where neither can be used.

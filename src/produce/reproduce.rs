@@ -79,8 +79,8 @@ pub enum ReproduceError {
     Comparison(#[from] ComparisonError),
 }
 
-/// Makes the revision in `folder` again, in a folder of its own that goes afterwards, and compares every value of its NetCDF file. Inputs are
-/// taken from the cache of fetched files, or from `inputs`.
+/// Makes the revision in `folder` again, in a folder of its own that goes afterwards, and compares every value of its NetCDF file. Inputs
+/// are taken from the cache of fetched files, or from `inputs`.
 ///
 /// # Errors
 /// [`ReproduceError`]. Values that differ are none.

@@ -70,10 +70,10 @@ const HARMLESS_CALLS: [i64; 43] = [
     libc::SYS_writev,
 ];
 
-/// Confines this process for the rest of its life to reading `file`: the memory that it may address, the processor time, and no large file
-/// written, no core left behind, and no process or thread started (the last does not bind root). The kernel grants nothing beyond what reading
-/// and computing need: no other process, no network, nothing opened for writing, no new code. Where it has Landlock, no other file is opened
-/// at all, whatever the user may read.
+/// Confines this process for the rest of its life to reading `file`: the memory that it may address, the processor time, and no large
+/// file written, no core left behind, and no process or thread started (the last does not bind root). The kernel grants nothing beyond what
+/// reading and computing need: no other process, no network, nothing opened for writing, no new code. Where it has Landlock, no other file
+/// is opened at all, whatever the user may read.
 ///
 /// # Errors
 /// What the system says; then only some of the limits hold.
@@ -120,7 +120,8 @@ pub fn has_landlock() -> bool {
     matches!(there.join(), Ok(Ok(status)) if status != RulesetStatus::NotEnforced)
 }
 
-/// Leaves this thread nothing in any file system but reading `file`. A file that is not there stays not there: whoever opens it learns that.
+/// Leaves this thread nothing in any file system but reading `file`. A file that is not there stays not there: whoever opens it learns
+/// that.
 fn shut_out_files_but(file: &Path) -> io::Result<()> {
     let wrong = |error: RulesetError| io::Error::other(error);
     let mut rules = Ruleset::default()
