@@ -11,6 +11,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -23,6 +24,7 @@ use common::broken_machine::{BrokenMachine, Fault};
 use common::folders::copy_tree;
 use common::say::say;
 use common::tiny_window::TinyHouse;
+use nilas::publish::{self, Compared};
 use nilas::time::{Clock, SystemClock};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -73,7 +75,7 @@ enum Met {
 }
 
 /// Lets the call of this number fail while a day is made, then lets the machine work again.
-fn meet(root: &Path, fault: Fault, number: u64) -> Met {
+fn meet(root: &Path, fault: Fault, number: u64, clean: &TinyHouse) -> Met {
     fs::create_dir(root).unwrap();
     let what = format!("{fault:?} at call {number}");
     let house = house(&root.join("house"));
@@ -89,8 +91,30 @@ fn meet(root: &Path, fault: Fault, number: u64) -> Met {
     recover(&house, &what);
     reader.end();
     holds(&house, &what);
+    assert_same_data(clean, &house, &what);
     fs::remove_dir_all(root).unwrap();
     met
+}
+
+/// What is published after a fault is what is published without one.
+fn assert_same_data(clean: &TinyHouse, house: &TinyHouse, what: &str) {
+    let (clean, found) = (&clean.revisions()[0], &house.revisions()[0]);
+    for entry in fs::read_dir(clean).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // A production that failed may have taken the first number.
+        let other = found.join(name.replace("r01", found.file_name().unwrap().to_str().unwrap()));
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("nc") => {
+                let compared = publish::compare(&path, &other).unwrap();
+                assert!(compared.iter().all(Compared::is_same), "{what}: {compared:?}");
+            }
+            Some("tif" | "png" | "qml") => {
+                assert!(fs::read(&path).unwrap() == fs::read(&other).unwrap(), "{what}: {}", other.display());
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A program that meets a fault ends with a reason, unless it is killed or can do without.
@@ -138,18 +162,22 @@ fn recover(house: &TinyHouse, what: &str) {
 fn whatever_call_of_the_disk_fails_nothing_is_lost_and_nothing_partial_seen() {
     let root = tempfile::tempdir().unwrap();
     let sample = std::env::var("NILAS_FAULTS").map_or(SAMPLE, |count| count.parse().unwrap());
+    let clean = house(&root.path().join("clean"));
+    let writes = count(&clean, root.path(), Fault::NoSpace);
+    let reads = count(&house(&root.path().join("read")), root.path(), Fault::BadRead);
     let (mut table, mut failures) = (String::new(), 0);
     for fault in Fault::ALL {
-        let calls = count(root.path(), fault);
+        let calls = if fault == Fault::BadRead { reads } else { writes };
         let step = calls.div_ceil(sample);
         // Not always the same calls: where in a step it begins follows from the kind of fault.
         let first = 1 + fault as u64 * step / Fault::ALL.len() as u64;
         let numbers = (first..=calls).step_by(step as usize);
         // All that is found is told, not only what is found first.
-        let meet = |number: u64| {
-            std::panic::catch_unwind(|| meet(&root.path().join(number.to_string()), fault, number))
+        let met_or_not = |number: u64| {
+            let root = root.path().join(number.to_string());
+            panic::catch_unwind(AssertUnwindSafe(|| meet(&root, fault, number, &clean)))
         };
-        let (met, wrong): (Vec<_>, Vec<_>) = numbers.map(meet).partition(Result::is_ok);
+        let (met, wrong): (Vec<_>, Vec<_>) = numbers.map(met_or_not).partition(Result::is_ok);
         failures += wrong.len();
         let met: Vec<Met> = met.into_iter().flatten().collect();
         let of = |kind: Met| met.iter().filter(|met| **met == kind).count();
@@ -167,14 +195,12 @@ fn whatever_call_of_the_disk_fails_nothing_is_lost_and_nothing_partial_seen() {
 }
 
 /// How many calls there are when nothing fails.
-fn count(root: &Path, fault: Fault) -> u64 {
-    let house = house(&root.join("counted"));
+fn count(house: &TinyHouse, root: &Path, fault: Fault) -> u64 {
     let machine = BrokenMachine::new(&house.root, root.join("machine"));
-    let mut command = produce(&house);
+    let mut command = produce(house);
     machine.carries(&mut command, fault);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    fs::remove_dir_all(root.join("counted")).unwrap();
     machine.calls()
 }
 

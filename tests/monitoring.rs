@@ -245,8 +245,8 @@ fn a_daemon_at_work_is_watched() {
     let run = world.nilas("explain").arg(day).expect_code(0);
     assert!(run.stdout.contains("Revision 1 (final) was published on "), "{}", run.stdout);
 
-    let run = world.nilas("status").option("--ack", "name:drift").expect_code(0);
-    assert!(run.stdout.starts_with("name:drift is acknowledged"), "{}", run.stdout);
+    let run = world.nilas("status").option("--ack", "names:drift").expect_code(0);
+    assert!(run.stdout.starts_with("names:drift is acknowledged"), "{}", run.stdout);
     world.nilas("status").option("--ack", "nothing").expecting("no incident with the key").expect_code(2);
 
     assert!(daemon.stop().success(), "{}", world.log());

@@ -86,8 +86,8 @@ fn house(root: &Path, echo: SocketAddr, page: SocketAddr) -> TinyHouse {
         &root.join("house"),
         &[
             (
-                "as good as a password).\nenabled = false",
-                &*format!("as good as a password).\nenabled = true\nurl_file = \"{webhook}\""),
+                "it is one of this machine).\nenabled = false",
+                &*format!("it is one of this machine).\nenabled = true\nurl_file = \"{webhook}\""),
             ),
             ("interval_minutes = 5", &format!("interval_minutes = 1\nurl_file = \"{watcher}\"")),
             (

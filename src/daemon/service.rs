@@ -323,9 +323,9 @@ impl Service {
             }
             Err(error) => {
                 let text = format!("the new configuration cannot be used, and the old one stays: {error}");
+                self.ledger.raise(CONFIGURATION, Severity::Warning, &text, now)?;
                 // Also where it is open already: a person waits for the answer.
                 tracing::error!("{text}");
-                self.ledger.raise(CONFIGURATION, Severity::Warning, &text, now)?;
             }
         }
         systemd::ready(&self.state()?);

@@ -1,6 +1,7 @@
 //! Maps in EPSG:3413, as cloud-optimised `GeoTIFF` files: bringing fields to the plane of the maps, and writing them.
 
 use std::ffi::CStr;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use gdal::raster::{
     RasterCreationOptions,
 };
 use gdal::spatial_ref::SpatialRef;
-use gdal::{Dataset, DriverManager, Metadata};
+use gdal::{Dataset, DriverManager, Metadata, vsi};
 use ndarray::Array2;
 
 use crate::grid::{GridError, GridSpec, Kernel, LonLat, Projection, Weights};
@@ -73,8 +74,7 @@ impl Mapper {
         bands: &[Band<'_>],
         caption: &Caption<'_>,
     ) -> Result<(), PublishError> {
-        self.write_bands(path, bands, caption)
-            .map_err(|source| PublishError::Gdal { path: path.to_owned(), source })
+        put(path, self.bands(path, bands, caption))
     }
 
     /// Writes the classes of the product grid as a map: each cell has that of the nearest cell.
@@ -84,24 +84,24 @@ impl Mapper {
         classes: &Array2<u8>,
         caption: &Caption<'_>,
     ) -> Result<(), PublishError> {
-        self.write_class_band(path, classes, caption)
-            .map_err(|source| PublishError::Gdal { path: path.to_owned(), source })
+        put(path, self.class_band(path, classes, caption))
     }
 
-    fn write_bands(&self, path: &Path, bands: &[Band<'_>], caption: &Caption<'_>) -> Result<(), GdalError> {
+    /// The bytes of the map at `path`.
+    fn bands(&self, path: &Path, bands: &[Band<'_>], caption: &Caption<'_>) -> Result<Vec<u8>, GdalError> {
         let dataset = self.in_memory::<f32>(bands.len(), caption)?;
         for (number, band) in bands.iter().enumerate() {
             write_band(&dataset, number + 1, self.weights.apply(band.values.view()), band)?;
         }
-        write_cog(&dataset, path, &["PREDICTOR=3", "OVERVIEW_RESAMPLING=AVERAGE"])
+        cog(&dataset, path, &["PREDICTOR=3", "OVERVIEW_RESAMPLING=AVERAGE"])
     }
 
-    fn write_class_band(
+    fn class_band(
         &self,
         path: &Path,
         classes: &Array2<u8>,
         caption: &Caption<'_>,
-    ) -> Result<(), GdalError> {
+    ) -> Result<Vec<u8>, GdalError> {
         let nearest = self.weights.heaviest(classes.view()).mapv(|class| class.unwrap_or(OUTSIDE));
         let dataset = self.in_memory::<u8>(1, caption)?;
         let mut band = dataset.rasterband(1)?;
@@ -112,7 +112,7 @@ impl Mapper {
         let (rows, columns) = nearest.dim();
         let mut pixels = Buffer::new((columns, rows), nearest.into_iter().collect());
         band.write((0, 0), (columns, rows), &mut pixels)?;
-        write_cog(&dataset, path, &["PREDICTOR=NO", "OVERVIEW_RESAMPLING=MODE"])
+        cog(&dataset, path, &["PREDICTOR=NO", "OVERVIEW_RESAMPLING=MODE"])
     }
 
     /// An empty map in memory: its place on the Earth and what is said about it.
@@ -177,13 +177,22 @@ fn outline(grid: &GridSpec) -> Result<Vec<LonLat>, GridError> {
     sides.chain(ends).map(|(row, column)| corner(row, column)).collect()
 }
 
-fn write_cog(dataset: &Dataset, path: &Path, options: &[&str]) -> Result<(), GdalError> {
+/// The bytes of a map. GDAL writes them to memory: on a disk that is full for a moment it makes files that nobody can read, and says that all
+/// is well.
+fn cog(dataset: &Dataset, path: &Path, options: &[&str]) -> Result<Vec<u8>, GdalError> {
     let block = format!("BLOCKSIZE={TILE}");
-    let common = ["COMPRESS=DEFLATE", &block, "OVERVIEWS=AUTO", "NUM_THREADS=ALL_CPUS"];
+    // On one thread: GDAL waits forever for the work of threads that could not be started, as where memory is short.
+    let common = ["COMPRESS=DEFLATE", &block, "OVERVIEWS=AUTO", "NUM_THREADS=1"];
     let options: RasterCreationOptions = common.into_iter().chain(options.iter().copied()).collect();
     let cog = DriverManager::get_driver_by_name("COG")?;
-    // What could not be written shows when the file is closed.
-    dataset.create_copy(&cog, path, &options)?.close()
+    let in_memory = Path::new("/vsimem").join(path.strip_prefix("/").unwrap_or(path));
+    dataset.create_copy(&cog, &in_memory, &options)?.close()?;
+    vsi::get_vsi_mem_file_bytes_owned(in_memory)
+}
+
+fn put(path: &Path, map: Result<Vec<u8>, GdalError>) -> Result<(), PublishError> {
+    let map = map.map_err(|source| PublishError::Gdal { path: path.to_owned(), source })?;
+    fs::write(path, map).map_err(|source| PublishError::File { path: path.to_owned(), source })
 }
 
 fn write_band(

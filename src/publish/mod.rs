@@ -92,7 +92,7 @@ pub enum PublishError {
     },
     /// A map cannot be written.
     #[error(
-        "map {path}: {source}; see that its folder is writable and has space, and that GDAL has its COG driver (3.1 or newer)"
+        "map {path}: {source}; see that there is memory, and that GDAL has its COG driver (3.1 or newer)"
     )]
     Gdal {
         /// The file.

@@ -34,7 +34,7 @@ impl TinyHouse {
     pub(crate) fn that_tells(root: &Path, address: &str, changes: &[(&str, &str)]) -> Self {
         let told = format!("template = \"webhook.json\"\nurl = \"{address}\"");
         let mut all = vec![
-            ("as good as a password).\nenabled = false", "as good as a password).\nenabled = true"),
+            ("it is one of this machine).\nenabled = false", "it is one of this machine).\nenabled = true"),
             ("template = \"webhook.json\"", &told),
         ];
         all.extend(changes);
