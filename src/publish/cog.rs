@@ -177,8 +177,8 @@ fn outline(grid: &GridSpec) -> Result<Vec<LonLat>, GridError> {
     sides.chain(ends).map(|(row, column)| corner(row, column)).collect()
 }
 
-/// The bytes of a map. GDAL writes them to memory: on a disk that is full for a moment it makes files that nobody can read, and says that all
-/// is well.
+/// The bytes of a map. GDAL writes them to memory: on a disk that is full for a moment it makes files that nobody can read, and says that
+/// all is well.
 fn cog(dataset: &Dataset, path: &Path, options: &[&str]) -> Result<Vec<u8>, GdalError> {
     let block = format!("BLOCKSIZE={TILE}");
     // On one thread: GDAL waits forever for the work of threads that could not be started, as where memory is short.
