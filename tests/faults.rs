@@ -165,7 +165,7 @@ fn whatever_call_of_the_disk_fails_nothing_is_lost_and_nothing_partial_seen() {
     let clean = house(&root.path().join("clean"));
     let writes = count(&clean, root.path(), Fault::NoSpace);
     let reads = count(&house(&root.path().join("read")), root.path(), Fault::BadRead);
-    let (mut table, mut failures) = (String::new(), 0);
+    let (mut table, mut failures) = (Vec::new(), 0);
     for fault in Fault::ALL {
         let calls = if fault == Fault::BadRead { reads } else { writes };
         let step = calls.div_ceil(sample);
@@ -182,15 +182,15 @@ fn whatever_call_of_the_disk_fails_nothing_is_lost_and_nothing_partial_seen() {
         let met: Vec<Met> = met.into_iter().flatten().collect();
         let of = |kind: Met| met.iter().filter(|met| **met == kind).count();
         assert!(of(Met::Told) + of(Met::Outlived) + of(Met::Killed) > 0, "{fault:?} was never met");
-        table += &format!(
-            "\n{fault:?}: {calls} calls, {} tried, {} told, {} outlived, {} killed",
+        table.push(format!(
+            "{fault:?}: {calls} calls, {} tried, {} told, {} outlived, {} killed",
             met.len(),
             of(Met::Told),
             of(Met::Outlived),
             of(Met::Killed)
-        );
+        ));
     }
-    say(&table);
+    say(&table.join("\n"));
     assert_eq!(failures, 0, "what they are stands above");
 }
 

@@ -435,7 +435,8 @@ fn links_between_pages_lead_somewhere() {
 /// The tests that a page names as `file.rs::name`: file and name.
 fn named_tests(page: &str) -> Vec<(&str, &str)> {
     let quoted = page.split('`').skip(1).step_by(2);
-    quoted.filter_map(|text| text.split_once("::")).filter(|(file, _)| file.ends_with(".rs")).collect()
+    let is_source = |file: &str| Path::new(file).extension().is_some_and(|ending| ending == "rs");
+    quoted.filter_map(|text| text.split_once("::")).filter(|(file, _)| is_source(file)).collect()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A published day is made again from its manifest, and is the same to the last bit; and where it cannot be, that is said.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -4,7 +4,7 @@
 //! * `round`: one look at everything that is due. `service`: the loop around it, with signals, the watchdog and daily `chores`.
 //! * `production`: one production with all around it, also for a person at a terminal. `worker`: the process that does it.
 //! * `records`: what lies in the product folder, as the ledger has it. `recovery`: a ledger that is damaged.
-//! `incidents`: what people are told beyond the inputs.
+//! * `incidents`: what people are told beyond the inputs.
 //! * `pulse`: whether the work goes on. `overview`: how everything stands. `explanation`: the story of a day. `http`: what readers
 //!   are shown.
 

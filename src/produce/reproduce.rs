@@ -92,8 +92,9 @@ pub fn reproduce(
 ) -> Result<Reproduced, ReproduceError> {
     let manifest = publish::read_manifest(folder)?;
     let lacks = |what: &str| ReproduceError::Lacks { folder: folder.to_owned(), what: what.to_owned() };
-    let name = manifest.files.iter().map(|file| &file.name).find(|name| name.ends_with(".nc"));
-    let published = folder.join(name.ok_or_else(|| lacks("a NetCDF file"))?);
+    let is_netcdf = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "nc");
+    let mut files = manifest.files.iter().map(|file| folder.join(&file.name));
+    let published = files.find(is_netcdf).ok_or_else(|| lacks("a NetCDF file"))?;
     let gathered = gathered(&manifest, folder, config, inputs)?;
     let mut config = configured_as(&manifest, folder, config)?;
     let cache = config.folders.cache.clone();
