@@ -1,7 +1,7 @@
 //! One daemon a ledger.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -39,10 +39,7 @@ impl DaemonLock {
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
-                let mut process = String::new();
-                // Who it is only helps to find it.
-                let _ = file.read_to_string(&mut process);
-                let process = if process.is_empty() { "unknown".to_owned() } else { process };
+                let process = process_in(&mut file);
                 Err(DaemonError::Second { path, process })
             }
             Err(TryLockError::Error(source)) => Err(failed(source)),
@@ -54,15 +51,26 @@ impl DaemonLock {
     /// # Errors
     /// [`DaemonError::Lock`].
     pub fn holder(state: &Path) -> Result<Option<String>, DaemonError> {
-        if !state.join(FILE_NAME).exists() {
-            return Ok(None);
-        }
-        match Self::take(state) {
-            Ok(_free) => Ok(None),
-            Err(DaemonError::Second { process, .. }) => Ok(Some(process)),
-            Err(error) => Err(error),
+        let path = state.join(FILE_NAME);
+        let failed = |source| DaemonError::Lock { path: path.clone(), source };
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        // Not waited for, and shared with others who look: only a daemon has it for itself.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(process_in(&mut file))),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
+}
+
+/// Who has the lock: it only helps to find it.
+fn process_in(file: &mut File) -> String {
+    let mut process = String::new();
+    let _ = file.read_to_string(&mut process);
+    if process.is_empty() { "unknown".to_owned() } else { process }
 }
 
 /// Whoever only looks who has the lock holds it for a moment, which is no reason to end.
@@ -93,5 +101,14 @@ mod tests {
         drop(first);
         assert_eq!(DaemonLock::holder(folder.path()).unwrap(), None);
         DaemonLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn who_looks_is_no_daemon_to_others_who_look() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(DaemonLock::take(folder.path()).unwrap());
+        let looking = File::open(folder.path().join(FILE_NAME)).unwrap();
+        looking.try_lock_shared().unwrap();
+        assert_eq!(DaemonLock::holder(folder.path()).unwrap(), None);
     }
 }

@@ -14,31 +14,29 @@ use crate::time::ProductDay;
 
 use super::DaemonError;
 
-/// Takes over every revision that the ledger does not know; how many there were. Where the ledger was lost, that is all of them.
+/// Takes over every revision that the ledger does not know; how many there were. Where the ledger was lost, that is all of them: one entry,
+/// so that a start that is cut off leaves none that knows a part, and years of them are taken over in a second.
 pub(super) fn adopt_all(ledger: &Ledger, root: &Path) -> Result<usize, DaemonError> {
-    let mut adopted = 0;
-    for stored in publish::stored(root)? {
-        adopted += usize::from(adopt(ledger, &stored)?);
-    }
-    Ok(adopted)
+    let rows: Vec<ProductRow> = publish::stored(root)?.iter().map(found).collect::<Result<_, _>>()?;
+    Ok(ledger.adopt_products(&rows)?)
 }
 
 /// Takes over those of one day.
 pub(super) fn adopt_day(ledger: &Ledger, root: &Path, day: ProductDay) -> Result<(), DaemonError> {
     for stored in publish::stored_of(root, day)? {
-        if adopt(ledger, &stored)? {
+        if ledger.adopt_product(&found(&stored)?)? {
             tracing::info!(%day, revision = stored.revision, "a revision in the product folder was not in the ledger; it is now");
         }
     }
     Ok(())
 }
 
-fn adopt(ledger: &Ledger, stored: &Stored) -> Result<bool, DaemonError> {
+/// A revision as it lies in the product folder.
+fn found(stored: &Stored) -> Result<ProductRow, DaemonError> {
     let manifest = publish::read_manifest(&stored.folder)?;
     let withdrawal = publish::read_withdrawal(&stored.folder)?
         .map(|note| Withdrawal { at: note.withdrawn_at, reason: note.reason });
-    let row = ProductRow { withdrawal, ..product_row(&manifest, &stored.folder, None) };
-    Ok(ledger.adopt_product(&row)?)
+    Ok(ProductRow { withdrawal, ..product_row(&manifest, &stored.folder, None) })
 }
 
 /// The product of a run as the folder has it; `None` where it left none.
@@ -155,4 +153,32 @@ pub(super) fn after_nothing(ledger: &Ledger, day: ProductDay, why: &str) -> Resu
         }
         None => Aftermath { state: DayState::Waiting, note: why.to_owned(), counts_as_failure: false },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+    use crate::daemon::scratch_house::House;
+
+    #[test]
+    fn products_are_taken_over_together_or_not_at_all() {
+        let full = House::full();
+        let known: Vec<ProductRow> = ["2026-02-25", "2026-02-26"]
+            .map(|day| ProductRow {
+                run: None,
+                ..full.ledger.products_of(day.parse().unwrap()).unwrap().remove(0)
+            })
+            .to_vec();
+        let empty = House::empty();
+        let new = &empty.ledger;
+        let unspeakable = Path::new(OsStr::from_bytes(b"\xff")).to_owned();
+        let with_one_that_fails = [known[0].clone(), ProductRow { folder: unspeakable, ..known[1].clone() }];
+        assert!(new.adopt_products(&with_one_that_fails).is_err());
+        assert!(!new.has_products().unwrap());
+        assert_eq!(new.adopt_products(&known).unwrap(), 2);
+        assert_eq!(new.adopt_products(&known).unwrap(), 0, "that is done once");
+    }
 }

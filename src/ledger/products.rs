@@ -1,6 +1,7 @@
 //! Products: what was published, of what it was made, and what became of it.
 
 use std::path::PathBuf;
+use std::slice;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, named_params};
@@ -89,14 +90,23 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub fn adopt_product(&self, product: &ProductRow) -> Result<bool, LedgerError> {
+        Ok(self.adopt_products(slice::from_ref(product))? == 1)
+    }
+
+    /// Writes down those that were not known, all or none of them; how many there were.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; then nothing was written.
+    pub fn adopt_products(&self, products: &[ProductRow]) -> Result<usize, LedgerError> {
         self.write(|connection| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE day = ?1 AND revision = ?2)";
-            let known =
-                connection.query_row(sql, (product.day, product.revision), |row| row.get::<_, bool>(0))?;
-            if !known {
-                insert(connection, product)?;
+            let mut adopted = 0;
+            for product in products {
+                if !is_known(connection, product)? {
+                    insert(connection, product)?;
+                    adopted += 1;
+                }
             }
-            Ok(!known)
+            Ok(adopted)
         })
     }
 
@@ -200,6 +210,11 @@ impl Ledger {
             statement.query_map(parameters, |row| product_row(connection, row))?.collect()
         })
     }
+}
+
+fn is_known(connection: &Connection, product: &ProductRow) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE day = ?1 AND revision = ?2)";
+    connection.prepare_cached(sql)?.query_row((product.day, product.revision), |row| row.get(0))
 }
 
 /// Writes a product down, within a transaction. One that is known, because it was found in the folder, gets the run that made it.

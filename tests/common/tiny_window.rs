@@ -114,13 +114,18 @@ impl TinyHouse {
 
     /// One of them.
     pub(crate) fn deliver_one(&self, role: Role) {
+        self.series(role).deliver(role, &self.day.to_string());
+    }
+
+    /// The provider's folder in which that one lies.
+    pub(crate) fn series(&self, role: Role) -> Series {
         let month = |day: ProductDay| day.date().format("%Y/%m").to_string();
         let folder = match role {
             Role::Concentration => format!("osisaf/met.no/ice/amsr2_conc/{}", month(self.day)),
             Role::Drift => format!("osisaf/met.no/ice/drift_lr/merged/{}", month(self.day.plus_days(1))),
             Role::Thickness => "sea_ice/product/cryosat2_smos/v206/nh/LATEST".to_owned(),
         };
-        Series::new(&self.root.join("provider").join(folder)).deliver(role, &self.day.to_string());
+        Series::new(&self.root.join("provider").join(folder))
     }
 
     pub(crate) fn configuration(&self) -> PathBuf {
