@@ -37,6 +37,9 @@ const LARGEST_CORRECTION: TimeDelta = TimeDelta::minutes(5);
 /// Without a cron expression that ever comes true it is looked this often.
 const LONGEST_SLEEP: TimeDelta = TimeDelta::days(1);
 
+/// People are told of a ledger that cannot be written at most so often, however often that begins anew.
+const BETWEEN_TELLINGS: Duration = Duration::from_hours(6);
+
 const CONFIGURATION: &str = "configuration";
 const HOUSE: &str = "house";
 const BACKFILL: &str = "backfill";
@@ -120,11 +123,12 @@ impl Service {
         self.take_over()?;
         systemd::ready(&self.state()?);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "nilas is at work");
+        let mut told_at = None;
         while let Err(error) = self.live(&mut signals).await {
             if !error.of_ledger().is_some_and(LedgerError::may_pass) {
                 return Err(error);
             }
-            self.wait_for_ledger(&error, &signals).await?;
+            self.wait_for_ledger(&error, &mut told_at, &signals).await?;
         }
         systemd::stopping();
         tracing::info!("nilas has ended its work");
@@ -143,13 +147,21 @@ impl Service {
     }
 
     /// Waits until the ledger can be written again, and goes on as after a new start. A new start would not do: after some of them systemd
-    /// gives up, and the service would stay away when there is space again. People are told past the ledger.
-    async fn wait_for_ledger(&self, error: &DaemonError, signals: &Signals) -> Result<(), DaemonError> {
-        let since = self.clock.now();
+    /// gives up, and the service would stay away when there is space again. People are told past the ledger, and when that was last.
+    async fn wait_for_ledger(
+        &self,
+        error: &DaemonError,
+        told_at: &mut Option<Duration>,
+        signals: &Signals,
+    ) -> Result<(), DaemonError> {
+        let (since, now) = (self.clock.now(), self.clock.monotonic());
         let text = format!("the ledger cannot be written, and nothing is produced until it can: {error}");
         tracing::error!("{text}");
         systemd::status(&text);
-        self.world().notifier.tell_now(LEDGER, &text).await?;
+        if told_at.is_none_or(|at| now >= at + BETWEEN_TELLINGS) {
+            self.world().notifier.tell_now(LEDGER, &text).await?;
+            *told_at = Some(now);
+        }
         let again = async {
             loop {
                 time::sleep(self.tick).await;
