@@ -1,7 +1,7 @@
 //! Disks that are full, broken or read-only, and machines that lose their power, at one call after the other while a day is made. Whatever
 //! fails: no reader sees a part of a product, the program says what failed, and when the machine works again the day is made once.
 //!
-//! Every call counts that `nilas`, `nilas-engine` and `nilas-inspect` make in the house's folders, in whichever thread and whichever library:
+//! Every call counts that `nilas` and `nilas-engine` make in the house's folders, in whichever thread and whichever library:
 //! some hundreds for a day. The tests let a few of each kind fail; the environment asks for more (`NILAS_FAULTS`), as `./dev e2e` does.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
