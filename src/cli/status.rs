@@ -1,6 +1,6 @@
 //! `nilas status`: how everything stands.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -31,9 +31,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.configuration.load()?;
-    let Some(ledger) = existing_ledger(&config)? else { return Ok(()) };
     let now = SystemClock::new().now();
+    let Some(path) = existing_ledger(&config) else { return Ok(()) };
     if let Some(key) = &arguments.ack {
+        let ledger = house::ledger(&config)?;
         if !ledger.acknowledge(key, now).map_err(Failure::other)? {
             let remedy = "`nilas status` shows the keys of those that are";
             return Err(Failure::Usage(format!("no incident with the key \"{key}\" is open; {remedy}")));
@@ -41,6 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         print(format_args!("{key} is acknowledged: no reminder comes, and a mail when it is over"));
         return Ok(());
     }
+    let ledger = Ledger::open_to_look(&path).map_err(Failure::other)?;
     let overview = Overview::with_days(&ledger, &config, now, arguments.days)?;
     if arguments.json {
         print(serde_json::to_string_pretty(&overview).map_err(Failure::other)?);
@@ -50,17 +52,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The ledger, where there is one: looking makes none. Where there is none, that is said.
-pub(super) fn existing_ledger(config: &Config) -> Result<Option<Arc<Ledger>>, Failure> {
+/// Where the ledger lies, if there is one: looking makes none. Where there is none, that is said.
+pub(super) fn existing_ledger(config: &Config) -> Option<PathBuf> {
     let path = config.folders.state.join(Ledger::FILE_NAME);
     if path.exists() {
-        return house::ledger(config).map(Some);
+        return Some(path);
     }
     print(format_args!(
         "nothing is remembered yet: {} is made by the first `nilas run` or `nilas produce`",
         path.display()
     ));
-    Ok(None)
+    None
 }
 
 /// The table, line by line.

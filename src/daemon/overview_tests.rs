@@ -1,10 +1,13 @@
 //! What the overview says of a ledger, and that its size does not grow with the history.
 
+use std::fs;
+
 use chrono::TimeDelta;
 use serde_json::json;
 
 use super::*;
 use crate::daemon::scratch_house::{House, day, time};
+use crate::ledger::LedgerError;
 use crate::source::Role;
 
 fn of(house: &House) -> Overview {
@@ -119,6 +122,30 @@ fn twenty_years_are_not_told() {
         long[counted] = short[counted].clone();
     }
     assert_eq!(long, short, "nothing else depends on how long the history is");
+}
+
+/// Whatever page is damaged, and by what: nobody is shown anything else than what was written.
+#[test]
+fn who_looks_at_a_damaged_ledger_is_told_so_or_sees_what_was_written() {
+    let (folder, ledger, config) = House::full().into_parts();
+    let path = folder.path().join("copy.sqlite");
+    ledger.copy_to(&path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let look = || Overview::of(&Ledger::open_to_look(&path)?, &config, House::now());
+    let written = look().unwrap();
+    assert_eq!(written, Overview::of(&ledger, &config, House::now()).unwrap());
+    let mut told = 0;
+    for (page, byte) in (0..whole.len() / 4096).flat_map(|page| [0x00, 0x5a, 0xff].map(|byte| (page, byte))) {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..][..4096].fill(byte);
+        fs::write(&path, damaged).unwrap();
+        match look() {
+            Ok(seen) => assert_eq!(seen, written, "page {page} of {byte:#x}"),
+            Err(DaemonError::Ledger(LedgerError::Damaged { .. })) => told += 1,
+            Err(error) => panic!("page {page} of {byte:#x}: {error}"),
+        }
+    }
+    assert!(told > 30, "{told} times it was told");
 }
 
 #[test]

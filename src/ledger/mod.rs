@@ -1,7 +1,7 @@
 //! The ledger: what Nilas must remember from one run to the next, in SQL.
 //!
-//! * `opening`: the file is made, checked, and brought to the version that this program knows (`migrations`). `recovery`: a damaged one
-//!   gives way to its newest copy.
+//! * `opening`: the file is made, checked, and brought to the version that this program knows (`migrations`); or opened to look only.
+//!   `recovery`: a damaged one gives way to its newest copy.
 //! * `files`: every input file that came, its verdict and what was measured on it.
 //! * `days`: which files were chosen for a day, and which inputs of it are not waited for any more.
 //! * `standing`: how days stand, and which are asked for. `runs`: the productions that worked on them. `products`: what was
@@ -68,6 +68,15 @@ impl Ledger {
     /// [`LedgerError`], where the file cannot be used, is damaged, or was written by a newer Nilas.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         Ok(Self { path: path.to_owned(), connection: Mutex::new(opening::open(path)?) })
+    }
+
+    /// The same for whoever only looks, which takes as long after years as on the first day: nothing can be written, and damage is told
+    /// where it is met ([`LedgerError::Damaged`]), not where it lies in pages that nobody asks for.
+    ///
+    /// # Errors
+    /// As for [`Ledger::open`].
+    pub fn open_to_look(path: &Path) -> Result<Self, LedgerError> {
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(opening::open_to_look(path)?) })
     }
 
     /// What `action` reads is of one moment, whoever writes meanwhile.

@@ -26,17 +26,37 @@ const STEPS: &[M<'static>] = &[
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
-/// Opens the ledger at `path`.
+/// Opens the ledger at `path` after looking through all of it: what is damaged is not written to.
 pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
     let _lock = opening_lock(path, BUSY_TIMEOUT)?;
+    let mut connection = connect(path)?;
+    check(&connection, path, "quick_check")?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Opens the ledger at `path` for whoever writes nothing. Looking through all of it would take longer with every year, so what is read is
+/// checked as it is read.
+pub(super) fn open_to_look(path: &Path) -> Result<Connection, LedgerError> {
+    let _lock = opening_lock(path, BUSY_TIMEOUT)?;
+    let mut connection = connect(path)?;
+    if steps_ahead(&connection, path)? != 0 {
+        // An older one is written to after all.
+        check(&connection, path, "quick_check")?;
+        migrate(&mut connection, path)?;
+    }
+    let protect = || connection.pragma_update(None, "query_only", true);
+    protect().map_err(|error| LedgerError::of(path, error))?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, LedgerError> {
     close_to_others(path).map_err(|source| LedgerError::Folder { path: path.to_owned(), source })?;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection =
+    let connection =
         Connection::open_with_flags(path, flags).map_err(|error| LedgerError::of(path, error))?;
     settle(&connection, path)?;
-    check(&connection, path, "quick_check")?;
-    migrate(&mut connection, path)?;
     Ok(connection)
 }
 
@@ -86,6 +106,8 @@ pub(super) fn settle(connection: &Connection, path: &Path) -> Result<(), LedgerE
         // of them can wait for the disk.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // Of a damaged page more is noticed when it is read.
+        connection.pragma_update(None, "cell_size_check", true)?;
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))
     };
     match set().map_err(|error| LedgerError::of(path, error))?.as_str() {
@@ -105,16 +127,25 @@ pub(super) fn check(connection: &Connection, path: &Path, pragma: &str) -> Resul
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
-    let of = |error| match error {
-        MigrationError::RusqliteError { err, .. } => LedgerError::of(path, err),
-        other => LedgerError::Damaged { path: path.to_owned(), reason: other.to_string() },
-    };
-    let ahead = -MIGRATIONS.pending_migrations(connection).map_err(of)?;
+    let ahead = steps_ahead(connection, path)?;
     if ahead > 0 {
         let known = STEPS.len() as i32;
         return Err(LedgerError::Newer { path: path.to_owned(), found: known + ahead, known });
     }
-    MIGRATIONS.to_latest(connection).map_err(of)
+    MIGRATIONS.to_latest(connection).map_err(|error| migration_error(path, error))
+}
+
+/// By how many versions the ledger is newer than this program; below 0 where it is older.
+fn steps_ahead(connection: &Connection, path: &Path) -> Result<i32, LedgerError> {
+    let pending = MIGRATIONS.pending_migrations(connection);
+    pending.map(|steps| -steps).map_err(|error| migration_error(path, error))
+}
+
+fn migration_error(path: &Path, error: MigrationError) -> LedgerError {
+    match error {
+        MigrationError::RusqliteError { err, .. } => LedgerError::of(path, err),
+        other => LedgerError::Damaged { path: path.to_owned(), reason: other.to_string() },
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::thread;
@@ -395,7 +396,8 @@ fn a_ledger_of_the_first_version_is_brought_up_and_tells_of_what_is_open_only() 
         old.execute(&sql, []).unwrap();
     }
     drop(old);
-    let ledger = Ledger::open(&path).unwrap();
+    // Also for whoever only looks.
+    let ledger = Ledger::open_to_look(&path).unwrap();
     let to_tell = ledger.incidents_to_tell().unwrap();
     let keys: Vec<&str> = to_tell.iter().map(|told| told.incident.key.as_str()).collect();
     assert_eq!(keys, ["open"]);
@@ -450,6 +452,46 @@ fn refuses(path: &Path, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "{part} is not in: {message}");
     }
+}
+
+#[test]
+fn who_only_looks_sees_what_others_write_and_writes_nothing() {
+    let scratch = Scratch::new();
+    let looking = Ledger::open_to_look(&scratch.path()).unwrap();
+    scratch.ledger.hold("written down", now()).unwrap();
+    assert_eq!(looking.current_hold().unwrap().unwrap().reason, "written down");
+    let error = looking.resume(now()).unwrap_err();
+    assert!(matches!(&error, LedgerError::Sql { .. }), "{error}");
+    assert!(scratch.ledger.current_hold().unwrap().is_some());
+}
+
+/// A ledger of years is read through by those alone who write to it: who only looks does not wait for that.
+#[test]
+fn who_only_looks_is_told_of_damage_where_it_is_met() {
+    let scratch = Scratch::new();
+    scratch.ledger.hold("written down", now()).unwrap();
+    for number in 0..200 {
+        let file = accepted("drift", "2026-03-01", vec![check("mean", 9.0)]);
+        scratch.ledger.record_file(&FileRow { name: number.to_string(), ..file }).unwrap();
+    }
+    let of_files = "SELECT pageno FROM dbstat WHERE name = 'checks' AND pagetype = 'leaf'";
+    let page = |connection: &Connection| connection.query_row(of_files, [], |row| row.get::<_, u32>(0));
+    let page = u64::from(scratch.ledger.read(page).unwrap());
+    let (_folder, path) = scratch.closed();
+    OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .write_all_at(&[0xA5; 4096], (page - 1) * 4096)
+        .unwrap();
+
+    refuses(&path, &["is damaged ("]);
+    let looking = Ledger::open_to_look(&path).unwrap();
+    assert_eq!(looking.current_hold().unwrap().unwrap().reason, "written down");
+    let all = looking.read(|connection| {
+        connection.query_row("SELECT count(measured) FROM checks", [], |row| row.get::<_, i64>(0))
+    });
+    assert!(matches!(all, Err(LedgerError::Damaged { .. })), "{all:?}");
 }
 
 #[test]
