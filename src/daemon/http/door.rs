@@ -1,5 +1,6 @@
 //! Where readers come in: so many at once, and none for longer than a minute and what it takes to fetch at a slow line's speed. A
-//! reader who sends nothing, or takes nothing, cannot keep others out for long, and one who comes many times at once not at all.
+//! reader who sends nothing, or takes nothing, cannot keep others out for long, and one who comes many times at once not at all. Who has
+//! been answered may stay to ask more, as long as half of the places are free.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,6 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,11 +21,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Instant, Sleep};
 
 /// Connections at once; further ones wait.
-const MOST_READERS: usize = 64;
+pub(super) const MOST_READERS: usize = 64;
 /// Connections that one address may always have at once ...
 const MOST_FROM_ONE: usize = 8;
 /// ... and further ones only while more than so many places are free: many readers may come by one address, such as that of an institute,
-/// or of the host when this is a container.
+/// or of the host when this is a container. And only so long does a reader keep the connection after an answer.
 const KEPT_FREE: usize = MOST_READERS / 2;
 /// How long a connection may last. Whoever reads regularly connects again.
 const LONGEST_STAY: Duration = Duration::from_mins(1);
@@ -35,6 +40,10 @@ pub(super) struct Door {
     places: Arc<Semaphore>,
     guests: Guests,
 }
+
+/// Who is inside, as far as it matters to those who wait outside.
+#[derive(Clone)]
+pub(super) struct Crowd(Arc<Semaphore>);
 
 /// A reader's connection, which ends when its time is over.
 pub(super) struct Reader {
@@ -98,6 +107,20 @@ impl Door {
     pub(super) fn new(listener: TcpListener) -> Self {
         Self { listener, places: Arc::new(Semaphore::new(MOST_READERS)), guests: Guests::default() }
     }
+
+    pub(super) fn crowd(&self) -> Crowd {
+        Crowd(Arc::clone(&self.places))
+    }
+}
+
+/// Ends the connection with the answer where it is crowded: browsers keep theirs for a minute without asking anything, and whoever waits
+/// outside would wait for that.
+pub(super) async fn show_out(State(Crowd(places)): State<Crowd>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if places.available_permits() <= KEPT_FREE {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 impl Listener for Door {

@@ -159,8 +159,9 @@ pub(super) fn router(shown: Arc<Shown>) -> Router {
 
 /// Answers until it is told to stop; who is being answered then is given some seconds.
 pub(super) async fn serve(listener: TcpListener, shown: Arc<Shown>, stop: CancellationToken) {
-    let serving = axum::serve(Door::new(listener), router(shown))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let door = Door::new(listener);
+    let router = router(shown).layer(middleware::from_fn_with_state(door.crowd(), door::show_out));
+    let serving = axum::serve(door, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let patience = async {
         stop.cancelled().await;
         time::sleep(LONGEST_FAREWELL).await;

@@ -265,6 +265,32 @@ async fn it_ends_when_told_so_also_with_a_reader_who_says_nothing() {
     drop(served.folder);
 }
 
+/// Browsers keep a connection after an answer, and ask nothing more.
+#[tokio::test]
+async fn readers_who_ask_nothing_more_do_not_keep_the_next_one_waiting() {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let served = Served::start(House::empty()).await;
+    let mut kept = Vec::new();
+    for number in 0..3 * door::MOST_READERS {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: nilas\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let answered = async {
+            while !answer.ends_with(b"alive\n") {
+                assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "reader {number} got no answer");
+            }
+        };
+        let answered = time::timeout(PATIENCE, answered).await;
+        assert!(answered.is_ok(), "reader {number} waits for {} who ask nothing", kept.len());
+        if String::from_utf8(answer).unwrap().to_lowercase().contains("connection: close") {
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "what was said is done");
+        } else {
+            kept.push(stream);
+        }
+    }
+    assert!((door::MOST_READERS / 4..=door::MOST_READERS / 2).contains(&kept.len()), "{}", kept.len());
+}
+
 /// A served product root with a revision's file, a catalog, a map page and something private.
 async fn with_products() -> Served {
     let served = Served::start(House::full()).await;
