@@ -268,10 +268,8 @@ impl Service {
             while self.clock.now() < wake {
                 time::sleep((wake - self.clock.now()).to_std().unwrap_or_default().min(self.tick)).await;
             }
-            match round.is_anything_ready().await {
-                Ok(false) => {}
-                // What is wrong is met, and told, by the next look.
-                Ok(true) | Err(_) => return,
+            if gives_way(round.is_anything_ready().await) {
+                return;
             }
         }
     }
@@ -435,9 +433,39 @@ impl Service {
     }
 }
 
+/// Whether a day that was asked for gives way to those that are looked after. Where these cannot be looked at, it does, too: the next look
+/// meets what is wrong, and tells people, and here stands why a production was given up.
+fn gives_way(ready: Result<bool, DaemonError>) -> bool {
+    ready.unwrap_or_else(|error| {
+        tracing::warn!("it cannot be seen whether a day is ready; the days that were asked for wait until it can: {error}");
+        true
+    })
+}
+
 fn wake_ups(config: &Config) -> Result<Vec<Cron>, DaemonError> {
     let parse = |expression: &String| {
         parse_cron(expression).map_err(|reason| DaemonError::Cron { expression: expression.clone(), reason })
     };
     config.schedule.wake.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::produce::GatherError;
+    use crate::sys::warnings;
+
+    use super::*;
+
+    #[test]
+    fn a_day_that_gives_way_to_what_cannot_be_seen_says_why() {
+        let failed = || {
+            let reasons = vec!["met-norway: no answer".to_owned()];
+            Err(GatherError::Unreachable { day: "2026-03-01".parse().unwrap(), reasons }.into())
+        };
+        let said = warnings(|| assert!(gives_way(failed())));
+        let [warning] = &said[..] else { panic!("{said:?}") };
+        assert!(warning.contains("the days that were asked for wait"), "{warning}");
+        assert!(warning.contains("met-norway: no answer"), "{warning}");
+        assert_eq!(warnings(|| assert!(gives_way(Ok(true)) && !gives_way(Ok(false)))), [""; 0]);
+    }
 }

@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use ndarray::{Array2, ArrayView2};
 
 use crate::ensemble::MemberStore;
 use crate::quality::{Checked, check};
+use crate::sys::warnings;
 
 use super::synthetic::Synthetic;
 use super::*;
@@ -168,31 +168,6 @@ fn a_manifest_that_leads_out_of_its_folder_is_refused() {
     }
     forge(&folder, &Manifest { grid: "../../x".into(), ..sound });
     assert!(matches!(read_manifest(&folder), Err(ManifestError::Name { .. })));
-}
-
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The warnings that come meanwhile.
-fn warnings(work: impl FnOnce()) -> Vec<String> {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    text.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect()
 }
 
 #[test]

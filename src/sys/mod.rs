@@ -9,6 +9,8 @@ mod files;
 pub mod fused_convolution;
 mod private;
 mod processes;
+#[cfg(test)]
+mod warnings;
 
 use std::ffi::c_int;
 
@@ -24,6 +26,8 @@ pub use processes::{
     WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, signal_reload,
     yield_to_others,
 };
+#[cfg(test)]
+pub(crate) use warnings::warnings;
 
 /// Keeps freed memory in the process. Large tensors come and go with every layer of the network, and the default of glibc
 /// returns and faults each of them in anew: half of the time of a network call on CPU. Call it before any thread starts.
