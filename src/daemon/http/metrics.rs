@@ -1,4 +1,4 @@
-//! Metrics for Prometheus, in its text format 0.0.4. All of them follow from the ledger at the moment of the question, so that they are
+//! Metrics for Prometheus, in its text format 0.0.4. All of them follow from the ledger as it is when they are written, so that they are
 //! right at once after a restart. Ages count from the end of the time that a product or a file is of.
 
 use std::sync::atomic::AtomicU64;

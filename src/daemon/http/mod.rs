@@ -17,6 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -24,7 +25,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ use door::Door;
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 /// Questions to the ledger and the disk at once: the daemon needs them, too.
 const LOOKS_AT_ONCE: usize = 2;
+/// How old a page or metrics may be: however many ask, the ledger is looked at once in so long.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long the end waits for readers.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
 /// A picture larger than this is none of ours, bytes.
@@ -117,7 +120,13 @@ impl IntoResponse for ShowError {
 struct Hall {
     shown: Arc<Shown>,
     looks: Arc<Semaphore>,
+    metrics: Poster,
+    page: Poster,
 }
+
+/// A text that all readers are shown while it is fresh, and when it was made.
+#[derive(Default)]
+struct Poster(Mutex<Option<(Duration, Bytes)>>);
 
 type Answer = Result<Response, ShowError>;
 
@@ -136,11 +145,28 @@ impl Hall {
         })
         .await?
     }
+
+    /// What hangs on a poster; a new text where that is not fresh. Readers who come meanwhile wait for the same.
+    async fn read(
+        &self,
+        poster: &Poster,
+        make: fn(&Shown) -> Result<String, ShowError>,
+    ) -> Result<Bytes, ShowError> {
+        let mut hanging = poster.0.lock().await;
+        let now = self.shown.clock.monotonic();
+        if let Some((_, text)) = hanging.as_ref().filter(|(made_at, _)| now < *made_at + FRESH) {
+            return Ok(text.clone());
+        }
+        let text = Bytes::from(self.look(make).await?);
+        *hanging = Some((now, text.clone()));
+        Ok(text)
+    }
 }
 
 /// All that is shown.
 pub(super) fn router(shown: Arc<Shown>) -> Router {
-    let hall = Arc::new(Hall { shown, looks: Arc::new(Semaphore::new(LOOKS_AT_ONCE)) });
+    let looks = Arc::new(Semaphore::new(LOOKS_AT_ONCE));
+    let hall = Arc::new(Hall { shown, looks, metrics: Poster::default(), page: Poster::default() });
     Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
@@ -206,13 +232,13 @@ async fn ready(State(hall): State<Arc<Hall>>) -> Answer {
 }
 
 async fn show_metrics(State(hall): State<Arc<Hall>>) -> Answer {
-    let text = hall.look(|shown| metrics::text(&shown.overview()?, shown)).await?;
+    let text = hall.read(&hall.metrics, |shown| metrics::text(&shown.overview()?, shown)).await?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 async fn show_page(State(hall): State<Arc<Hall>>) -> Answer {
-    let html =
-        hall.look(|shown| Ok(page::html(&shown.overview()?, &shown.pulse.work(), shown.has_map())?)).await?;
+    let make = |shown: &Shown| Ok(page::html(&shown.overview()?, &shown.pulse.work(), shown.has_map())?);
+    let html = hall.read(&hall.page, make).await?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
 }
 

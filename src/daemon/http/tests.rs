@@ -241,6 +241,22 @@ async fn metrics_are_those_of_the_ledger() {
     }
 }
 
+/// Many may ask many times: production needs the machine more.
+#[tokio::test]
+async fn pages_and_metrics_are_made_once_a_second_at_most() {
+    let served = Served::start(House::full()).await;
+    let new = "the disk of the ledger is slow";
+    let shown = async || {
+        let (metrics, page) = (served.get("/metrics").await, served.get("/status").await);
+        (metrics.text().contains("nilas_incidents_open{severity=\"notice\"} 1"), page.text().contains(new))
+    };
+    assert_eq!(shown().await, (false, false));
+    served.shown.ledger.raise("disk", Severity::Notice, new, House::now()).unwrap();
+    assert_eq!(shown().await, (false, false), "it was looked at in this second");
+    served.clock.0.lock().unwrap().1 += FRESH;
+    assert_eq!(shown().await, (true, true));
+}
+
 /// What names folders stands in the log only.
 #[tokio::test]
 async fn a_picture_that_cannot_be_read_is_no_secret_told() {
