@@ -12,7 +12,14 @@ use common::demo_window::repository;
 use common::nilas::{Finished, Nilas};
 use common::sample_layouts::{self as layouts, CONCENTRATION, DRIFT, THICKNESS};
 use nilas::config::{Inspection, Measure};
-use nilas::source::{Inspected, InspectionProgram, Inspector, Measured, Refusal, SourceError, measure};
+use nilas::field::Field;
+use nilas::source::merged_thickness::Thickness;
+use nilas::source::osisaf_concentration::Concentration;
+use nilas::source::osisaf_drift::Drift;
+use nilas::source::{
+    Decoded, Inspected, InspectionProgram, Inspector, Measured, OtherRole, Refusal, SourceError, decode,
+    measure,
+};
 
 const INSPECTOR: &str = env!("CARGO_BIN_EXE_nilas-inspect");
 const LIMITS: Inspection = Inspection { memory_megabytes: 512, cpu_seconds: 20 };
@@ -52,6 +59,60 @@ fn the_confined_process_measures_what_this_one_does() {
         let path = layouts::sample(name);
         assert_eq!(measured(&path), measure(&path).unwrap());
     }
+}
+
+/// What the confined process hands over of a file.
+fn decoded<T: TryFrom<Decoded, Error = OtherRole>>(file: &Path) -> Result<T, SourceError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(InspectionProgram::new(INSPECTOR.into()).decode(file, &LIMITS))
+}
+
+/// The same bits, holes included.
+#[track_caller]
+fn assert_same(found: &Field, expected: &Field) {
+    assert_eq!(found.grid(), expected.grid());
+    let bits = |field: &Field| field.values().mapv(f32::to_bits);
+    assert!(bits(found) == bits(expected));
+}
+
+#[test]
+fn the_confined_process_decodes_what_this_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let concentration = layouts::sample(CONCENTRATION);
+    let (found, expected) = (decoded::<Concentration>(&concentration).unwrap(), decode(&concentration));
+    let expected = Concentration::try_from(expected.unwrap()).unwrap();
+    assert_same(&found.fraction, &expected.fraction);
+    assert_same(&found.uncertainty_fraction.unwrap(), &expected.uncertainty_fraction.unwrap());
+    assert_eq!((found.near_coast, found.flags), (expected.near_coast, expected.flags));
+    assert_eq!((found.identity, found.window), (expected.identity, expected.window));
+    for path in [layouts::sample(THICKNESS), layouts::thickness_v300(folder.path(), "m").unwrap()] {
+        let found: Thickness = decoded(&path).unwrap();
+        let expected = Thickness::try_from(decode(&path).unwrap()).unwrap();
+        assert_same(&found.thickness_m, &expected.thickness_m);
+        assert_same(&found.uncertainty_m.unwrap(), &expected.uncertainty_m.unwrap());
+        assert_eq!((found.basis, found.layout), (expected.basis, expected.layout));
+        assert_eq!((found.identity, found.window), (expected.identity, expected.window));
+    }
+    let drift = layouts::sample(DRIFT);
+    let (found, expected) = (decoded::<Drift>(&drift).unwrap(), decode(&drift).unwrap());
+    let expected = Drift::try_from(expected).unwrap();
+    assert_same(&found.displacement_x_km, &expected.displacement_x_km);
+    assert_same(&found.displacement_y_km, &expected.displacement_y_km);
+    assert_same(&found.uncertainty_km, &expected.uncertainty_km);
+    assert_same(&found.duration_days, &expected.duration_days);
+    assert_eq!((found.identity, found.window), (expected.identity, expected.window));
+}
+
+#[test]
+fn a_file_that_cannot_be_decoded_says_why_through_confinement() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join(DRIFT);
+    fs::write(&empty, "").unwrap();
+    let error = decoded::<Drift>(&empty).unwrap_err();
+    assert_eq!((error.kind(), error.to_string()), ("empty", decode(&empty).unwrap_err().to_string()));
+    let error = decoded::<Thickness>(&layouts::sample(DRIFT)).unwrap_err();
+    assert_eq!(error.kind(), "crashed");
+    assert!(error.to_string().contains("makes nilas-inspect say what makes no sense (a drift)"), "{error}");
 }
 
 #[test]

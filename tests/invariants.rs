@@ -45,6 +45,15 @@ const CRATES: [(&[&str], &[&str]); 6] = [
 const CLOCKS: [&[&str]; 4] =
     [&["Instant", "now"], &["SystemTime", "now"], &["Utc", "now"], &["Local", "now"]];
 
+/// Who opens files that come from outside.
+const FOREIGN_READERS: [&[&str]; 5] = [
+    &["source", "decode"],
+    &["source", "measure"],
+    &["osisaf_concentration", "read"],
+    &["osisaf_drift", "read"],
+    &["merged_thickness", "read"],
+];
+
 /// Random numbers without a seed that a product could carry.
 const SEEDLESS: [&[&str]; 7] = [
     &["thread_rng"],
@@ -175,6 +184,17 @@ fn wrong_clocks_and_dice(source: &Source) -> Vec<String> {
         }
         let reads = CLOCKS.iter().any(|clock| path.holds(clock)) && !source.is_in(&["time"]);
         reads.then(|| format!("{name}: clocks are read in time only"))
+    })
+}
+
+/// Files from outside that are opened elsewhere than in the process that has given up its rights.
+fn wrong_readers(source: &Source) -> Vec<String> {
+    if source.is_in(&["source", "src/cli/inspector.rs"]) {
+        return Vec::new();
+    }
+    source.complaints(|path| {
+        let opens = FOREIGN_READERS.iter().any(|reader| path.holds(reader));
+        opens.then(|| format!("{}: foreign files are opened by nilas-inspect only", path.segments.join("::")))
     })
 }
 
@@ -371,6 +391,11 @@ fn unsafe_stands_in_sys_only() {
 #[test]
 fn clocks_are_read_in_time_only_and_dice_have_seeds() {
     assert_all_keep(&production_sources(), wrong_clocks_and_dice);
+}
+
+#[test]
+fn foreign_files_are_opened_in_confinement_only() {
+    assert_all_keep(&production_sources(), wrong_readers);
 }
 
 #[test]
@@ -580,6 +605,14 @@ mod rules {
                     let d = rand::rng();\nuse rand::{thread_rng};\nlet e = SystemTime::now().elapsed();\n";
         assert_eq!(lines(wrong_clocks_and_dice, "src/train/mod.rs", text), [1, 2, 4, 5, 6]);
         assert_eq!(lines(wrong_clocks_and_dice, "src/time/mod.rs", text), [4, 5]);
+    }
+
+    #[test]
+    fn readers_of_foreign_files_are_found() {
+        let text = "use crate::source::{decode, Role};\nlet a = osisaf_drift::read(path, start, end);\nlet b = decode(path);\n\
+                    let c = crate::source::measure(path);\nuse crate::source::hand_over;\n";
+        assert_eq!(lines(wrong_readers, "src/produce/inputs.rs", text), [1, 2, 4]);
+        assert_eq!(lines(wrong_readers, "src/cli/inspector.rs", text), Vec::<usize>::new());
     }
 
     #[test]

@@ -267,7 +267,10 @@ fn a_thickness_whose_uncertainty_cannot_be_read_makes_a_product_that_says_so() {
     })
     .unwrap();
     let products = root.path().join("products");
-    quick_production(DAY, &products).option("--inputs", &inputs).expecting("left out").expect_code(0);
+    quick_production(DAY, &products)
+        .option("--inputs", &inputs)
+        .expecting("without the uncertainty of the thickness")
+        .expect_code(0);
     let revision = products.join("2022/04/15/r01");
     let lineage = &json(&revision.join("manifest.json"))["lineage"];
     assert_eq!(lineage["input_perturbed"], Value::from(false));

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::placement::PlacementOptions;
 use super::produce::{Common, EnsembleOptions};
 use super::sampler::SamplerOptions;
-use super::{Handed, print};
+use super::{Handed, inspection_program, print};
 use crate::config::Config;
 use crate::ensemble::{MemberStore, Plan, draw_together};
 use crate::model::{
@@ -22,6 +22,7 @@ use crate::model::{
 };
 use crate::produce::{FeatureFiles, Gathered, Order, features, produce};
 use crate::progress::{Bar, Stages};
+use crate::source::InspectionProgram;
 use crate::sys;
 use crate::time::{Clock, ProductDay, SystemClock};
 
@@ -189,17 +190,18 @@ pub(super) fn pipeline(OfPipeline::Pipeline(handed): &OfPipeline) -> Result<(), 
     config.folders.products = scratch.join("products");
     config.folders.cache = scratch.join("cache");
     let clock = SystemClock::new();
+    let inspector = inspection_program()?;
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for _ in 0..options.repeats {
         clear(&scratch)?;
-        cold.push(timed_features(gathered, &config, &clock)?);
-        warm.push(timed_features(gathered, &config, &clock)?);
+        cold.push(timed_features(gathered, &config, &inspector, &clock)?);
+        warm.push(timed_features(gathered, &config, &inspector, &clock)?);
     }
     let mut productions = Vec::new();
     for revision in 1..=options.repeats as u32 {
         let order =
             Order { config: config.clone(), gathered: gathered.clone(), revision, run: 0, degradation: None };
-        let produced = produce(&order, &mut Stages::new(&clock))?;
+        let produced = produce(&order, &inspector, &mut Stages::new(&clock))?;
         let stages: serde_json::Map<_, _> =
             produced.timings.iter().map(|timing| (timing.stage.clone(), json!(timing.seconds))).collect();
         productions.push(json!({ "stages": stages, "peak_memory_bytes": produced.peak_memory_bytes }));
@@ -216,10 +218,15 @@ pub(super) fn pipeline(OfPipeline::Pipeline(handed): &OfPipeline) -> Result<(), 
     Ok(())
 }
 
-fn timed_features(gathered: &Gathered, config: &Config, clock: &SystemClock) -> Result<Duration, Failure> {
+fn timed_features(
+    gathered: &Gathered,
+    config: &Config,
+    inspector: &InspectionProgram,
+    clock: &SystemClock,
+) -> Result<Duration, Failure> {
     let begin = clock.monotonic();
     let nothing = FeatureFiles { netcdf: None, archive: None };
-    let context = features(gathered, config, nothing, &mut Stages::new(clock))?.context();
+    let context = features(gathered, config, inspector, nothing, &mut Stages::new(clock))?.context();
     let elapsed = clock.monotonic().saturating_sub(begin);
     drop(context);
     Ok(elapsed)

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
-use super::print;
 use super::produce::{Common, HandedOver};
+use super::{inspection_program, print};
 use crate::config::Overrides;
 use crate::prepare::{Prepared, flag};
 use crate::produce::{FeatureFiles, features};
@@ -34,7 +34,8 @@ pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Fail
     let config = arguments.common.load(Overrides::default())?;
     let clock = SystemClock::new();
     let files = FeatureFiles { netcdf: arguments.out.as_deref(), archive: arguments.archive.as_deref() };
-    let prepared = features(&inputs.gathered, &config, files, &mut Stages::new(&clock))?;
+    let prepared =
+        features(&inputs.gathered, &config, &inspection_program()?, files, &mut Stages::new(&clock))?;
     let (rows, columns) = prepared.mask.dim();
     for written in [&arguments.out, &arguments.archive].into_iter().flatten() {
         print(format_args!("{}: {rows} x {columns}", written.display()));

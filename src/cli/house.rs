@@ -6,12 +6,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::produce::Common;
-use super::{program, runtime};
+use super::{inspection_program, program, runtime};
 use crate::config::{Config, Overrides};
 use crate::daemon::{Conclusion, Mishap, Productions, Signals, Worker};
 use crate::ledger::{Ledger, Origin};
 use crate::produce::{Gathered, Gatherer, Produced, Watch};
-use crate::source::InspectionProgram;
 use crate::time::{Clock, ProductDay, SystemClock};
 
 /// Opens the ledger of a configuration; makes one where there is none.
@@ -27,7 +26,7 @@ pub(super) fn gatherer(
     watch: Watch,
     clock: &Arc<dyn Clock>,
 ) -> Result<Gatherer, Failure> {
-    let inspector = Box::new(InspectionProgram::new(program("nilas-inspect")?));
+    let inspector = Box::new(inspection_program()?);
     Ok(Gatherer::new(Arc::clone(config), Arc::clone(ledger), inspector, watch, Arc::clone(clock))?)
 }
 

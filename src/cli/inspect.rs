@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
-use super::{print, program, runtime};
+use super::{inspection_program, print, runtime};
 use crate::config::Config;
 use crate::quality::{Finding, judge};
-use crate::source::{Inspected, InspectionProgram, Inspector, Measured};
+use crate::source::{Inspected, Inspector, Measured};
 
 /// Looks at an input file as it is done before the file is used: in a confined process, against the configured limits.
 #[derive(Args)]
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn look(arguments: &Arguments, config: &Config) -> Result<Inspected, Failure> {
-    let inspector = InspectionProgram::new(program("nilas-inspect")?);
+    let inspector = inspection_program()?;
     let inspected = inspector.inspect(&arguments.file, &config.inspection);
     runtime()?.block_on(inspected).map_err(Failure::other)
 }

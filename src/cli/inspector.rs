@@ -1,6 +1,6 @@
-//! `nilas-inspect`: measures one input file in confinement, for whoever must not be harmed by it.
+//! `nilas-inspect`: opens one input file in confinement, for whoever must not be harmed by it.
 
-use std::io::{Write, stdout};
+use std::io::{self, BufWriter, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,15 +8,18 @@ use clap::Parser;
 
 use super::failure::Failure;
 use super::finish;
-use crate::source::{INSPECTOR_GREETING, Inspected, measure};
+use crate::source::{INSPECTOR_GREETING, Inspected, decode, hand_over, measure};
 use crate::sys::confine;
 
-/// Measures an input file within limits of memory and time, and prints its own name and version, then what it found as JSON.
+/// Reads an input file within limits of memory and time, and prints its own name and version, then what it measured as JSON.
 #[derive(Parser)]
 #[command(name = "nilas-inspect", version)]
 struct Options {
     /// The file, under its provider's name.
     file: PathBuf,
+    /// Print the decoded fields instead, for a program.
+    #[arg(long)]
+    fields: bool,
     /// Memory that this process may address, MB.
     #[arg(long, default_value_t = 1024)]
     memory_megabytes: u64,
@@ -35,6 +38,10 @@ pub fn inspector() -> ExitCode {
 fn inspect(options: &Options) -> Result<(), Failure> {
     say(stdout(), INSPECTOR_GREETING)?;
     confine(&options.file, options.memory_megabytes << 20, options.cpu_seconds).map_err(Failure::other)?;
+    if options.fields {
+        let mut out = BufWriter::new(stdout());
+        return hand_over(decode(&options.file), &mut out).and_then(|()| out.flush()).map_err(not_written);
+    }
     let inspected = Inspected::from(measure(&options.file));
     let answer = serde_json::to_string(&inspected).map_err(Failure::other)?;
     say(stdout(), &format!("{answer}\n"))
@@ -42,9 +49,11 @@ fn inspect(options: &Options) -> Result<(), Failure> {
 
 /// Says a part of the answer. The answer is all that this process is for: where it does not arrive, whatever the cause, that is a failure.
 fn say(mut listener: impl Write, text: &str) -> Result<(), Failure> {
-    listener.write_all(text.as_bytes()).and_then(|()| listener.flush()).map_err(|error| {
-        Failure::Other(format!("the answer cannot be written ({error}); see where standard output leads"))
-    })
+    listener.write_all(text.as_bytes()).and_then(|()| listener.flush()).map_err(not_written)
+}
+
+fn not_written(error: io::Error) -> Failure {
+    Failure::Other(format!("the answer cannot be written ({error}); see where standard output leads"))
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub use inspector::inspector;
 use log::start_log;
 use output::{all_printed, complain, print};
 
+use crate::source::InspectionProgram;
+
 /// Sea-ice thickness at 3 km: the verbs that need libtorch, GDAL and NetCDF.
 // The binary is named as people call it: they reach every verb as `nilas VERB`.
 #[derive(Parser)]
@@ -149,6 +151,11 @@ fn program(name: &str) -> Result<PathBuf, Failure> {
             "{name} cannot be found: {error}; install the programs of Nilas into one folder"
         ))
     })
+}
+
+/// The program that opens foreign files.
+fn inspection_program() -> Result<InspectionProgram, Failure> {
+    program("nilas-inspect").map(InspectionProgram::new)
 }
 
 fn finish(result: Result<(), Failure>) -> ExitCode {

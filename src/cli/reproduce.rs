@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
-use super::print;
 use super::produce::Common;
+use super::{inspection_program, print};
 use crate::config::Overrides;
 use crate::produce::{ReproduceError, Reproduced, reproduce};
 use crate::progress::Stages;
@@ -30,8 +30,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(folder) if arguments.manifest.is_file() => folder,
         _ => &arguments.manifest,
     };
-    let reproduced =
-        reproduce(folder, &config, arguments.common.inputs.as_deref(), &mut Stages::new(&clock))?;
+    let inputs = arguments.common.inputs.as_deref();
+    let reproduced = reproduce(folder, &config, inputs, &inspection_program()?, &mut Stages::new(&clock))?;
     for line in reproduced.variables.iter().map(in_words) {
         print(line);
     }

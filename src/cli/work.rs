@@ -6,6 +6,7 @@ use std::io::{Read, Write, stdin, stdout};
 use clap::Args;
 
 use super::failure::Failure;
+use super::inspection_program;
 use crate::produce::{Event, Failed, Order, produce};
 use crate::progress::Stages;
 use crate::sys;
@@ -34,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let _span = tracing::info_span!("production", day = %order.day(), run = order.run).entered();
     let clock = SystemClock::new();
     let mut stages = Stages::heard_by(&clock, |news| say(&news.into()));
-    match produce(&order, &mut stages) {
+    match produce(&order, &inspection_program()?, &mut stages) {
         Ok(produced) => {
             say(&Event::Produced(Box::new(produced)));
             Ok(())

@@ -1,16 +1,16 @@
 //! The inputs of a day: found, read, and brought to the product grid.
 
-use crate::config::{Config, RemapInput};
+use crate::config::{Config, Inspection, RemapInput};
 use crate::fetch;
 use crate::field::Field;
 use crate::grid::{Grid, GridError, Kernel, RemapCache, Weights};
 use crate::prepare::{self, Prepared, ProvidedFlags, Remaps, SatelliteFields, flag};
 use crate::progress::Bar;
 use crate::publish::{InputRecord, Status};
-use crate::source::merged_thickness::{self, Basis, Thickness};
-use crate::source::osisaf_concentration::{self, Concentration};
-use crate::source::osisaf_drift::{self, Drift};
-use crate::source::{Identity, Role, ThicknessLayout};
+use crate::source::merged_thickness::{Basis, Thickness};
+use crate::source::osisaf_concentration::Concentration;
+use crate::source::osisaf_drift::Drift;
+use crate::source::{Decoded, Identity, InspectionProgram, OtherRole, Role, ThicknessLayout};
 use crate::time::{ProductDay, Window};
 
 use super::ProduceError;
@@ -33,17 +33,25 @@ pub(super) struct Inputs {
     pub records: Vec<InputRecord>,
 }
 
+/// Who decodes foreign files, in a process of its own for each, and what that process may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub program: &'a InspectionProgram,
+    pub limits: &'a Inspection,
+}
+
 /// Reads the files that were gathered for a day.
-pub(super) fn read(gathered: &Gathered, bar: &Bar) -> Result<Inputs, ProduceError> {
+pub(super) fn read(gathered: &Gathered, reader: Reader<'_>, bar: &Bar) -> Result<Inputs, ProduceError> {
     let day = gathered.day;
-    let concentration = osisaf_concentration::read(&unchanged(&gathered.concentration)?.path, day)?;
-    bar.step();
-    let known = gathered.thickness.known()?;
-    let thickness = merged_thickness::read(&unchanged(&gathered.thickness)?.path, known.start, known.end)?;
-    bar.step();
-    let known = gathered.drift.known()?;
-    let drift = osisaf_drift::read(&unchanged(&gathered.drift)?.path, known.start, known.end)?;
-    bar.step();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| ProduceError::Runtime { source })?;
+    let (concentration, thickness, drift) = runtime.block_on(async {
+        tokio::try_join!(
+            reader.decode::<Concentration>(&gathered.concentration, bar),
+            reader.decode::<Thickness>(&gathered.thickness, bar),
+            reader.decode::<Drift>(&gathered.drift, bar)
+        )
+    })?;
     let records = vec![
         record(
             day,
@@ -61,6 +69,17 @@ pub(super) fn read(gathered: &Gathered, bar: &Bar) -> Result<Inputs, ProduceErro
         .try_fold(true, |all, own| own.map(|own| all && own))?;
     let status = if settled { Status::Final } else { Status::Provisional };
     Ok(Inputs { concentration, thickness, drift, status, records })
+}
+
+impl Reader<'_> {
+    async fn decode<T>(self, file: &AcceptedFile, bar: &Bar) -> Result<T, ProduceError>
+    where
+        T: TryFrom<Decoded, Error = OtherRole>,
+    {
+        let decoded = self.program.decode(&unchanged(file)?.path, self.limits).await?;
+        bar.step();
+        Ok(decoded)
+    }
 }
 
 /// A file that still is the one that was accepted: the sum that stands in the product must be that of the bytes that are read.

@@ -29,11 +29,11 @@ use crate::publish::{
     write_features,
 };
 use crate::quality::{self, Checked, Finding};
-use crate::source::SourceError;
+use crate::source::{InspectionProgram, SourceError};
 use crate::sys;
 use crate::time::ProductDay;
 
-use inputs::Inputs;
+use inputs::{Inputs, Reader};
 
 pub use gather::{Answer, GatherError, Gatherer, Held, Lack, Watch, inquire};
 pub use gathered::{AcceptedFile, Gathered};
@@ -76,6 +76,14 @@ pub enum ProduceError {
     Changed {
         /// The file.
         path: PathBuf,
+    },
+    /// Nothing can be started that decodes the inputs.
+    #[error(
+        "the inputs cannot be decoded, because the runtime cannot be started ({source}); see that there is free memory, and run the day again"
+    )]
+    Runtime {
+        /// What the system said.
+        source: std::io::Error,
     },
     /// The grid cannot be used.
     #[error(transparent)]
@@ -195,20 +203,24 @@ pub struct Produced {
     pub timings: Vec<StageTiming>,
 }
 
-/// Produces a day: reads its inputs, prepares them, draws the ensemble, checks it and publishes it as the revision that is ordered.
-/// Whoever gives the order holds the [`DayLock`].
+/// Produces a day: has its inputs decoded by `inspector`, prepares them, draws the ensemble, checks it and publishes it as the revision
+/// that is ordered. Whoever gives the order holds the [`DayLock`].
 ///
 /// # Errors
 /// [`ProduceError`]; nothing of this run is visible then, but for [`PublishError::NotLatest`].
-pub fn produce(order: &Order, stages: &mut Stages<'_>) -> Result<Produced, ProduceError> {
+pub fn produce(
+    order: &Order,
+    inspector: &InspectionProgram,
+    stages: &mut Stages<'_>,
+) -> Result<Produced, ProduceError> {
     let Order { config, gathered, .. } = order;
-    let day = gathered.day;
+    let (day, reader) = (gathered.day, Reader { program: inspector, limits: &config.inspection });
     let mut store = scratch(config)?;
     let grid_file = config.grid_file()?;
     let grid = Grid::load(&grid_file)?;
     let regions = grid_file.regions.as_deref().map(|path| Regions::load(path, &grid.spec)).transpose()?;
 
-    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
+    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, reader, bar))?;
     sys::fail_point("produce.read");
     let checkpoints = stages.run("load", 1, |_| load_checkpoints(config, config.model.precision))?;
     let sampler = checkpoints[0].info.sampler(config.ensemble.sampler_choice())?;
@@ -285,20 +297,21 @@ pub struct FeatureFiles<'a> {
     pub archive: Option<&'a Path>,
 }
 
-/// Writes the network's inputs of a day.
+/// Writes the network's inputs of a day, which `inspector` decodes.
 ///
 /// # Errors
 /// [`ProduceError`].
 pub fn features(
     gathered: &Gathered,
     config: &Config,
+    inspector: &InspectionProgram,
     files: FeatureFiles<'_>,
     stages: &mut Stages<'_>,
 ) -> Result<Prepared, ProduceError> {
-    let day = gathered.day;
+    let (day, reader) = (gathered.day, Reader { program: inspector, limits: &config.inspection });
     files.netcdf.map_or(Ok(()), make_folder_of)?;
     let grid = Grid::load(&config.grid_file()?)?;
-    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, bar))?;
+    let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, reader, bar))?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
     let created = stages.clock().now();
     stages.run("write", 1, |_| {
@@ -455,6 +468,9 @@ fn lineage(
 /// What is worse than it should be: what was known before, and that the uncertainty of the thickness is not known.
 fn degradation(order: &Order, plan: &Plan<'_>) -> Option<String> {
     let lacks_uncertainty = order.config.ensemble.perturb_input && plan.input_uncertainty_m.is_none();
+    if lacks_uncertainty {
+        tracing::warn!("the product is {NO_UNCERTAINTY}");
+    }
     let known = order.degradation.clone().into_iter();
     let reasons: Vec<_> = known.chain(lacks_uncertainty.then(|| NO_UNCERTAINTY.to_owned())).collect();
     (!reasons.is_empty()).then(|| reasons.join("; and "))

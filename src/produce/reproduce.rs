@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigError, DeviceChoice};
 use crate::fetch;
 use crate::progress::Stages;
 use crate::publish::{self, Compared, ComparisonError, InputRecord, Lineage, Manifest, ManifestError};
-use crate::source::Role;
+use crate::source::{InspectionProgram, Role};
 
 use super::{AcceptedFile, Gathered, Order, ProduceError, produce};
 
@@ -88,6 +88,7 @@ pub fn reproduce(
     folder: &Path,
     config: &Config,
     inputs: Option<&Path>,
+    inspector: &InspectionProgram,
     stages: &mut Stages<'_>,
 ) -> Result<Reproduced, ReproduceError> {
     let manifest = publish::read_manifest(folder)?;
@@ -103,7 +104,7 @@ pub fn reproduce(
     let root = tempfile::tempdir_in(&cache).map_err(place)?;
     root.path().clone_into(&mut config.folders.products);
     let order = Order { config, gathered, revision: manifest.revision, run: 0, degradation: None };
-    let made = produce(&order, stages)?;
+    let made = produce(&order, inspector, stages)?;
     let again = made.published.folder.join(published.file_name().unwrap_or_default());
     Ok(Reproduced { variables: publish::compare(&published, &again)?, device: made.device, manifest })
 }

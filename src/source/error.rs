@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::field::ShapeMismatch;
 use crate::grid::GridError;
+use crate::source::Refusal;
 use crate::text::excerpt;
 
 /// Why a file is refused. Each names the file, what was expected, and the remedy.
@@ -156,6 +157,9 @@ pub enum SourceError {
         /// The same as the file describes it.
         found: String,
     },
+    /// What the confined process says of a file that it cannot decode.
+    #[error("{}", .0.reason)]
+    Refused(Refusal),
     /// The program that opens files in confinement does not do its work; no fault of any file.
     #[error("{program}: {reason}; install all programs of one version of Nilas into one folder")]
     Inspector {
@@ -175,7 +179,7 @@ pub enum SourceError {
 impl SourceError {
     /// One word for it, by which refusals are counted and found.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &str {
         match self {
             Self::NoFile { .. } => "no_file",
             Self::Unreadable { .. } => "unreadable",
@@ -190,6 +194,7 @@ impl SourceError {
             Self::WrongDate { .. } => "wrong_date",
             Self::Implausible { .. } => "implausible",
             Self::UnknownFlags { .. } => "unknown_flags",
+            Self::Refused(refusal) => &refusal.kind,
             Self::Inspector { .. } => "inspector",
         }
     }
@@ -210,6 +215,7 @@ impl SourceError {
             | Self::Empty { .. }
             | Self::Html { .. }
             | Self::NotNetcdf { .. }
+            | Self::Refused(_)
             | Self::Inspector { .. }
             | Self::Grid(_)
             | Self::Shape(_) => Vec::new(),

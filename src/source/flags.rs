@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::source::SourceError;
 use crate::source::netcdf_file::PackedVariable;
 
 /// What the flags of a file say that the measures ask for; numbers of cells.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FlagCounts {
     /// Land and lakes.
     pub land: usize,

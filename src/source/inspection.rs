@@ -1,5 +1,5 @@
-//! The first look at a file, by a process of its own: a file that crashes the NetCDF library, or takes too much of the machine,
-//! crashes or stops nothing but that process.
+//! Files are opened by a process of their own, `nilas-inspect`: a file that crashes the NetCDF library, takes it over, or takes too much
+//! of the machine, does so to nothing but that process.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -15,7 +15,8 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::config::Inspection;
-use crate::source::{Measured, SourceError};
+use crate::source::handover::{LONGEST_HANDOVER_BYTES, taken_over};
+use crate::source::{Decoded, Measured, OtherRole, SourceError};
 use crate::sys;
 use crate::text::{excerpt, plain_text};
 
@@ -54,26 +55,37 @@ pub struct Refusal {
 
 impl From<Result<Measured, SourceError>> for Inspected {
     fn from(result: Result<Measured, SourceError>) -> Self {
-        match result {
-            Ok(measured) => Self::Measured(measured),
-            Err(error) => Self::refused(error.kind(), &error.in_plain_words().to_string()),
-        }
+        result.map_or_else(|error| Self::Refused(error.into()), Self::Measured)
     }
 }
 
 impl Inspected {
-    fn refused(kind: &str, reason: &str) -> Self {
-        Self::Refused(Refusal { kind: kind.to_owned(), reason: plain_text(reason) })
+    /// Understands what the process says of `file`, in plain words: it has read a foreign file, which may have made it say anything.
+    fn understood(said: &[u8]) -> Result<Self, String> {
+        match serde_json::from_slice(said).map_err(|error| excerpt(&error.to_string()))? {
+            Self::Measured(measured) => {
+                Ok(Self::Measured(Measured { product: excerpt(&measured.product), ..measured }))
+            }
+            Self::Refused(refusal) => Ok(Self::Refused(refusal.in_plain_words())),
+        }
+    }
+}
+
+impl From<SourceError> for Refusal {
+    fn from(error: SourceError) -> Self {
+        let kind = error.kind().to_owned();
+        Self::new(&kind, &error.in_plain_words().to_string())
+    }
+}
+
+impl Refusal {
+    fn new(kind: &str, reason: &str) -> Self {
+        Self { kind: kind.to_owned(), reason: plain_text(reason) }
     }
 
-    /// The same in plain words: who says it has read a foreign file, which may have made it say anything.
-    fn in_plain_words(self) -> Self {
-        match self {
-            Self::Measured(measured) => {
-                Self::Measured(Measured { product: excerpt(&measured.product), ..measured })
-            }
-            Self::Refused(refusal) => Self::refused(&excerpt(&refusal.kind), &refusal.reason),
-        }
+    /// The same for whoever does not trust who says it.
+    pub(super) fn in_plain_words(self) -> Self {
+        Self::new(&excerpt(&self.kind), &self.reason)
     }
 }
 
@@ -87,7 +99,7 @@ pub trait Inspector: Send + Sync {
     async fn inspect(&self, file: &Path, limits: &Inspection) -> Result<Inspected, SourceError>;
 }
 
-/// The look by the program `nilas-inspect`, a process of its own for each file.
+/// The program `nilas-inspect`, a process of its own for each file.
 #[derive(Debug)]
 pub struct InspectionProgram {
     program: PathBuf,
@@ -99,23 +111,57 @@ impl InspectionProgram {
     pub fn new(program: PathBuf) -> Self {
         Self { program }
     }
+
+    /// Decodes a file of a role within these limits.
+    ///
+    /// # Errors
+    /// [`SourceError::Refused`] whatever the file does to the process, and [`SourceError::Inspector`] when no file can be decoded.
+    pub async fn decode<T>(&self, file: &Path, limits: &Inspection) -> Result<T, SourceError>
+    where
+        T: TryFrom<Decoded, Error = OtherRole>,
+    {
+        let asked =
+            Asked { file, limits, longest_answer_bytes: LONGEST_HANDOVER_BYTES, options: &["--fields"] };
+        let understood = |said: &[u8]| match taken_over(said, file)? {
+            Ok(decoded) => decoded.try_into().map(Ok).map_err(|OtherRole(role)| format!("a {role}")),
+            Err(refusal) => Ok(Err(refusal)),
+        };
+        self.ask(&asked, understood).await?.flatten().map_err(SourceError::Refused)
+    }
+
+    /// Asks the program, and understands its answer; else why the file is refused.
+    async fn ask<T>(
+        &self,
+        asked: &Asked<'_>,
+        understood: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<Result<T, Refusal>, SourceError> {
+        let wrong = |reason: String| SourceError::Inspector { program: self.program.clone(), reason };
+        let ended = run(&self.program, asked)
+            .await
+            .map_err(|error| wrong(format!("it cannot be started ({error})")))?;
+        let Some(ended) = ended else { return Ok(Err(asked.too_slow())) };
+        if !ended.complaint.is_empty() {
+            tracing::debug!(file = %asked.file.display(), complaint = ended.complaint, "while it was inspected");
+        }
+        ended.judged(asked, understood).map_err(wrong)
+    }
 }
 
 #[async_trait]
 impl Inspector for InspectionProgram {
     async fn inspect(&self, file: &Path, limits: &Inspection) -> Result<Inspected, SourceError> {
-        let wrong = |reason: String| SourceError::Inspector { program: self.program.clone(), reason };
-        let ended = run(&self.program, file, limits)
-            .await
-            .map_err(|error| wrong(format!("it cannot be started ({error})")))?;
-        let Some(ended) = ended else {
-            return Ok(too_slow(file, limits));
-        };
-        if !ended.complaint.is_empty() {
-            tracing::debug!(file = %file.display(), complaint = ended.complaint, "while it was inspected");
-        }
-        ended.judged(file, limits).map_err(wrong)
+        let asked = Asked { file, limits, longest_answer_bytes: LONGEST_ANSWER_BYTES, options: &[] };
+        Ok(self.ask(&asked, Inspected::understood).await?.unwrap_or_else(Inspected::Refused))
     }
+}
+
+/// What the program is asked.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    file: &'a Path,
+    limits: &'a Inspection,
+    longest_answer_bytes: u64,
+    options: &'a [&'a str],
 }
 
 /// How the process ended, and what it said.
@@ -127,18 +173,21 @@ struct Ended {
 }
 
 impl Ended {
-    /// What the look has brought; else what is wrong with the program, and not with the file.
-    fn judged(&self, file: &Path, limits: &Inspection) -> Result<Inspected, String> {
+    /// What the file brought, or why it is refused; else what is wrong with the program, and not with the file.
+    fn judged<T>(
+        &self,
+        asked: &Asked<'_>,
+        understood: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<Result<T, Refusal>, String> {
         let answer = self.answer.strip_prefix(INSPECTOR_GREETING.as_bytes());
-        let is_cut = self.answer.len() as u64 >= LONGEST_ANSWER_BYTES;
+        let is_cut = self.answer.len() as u64 >= asked.longest_answer_bytes;
         match (self.status.code(), answer) {
-            (None | Some(PANICKED), _) => Ok(refusal_of_dead(file, limits, self.status, &self.complaint)),
+            (None | Some(PANICKED), _) => Ok(Err(asked.killed(self.status, &self.complaint))),
             // Who is not listened to any more cannot end well.
-            (Some(_), Some(_)) if is_cut => Ok(confused(file, "more than anybody reads")),
-            (Some(0), Some(answer)) => Ok(serde_json::from_slice(answer).map_or_else(
-                |error| confused(file, &format!("what makes no sense ({})", excerpt(&error.to_string()))),
-                Inspected::in_plain_words,
-            )),
+            (Some(_), Some(_)) if is_cut => Ok(Err(asked.confused("more than anybody reads"))),
+            (Some(0), Some(answer)) => {
+                Ok(understood(answer).map_err(|why| asked.confused(&format!("what makes no sense ({why})"))))
+            }
             (Some(0), None) => {
                 let expected = INSPECTOR_GREETING.trim_end();
                 Err(format!("its answer makes no sense (it does not begin with \"{expected}\")"))
@@ -149,8 +198,10 @@ impl Ended {
 }
 
 /// Runs the process to its end; `None` where that does not come in time.
-async fn run(program: &Path, file: &Path, limits: &Inspection) -> io::Result<Option<Ended>> {
+async fn run(program: &Path, asked: &Asked<'_>) -> io::Result<Option<Ended>> {
+    let Asked { file, limits, longest_answer_bytes, options } = *asked;
     let mut child = Command::new(program)
+        .args(options)
         .arg("--memory-megabytes")
         .arg(limits.memory_megabytes.to_string())
         .arg("--cpu-seconds")
@@ -169,7 +220,7 @@ async fn run(program: &Path, file: &Path, limits: &Inspection) -> io::Result<Opt
     let (answer, complaint) = (child.stdout.take(), child.stderr.take());
     let end = async {
         tokio::try_join!(
-            said(answer, LONGEST_ANSWER_BYTES),
+            said(answer, longest_answer_bytes),
             said(complaint, LONGEST_COMPLAINT_BYTES),
             child.wait()
         )
@@ -194,40 +245,43 @@ async fn said(pipe: Option<impl AsyncRead + Unpin>, longest: u64) -> io::Result<
     Ok(bytes)
 }
 
-fn refusal_of_dead(file: &Path, limits: &Inspection, status: ExitStatus, complaint: &str) -> Inspected {
-    let by = |signal: Signal| status.signal() == Some(signal.as_raw());
-    // The words of Rust's standard library before it aborts.
-    let out_of_memory = by(Signal::ABORT) && complaint.contains("memory allocation of");
-    if by(Signal::XCPU) {
-        return too_slow(file, limits);
+impl Asked<'_> {
+    /// The file ended its reader.
+    fn killed(&self, status: ExitStatus, complaint: &str) -> Refusal {
+        let by = |signal: Signal| status.signal() == Some(signal.as_raw());
+        // The words of Rust's standard library before it aborts.
+        let out_of_memory = by(Signal::ABORT) && complaint.contains("memory allocation of");
+        if by(Signal::XCPU) {
+            return self.too_slow();
+        }
+        let (kind, what) = if out_of_memory {
+            let most = self.limits.memory_megabytes;
+            (
+                "out_of_memory",
+                format!("takes more memory than the {most} MB of inspection.memory_megabytes to read"),
+            )
+        } else if by(Signal::KILL) {
+            ("killed", "was being read by a process that was killed from outside".to_owned())
+        } else {
+            ("crashed", format!("crashes the NetCDF library ({status})"))
+        };
+        self.refusal(kind, &what)
     }
-    let (kind, what) = if out_of_memory {
-        let most = limits.memory_megabytes;
-        (
-            "out_of_memory",
-            format!("takes more memory than the {most} MB of inspection.memory_megabytes to read"),
-        )
-    } else if by(Signal::KILL) {
-        ("killed", "was being read by a process that was killed from outside".to_owned())
-    } else {
-        ("crashed", format!("crashes the NetCDF library ({status})"))
-    };
-    Inspected::refused(kind, &sentence(file, &what))
-}
 
-/// A file that makes its reader say other things than an answer.
-fn confused(file: &Path, what: &str) -> Inspected {
-    Inspected::refused("crashed", &sentence(file, &format!("makes nilas-inspect say {what}")))
-}
+    /// The file makes its reader say other things than an answer.
+    fn confused(&self, what: &str) -> Refusal {
+        self.refusal("crashed", &format!("makes nilas-inspect say {what}"))
+    }
 
-fn too_slow(file: &Path, limits: &Inspection) -> Inspected {
-    let most = limits.cpu_seconds;
-    let what = format!("takes longer than the {most} s of inspection.cpu_seconds to read");
-    Inspected::refused("out_of_time", &sentence(file, &what))
-}
+    fn too_slow(&self) -> Refusal {
+        let most = self.limits.cpu_seconds;
+        let what = format!("takes longer than the {most} s of inspection.cpu_seconds to read");
+        self.refusal("out_of_time", &what)
+    }
 
-fn sentence(file: &Path, what: &str) -> String {
-    format!("{}: the file {what}; fetch it again", file.display())
+    fn refusal(&self, kind: &str, what: &str) -> Refusal {
+        Refusal::new(kind, &format!("{}: the file {what}; fetch it again", self.file.display()))
+    }
 }
 
 #[cfg(test)]
@@ -236,13 +290,9 @@ mod tests {
 
     const LIMITS: Inspection = Inspection { memory_megabytes: 512, cpu_seconds: 60 };
 
-    /// The kind and the sentence of a refusal after the process died so.
-    fn refusal(status: i32, complaint: &str) -> (String, String) {
-        let status = ExitStatus::from_raw(status);
-        match refusal_of_dead(Path::new("/in/file.nc"), &LIMITS, status, complaint) {
-            Inspected::Refused(Refusal { kind, reason }) => (kind, reason),
-            measured @ Inspected::Measured(_) => panic!("{measured:?}"),
-        }
+    fn asked() -> Asked<'static> {
+        let file = Path::new("/in/file.nc");
+        Asked { file, limits: &LIMITS, longest_answer_bytes: LONGEST_ANSWER_BYTES, options: &[] }
     }
 
     #[test]
@@ -256,7 +306,7 @@ mod tests {
             (Signal::KILL.as_raw(), "", "killed", "killed from outside"),
             (PANICKED << 8, "thread 'main' panicked", "crashed", "crashes"),
         ] {
-            let (found, reason) = refusal(status, complaint);
+            let Refusal { kind: found, reason } = asked().killed(ExitStatus::from_raw(status), complaint);
             assert_eq!(found, kind, "{reason}");
             assert!(reason.starts_with("/in/file.nc: the file ") && reason.contains(words), "{reason}");
             assert!(reason.ends_with("; fetch it again"), "{reason}");
@@ -265,16 +315,16 @@ mod tests {
 
     #[test]
     fn what_one_process_says_another_understands() {
-        let refused = Inspected::refused("damaged", "a file");
+        let refused = Inspected::Refused(Refusal::new("damaged", "a file"));
         let text = serde_json::to_string(&refused).unwrap();
         assert_eq!(text, r#"{"refused":{"kind":"damaged","reason":"a file"}}"#);
         assert_eq!(serde_json::from_str::<Inspected>(&text).unwrap(), refused);
     }
 
     /// What is made of a process that has ended with this code and said this.
-    fn judged(code: i32, answer: &str) -> Result<Inspected, String> {
+    fn judged(code: i32, answer: &str) -> Result<Result<Inspected, Refusal>, String> {
         let (status, answer) = (ExitStatus::from_raw(code << 8), answer.as_bytes().to_vec());
-        Ended { status, answer, complaint: "it complains".into() }.judged(Path::new("/in/file.nc"), &LIMITS)
+        Ended { status, answer, complaint: "it complains".into() }.judged(&asked(), Inspected::understood)
     }
 
     fn greeted(answer: &str) -> String {
@@ -292,9 +342,7 @@ mod tests {
             (0, &unknown, "makes nilas-inspect say what makes no sense (unknown variant `xxx"),
             (0, INSPECTOR_GREETING, "makes nilas-inspect say what makes no sense (EOF"),
         ] {
-            let Inspected::Refused(Refusal { kind, reason }) = judged(code, answer).unwrap() else {
-                panic!("{code}");
-            };
+            let Refusal { kind, reason } = judged(code, answer).unwrap().unwrap_err();
             assert_eq!(kind, "crashed");
             assert!(reason.starts_with("/in/file.nc: the file ") && reason.contains(words), "{reason}");
             assert!(reason.ends_with("; fetch it again") && reason.len() < 400, "{reason}");
@@ -334,8 +382,8 @@ mod tests {
             SourceError::UnknownFlags { path, variable: foreign(), expected: foreign(), found: foreign() },
         ];
         for error in errors {
-            let (kind, whole) = (error.kind(), error.to_string());
-            let Inspected::Refused(refusal) = Inspected::from(Err(error)) else { panic!("{kind}") };
+            let (kind, whole) = (error.kind().to_owned(), error.to_string());
+            let refusal = Refusal::from(error);
             assert_eq!(refusal.kind, kind);
             assert!(refusal.reason.chars().all(crate::text::is_plain), "{:?}", refusal.reason);
             let remedy = whole.rsplit("; ").next().unwrap();
@@ -347,8 +395,9 @@ mod tests {
     fn another_process_is_not_trusted_to_speak_plainly() {
         let answer = |kind: &str, reason: &str| {
             let refused = Inspected::Refused(Refusal { kind: kind.into(), reason: reason.into() });
-            judged(0, &greeted(&serde_json::to_string(&refused).unwrap())).unwrap()
+            judged(0, &greeted(&serde_json::to_string(&refused).unwrap())).unwrap().unwrap()
         };
-        assert_eq!(answer("a\nb", "c\u{1b}[2J\r\nd"), Inspected::refused("a b", "c [2J  d"));
+        let plain = Inspected::Refused(Refusal::new("a b", "c [2J  d"));
+        assert_eq!(answer("a\nb", "c\u{1b}[2J\r\nd"), plain);
     }
 }

@@ -10,12 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::Measure;
 use crate::field::Field;
 use crate::grid::GridSpec;
+use crate::source::merged_thickness::Thickness;
+use crate::source::osisaf_concentration::{self, Concentration};
 use crate::source::osisaf_drift::Drift;
 use crate::source::projection_parameters::ProjectionParameters;
-use crate::source::{
-    FlagCounts, KnownName, Product, Role, SourceError, merged_thickness, osisaf_concentration, osisaf_drift,
-    recognise,
-};
+use crate::source::{Decoded, FlagCounts, Role, SourceError, decode};
 use crate::time::Window;
 
 /// An input file that its reader takes, measured.
@@ -32,46 +31,38 @@ pub struct Measured {
     pub values: BTreeMap<Measure, f64>,
 }
 
-/// Reads an input file with the reader of the product that its name says it is, and measures it.
+/// Decodes an input file, and measures it.
 ///
 /// # Errors
-/// [`SourceError`] when it is no product that is known, or not what its name says.
+/// [`SourceError`] when it cannot be [decoded](decode).
 pub fn measure(path: &Path) -> Result<Measured, SourceError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let known = recognise(&name).ok_or_else(|| SourceError::UnknownProduct {
-        path: path.to_owned(),
-        expected: "the name of an input that is known",
-        found: format!("\"{name}\""),
-    })?;
-    let mut measured = match known.product {
-        Product::Concentration(_) => concentration(path, &known),
-        Product::Thickness(_) => thickness(path, &known),
-        Product::Drift(_) => drift(path, &known),
-    }?;
+    let decoded = decode(path)?;
+    let role = decoded.role();
+    let (mut values, identity, window) = match decoded {
+        Decoded::Concentration(read) => (concentration(&read), read.identity, read.window),
+        Decoded::Thickness(read) => (thickness(&read), read.identity, read.window),
+        Decoded::Drift(read) => (drift(&read)?, read.identity, read.window),
+    };
     // JSON, in which this goes to another process, has no other numbers; what is none was not measured.
-    measured.values.retain(|_, value| value.is_finite());
-    Ok(measured)
+    values.retain(|_, value| value.is_finite());
+    Ok(Measured { role, product: identity.product, window, values })
 }
 
-fn concentration(path: &Path, known: &KnownName) -> Result<Measured, SourceError> {
-    let read = osisaf_concentration::read(path, known.start)?;
+fn concentration(read: &Concentration) -> BTreeMap<Measure, f64> {
     let is_ice = |fraction: f64| fraction >= osisaf_concentration::ICE_FRACTION;
     let mut values = of_field(&read.fraction, 100.0, is_ice);
     values.extend(of_flags(read.flags, read.fraction.values().len()));
-    Ok(Measured { role: Role::Concentration, product: read.identity.product, window: read.window, values })
+    values
 }
 
-fn thickness(path: &Path, known: &KnownName) -> Result<Measured, SourceError> {
-    let read = merged_thickness::read(path, known.start, known.end)?;
-    let values = of_field(&read.thickness_m, 1.0, |thickness_m| thickness_m > 0.0);
-    Ok(Measured { role: Role::Thickness, product: read.identity.product, window: read.window, values })
+fn thickness(read: &Thickness) -> BTreeMap<Measure, f64> {
+    of_field(&read.thickness_m, 1.0, |thickness_m| thickness_m > 0.0)
 }
 
-fn drift(path: &Path, known: &KnownName) -> Result<Measured, SourceError> {
-    let read = osisaf_drift::read(path, known.start, known.end)?;
-    let mut values = of_field(&speed_km_per_day(&read)?, 1.0, |_| true);
+fn drift(read: &Drift) -> Result<BTreeMap<Measure, f64>, SourceError> {
+    let mut values = of_field(&speed_km_per_day(read)?, 1.0, |_| true);
     values.extend(of_flags(read.flags, read.displacement_x_km.values().len()));
-    Ok(Measured { role: Role::Drift, product: read.identity.product, window: read.window, values })
+    Ok(values)
 }
 
 /// Measures a field that has at least one value; `factor` brings its values to the unit of the mean.

@@ -1,11 +1,12 @@
 //! AWI/ESA merged sea-ice thickness: CS2SMOS v206 on 25 km and CS3SMOS v300 on 12.5 km.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use ndarray::Array2;
 
 use crate::field::Field;
-use crate::grid::GridSpec;
+use crate::grid::{GridError, GridSpec};
 use crate::source::native_grid::{NativeGrid, ease2_125, ease2_250};
 use crate::source::netcdf_file::{NetcdfFile, PackedVariable, Unit};
 use crate::source::{Identity, SourceError, ThicknessLayout, file_time, flags, range};
@@ -18,7 +19,8 @@ const THICKNESS: [&str; 3] = ["sea_ice_thickness", "analysis_sea_ice_thickness",
 const UNCERTAINTY: [&str; 3] =
     ["sea_ice_thickness_uncertainty", "analysis_sea_ice_thickness_unc", "analysis_thickness_unc"];
 
-const LARGEST_THICKNESS_M: f64 = 20.0;
+/// Valid thicknesses, m.
+pub(super) const PLAUSIBLE_M: RangeInclusive<f64> = 0.0..=20.0;
 
 /// What a thickness rests on, as `quality_flag` of v300 tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,10 @@ pub enum Basis {
 }
 
 impl Basis {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] =
+        [Self::Combined, Self::AltimetryOnly, Self::RadiometryOnly, Self::Interpolated];
+
     /// Numbers are the provider's business and may change; the words are what is relied on.
     fn from_meaning(meaning: &str) -> Option<Self> {
         match meaning {
@@ -74,16 +80,10 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
     file_time::verify_centre(&file, &window, start.plus_days(days / 2), days + 1)?;
 
     let variable = file.variable(&THICKNESS)?;
-    let (layout, spec) = layout_of(&variable)?;
-    let grid = NativeGrid::verify(spec, &file, &variable)?;
+    let layout = layout_of(&variable)?;
+    let grid = NativeGrid::verify(layout.grid()?, &file, &variable)?;
     let thickness = not_negative(&grid.array(&variable, Unit::Metre)?);
-    range::verify(
-        &file,
-        variable.name(),
-        &thickness,
-        0.0..=LARGEST_THICKNESS_M,
-        "thicknesses from 0 m to 20 m",
-    )?;
+    range::verify(&file, variable.name(), &thickness, PLAUSIBLE_M, "thicknesses from 0 m to 20 m")?;
 
     let uncertainty = grid.optional_array(file.find(&UNCERTAINTY), Unit::Metre)?;
     let product = match layout {
@@ -111,12 +111,19 @@ fn basis(file: &NetcdfFile, grid: &NativeGrid) -> Result<Array2<Option<Basis>>, 
 }
 
 /// The resolution tells the versions apart; their names for the variables have changed more often.
-fn layout_of(variable: &PackedVariable<'_>) -> Result<(ThicknessLayout, GridSpec), SourceError> {
-    let fine = ease2_125()?;
-    if variable.shape()? == fine.shape() {
-        return Ok((ThicknessLayout::V300, fine));
+fn layout_of(variable: &PackedVariable<'_>) -> Result<ThicknessLayout, SourceError> {
+    let is_fine = variable.shape()? == ThicknessLayout::V300.grid()?.shape();
+    Ok(if is_fine { ThicknessLayout::V300 } else { ThicknessLayout::V206 })
+}
+
+impl ThicknessLayout {
+    /// The grid of its fields.
+    pub(super) fn grid(self) -> Result<GridSpec, GridError> {
+        match self {
+            Self::V206 => ease2_250(),
+            Self::V300 => ease2_125(),
+        }
     }
-    Ok((ThicknessLayout::V206, ease2_250()?))
 }
 
 fn not_negative(values: &Array2<f64>) -> Array2<f64> {

@@ -4,8 +4,9 @@
 //!   look like a product nobody has configured yet. `availability`: whether a file that is not there is waited for.
 //! * [`osisaf_concentration`], [`osisaf_drift`], [`merged_thickness`]: one reader a product. Each gives fields on the
 //!   product's own grid, row 0 at the top, NaN where there is no value, or says why the file is refused.
-//! * [`measure()`] says of a file what it is and measures it. That is done in a process of its own first, which a bad file may
-//!   kill: an [`Inspector`] starts it and brings back [`Inspected`].
+//! * [`decode()`] takes the reader that a file's name asks for, and [`measure()`] says what the file is and what its values are like. Both
+//!   are done in a process of its own, which a bad file may kill: an [`Inspector`] starts it and brings back [`Inspected`];
+//!   [`InspectionProgram::decode`] brings back the fields, which go from one process to the other by `handover`.
 //! * `vetting` (are these bytes NetCDF, and all of them?), `netcdf_file` (variables unpacked), `native_grid` with
 //!   `projection_parameters` (is this the grid it should be?) `file_time` (is this the day it should be?)
 //!   and `range` (can these values be right?) serve them, and `flags` with `flag_text` (do flags mean what they should?).
@@ -15,11 +16,13 @@
 
 mod availability;
 mod choice;
+mod decoded;
 mod delivery;
 mod error;
 mod file_time;
 mod flag_text;
 mod flags;
+mod handover;
 mod inspection;
 mod measure;
 pub mod merged_thickness;
@@ -44,10 +47,12 @@ use crate::text::excerpt;
 
 pub use availability::{Availability, Season, days_to_list, due, season, window_end};
 pub use choice::{Candidate, candidates, expected_names, folders, is_taken};
+pub use decoded::{Decoded, OtherRole, decode};
 pub use delivery::{DeliveryError, Satellites, deliver};
 pub use error::SourceError;
 pub use flag_text::bits_in;
 pub use flags::FlagCounts;
+pub use handover::hand_over;
 pub use inspection::{INSPECTOR_GREETING, Inspected, InspectionProgram, Inspector, Refusal};
 pub use measure::{Measured, measure};
 pub use names::{KnownName, Product, ThicknessLayout, ThicknessRelease, recognise};

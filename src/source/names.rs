@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Input, Processing};
 use crate::source::Role;
 use crate::time::ProductDay;
@@ -49,7 +51,8 @@ pub struct ThicknessRelease {
 }
 
 /// The layouts of the merged thickness, by their first or last version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ThicknessLayout {
     /// CS2SMOS up to v206, 25 km.
     V206,

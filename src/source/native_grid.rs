@@ -132,10 +132,7 @@ impl NativeGrid {
         unit: Unit,
     ) -> Result<Option<Array2<f64>>, SourceError> {
         match variable.map(|variable| self.array(&variable, unit)).transpose() {
-            Err(error @ SourceError::Unit { .. }) => {
-                tracing::warn!(%error, "left out");
-                Ok(None)
-            }
+            Err(SourceError::Unit { .. }) => Ok(None),
             result => result,
         }
     }

@@ -1,5 +1,6 @@
 //! OSI SAF sea-ice concentration, 10 km: OSI-401-d, OSI-408-a and OSI-408-g, which share one layout.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use ndarray::{Array2, Zip};
@@ -34,7 +35,7 @@ pub(super) mod bit {
 pub(super) const ICE_FRACTION: f64 = 0.15;
 
 /// Valid concentrations, as fractions; retrievals may leave 0..1 by rounding.
-const PLAUSIBLE: std::ops::RangeInclusive<f64> = -0.01..=1.01;
+pub(super) const PLAUSIBLE: RangeInclusive<f64> = -0.01..=1.01;
 
 /// Sea-ice concentration of one day.
 #[derive(Debug, Clone)]

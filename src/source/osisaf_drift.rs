@@ -1,5 +1,6 @@
 //! OSI SAF merged low-resolution sea-ice drift, 62.5 km: OSI-405-c and OSI-405-d.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use ndarray::{Array2, Zip};
@@ -22,6 +23,8 @@ pub(super) const NO_INPUT: i32 = 0;
 
 /// No ice goes this far in two days.
 const LARGEST_DISPLACEMENT_KM: f64 = 150.0;
+/// Usable components of a vector, km.
+pub(super) const PLAUSIBLE_KM: RangeInclusive<f64> = -LARGEST_DISPLACEMENT_KM..=LARGEST_DISPLACEMENT_KM;
 
 /// Start and end of a vector lie at most half a day from those of the product.
 const LARGEST_TIME_OFFSET_S: f64 = 43_200.0;
@@ -71,7 +74,7 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Drift, So
             (*x, *y, *uncertainty) = (f64::NAN, f64::NAN, f64::NAN);
         }
     });
-    range::verify(&file, "dX", &x, -LARGEST_DISPLACEMENT_KM..=LARGEST_DISPLACEMENT_KM, "usable vectors")?;
+    range::verify(&file, "dX", &x, PLAUSIBLE_KM, "usable vectors")?;
 
     Ok(Drift {
         displacement_x_km: grid.field(&x)?,
