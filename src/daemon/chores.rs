@@ -376,7 +376,7 @@ mod tests {
         damage_index(&config.folders.state.join(Ledger::FILE_NAME));
         for now in ["2026-03-09T00:10", "2026-03-09T00:25"] {
             let error = run(&ledger, &notifier, &config, at(now)).unwrap_err();
-            assert!(matches!(error, DaemonError::Copy(LedgerError::Damaged { .. })), "{error}");
+            assert!(matches!(error, DaemonError::Copy(LedgerError::DamagedCopy { .. })), "{error}");
         }
         let mut copies = listed(&config.folders.state.join(COPIES)).unwrap();
         copies.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
