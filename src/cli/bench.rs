@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::ensemble::{MemberStore, Plan, draw_together};
 use crate::model::{
     Checkpoint, ModelError, NetworkConfiguration, Placement, Workload, closed_ice, select_devices,
+    thread_count,
 };
 use crate::produce::{FeatureFiles, Gathered, Order, features, produce};
 use crate::progress::{Bar, Stages};
@@ -123,17 +124,12 @@ pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
         "device": placements[0].device_name(),
         "devices": placements.len(),
         "precision": first.network.precision().name(),
-        "threads": threads(wanted.threads),
+        "threads": thread_count(wanted.threads),
         "seconds": seconds(&calls),
         "members": members,
         "peak_memory_bytes": sys::peak_resident_bytes(),
     }));
     Ok(())
-}
-
-/// The number of threads that 0 stands for.
-fn threads(threads: usize) -> usize {
-    if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads }
 }
 
 impl Model {
