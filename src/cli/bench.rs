@@ -181,7 +181,8 @@ impl MemberStore for Discarded {
 pub(super) fn pipeline(OfPipeline::Pipeline(handed): &OfPipeline) -> Result<(), Failure> {
     let (options, gathered) = (&handed.arguments, &handed.inputs.gathered);
     let mut config = options.common.load(options.ensemble.overrides())?;
-    let scratch = config.folders.cache.join("bench");
+    // What a kill leaves there is cleared like any other temporary folder.
+    let scratch = config.folders.cache.join(format!("{}-bench", sys::TEMPORARY));
     config.folders.products = scratch.join("products");
     config.folders.cache = scratch.join("cache");
     let clock = SystemClock::new();

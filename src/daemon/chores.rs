@@ -15,7 +15,7 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::recovery::LEDGER;
-use super::{DaemonError, incidents};
+use super::{DaemonError, incidents, leftovers};
 
 const MEGABYTE: u64 = 1_000_000;
 
@@ -101,7 +101,7 @@ fn copy_ledger(ledger: &Ledger, config: &Config, today: ProductDay) -> Result<()
 }
 
 /// What is in a folder, by name; nothing where the folder is not there.
-fn listed(folder: &Path) -> Result<Vec<PathBuf>, DaemonError> {
+pub(super) fn listed(folder: &Path) -> Result<Vec<PathBuf>, DaemonError> {
     let failed = |source| DaemonError::File { path: folder.to_owned(), source };
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -123,8 +123,8 @@ pub struct Cleared {
     pub reason: &'static str,
 }
 
-/// Clears away what is not kept any more: revisions, fetched and refused files, old entries of the ledger. A `rehearsal` only says what
-/// would go. Its limit of size the cache keeps by itself.
+/// Clears away what is not kept any more: revisions, fetched and refused files, old entries of the ledger, what killed processes have left.
+/// A `rehearsal` only says what would go. Its limit of size the cache keeps by itself.
 ///
 /// # Errors
 /// [`DaemonError`]; what was cleared before is gone.
@@ -162,6 +162,12 @@ pub fn clear_up(
         let before = now - TimeDelta::days(i64::from(config.retention.log_days));
         ledger.forget_runs(before)?;
         ledger.prune_messages(before)?;
+    }
+    for left in leftovers::find(config, now)? {
+        if !rehearsal {
+            leftovers::remove(&left.path)?;
+        }
+        cleared.push(left);
     }
     Ok(cleared)
 }
