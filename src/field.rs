@@ -17,7 +17,9 @@ pub struct Field {
 
 /// An array was put on a grid of another shape.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("an array of {found:?} (rows, columns) does not fit the grid {grid}, which has {expected:?}")]
+#[error(
+    "an array of {found:?} (rows, columns) does not fit the grid {grid}, which has {expected:?}; report this with the file that was read"
+)]
 pub struct ShapeMismatch {
     /// Name of the grid.
     pub grid: String,
@@ -75,6 +77,7 @@ mod tests {
         let error = Field::new(grid, Array2::zeros((2, 3))).unwrap_err();
         assert_eq!(error.expected, (3, 3));
         assert_eq!(error.found, (2, 3));
+        assert!(error.to_string().ends_with("; report this with the file that was read"), "{error}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::ensemble::{MemberStore, Plan, draw_together};
 use crate::model::{
     Checkpoint, ModelError, NetworkConfiguration, Placement, Workload, closed_ice, select_devices,
+    thread_count,
 };
 use crate::produce::{FeatureFiles, Gathered, Order, features, produce};
 use crate::progress::{Bar, Stages};
@@ -124,17 +125,12 @@ pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
         "device": placements[0].device_name(),
         "devices": placements.len(),
         "precision": first.network.precision().name(),
-        "threads": threads(wanted.threads),
+        "threads": thread_count(wanted.threads),
         "seconds": seconds(&calls),
         "members": members,
         "peak_memory_bytes": sys::peak_resident_bytes(),
     }));
     Ok(())
-}
-
-/// The number of threads that 0 stands for.
-fn threads(threads: usize) -> usize {
-    if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads }
 }
 
 impl Model {
@@ -186,7 +182,8 @@ impl MemberStore for Discarded {
 pub(super) fn pipeline(OfPipeline::Pipeline(handed): &OfPipeline) -> Result<(), Failure> {
     let (options, gathered) = (&handed.arguments, &handed.inputs.gathered);
     let mut config = options.common.load(options.ensemble.overrides())?;
-    let scratch = config.folders.cache.join("bench");
+    // What a kill leaves there is cleared like any other temporary folder.
+    let scratch = config.folders.cache.join(format!("{}-bench", sys::TEMPORARY));
     config.folders.products = scratch.join("products");
     config.folders.cache = scratch.join("cache");
     let clock = SystemClock::new();

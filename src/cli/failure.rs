@@ -136,9 +136,10 @@ impl From<GatherError> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
-            TrainError::Option(_) | TrainError::OtherTraining { .. } | TrainError::Archive(_) => {
-                Self::Usage(error.to_string())
-            }
+            TrainError::Option(_)
+            | TrainError::OtherTraining { .. }
+            | TrainError::State { .. }
+            | TrainError::Archive(_) => Self::Usage(error.to_string()),
             TrainError::Model(error) => error.into(),
             _ => Self::other(error),
         }

@@ -45,6 +45,16 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file that makes the grid cannot be read.
+    #[error("{path}: {source}; see that it is there and may be read, or name another with {key}")]
+    Grid {
+        /// The file.
+        path: PathBuf,
+        /// The key that names it, and where that stands.
+        key: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// No file was named and none lies where one is looked for.
     #[error("no configuration {name} in {}; name one with --config", folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(" or "))]
     NotFound {
@@ -366,7 +376,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming file, key, value and remedy.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        Self::from_text(&read(path)?, path, overrides)
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        Self::from_text(&text, path, overrides)
     }
 
     /// The same from a text that stands, or could stand, in the file `path`.
@@ -405,7 +417,12 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn grid_file(&self) -> Result<GridFile, ConfigError> {
-        let mut grid: GridFile = parse(&read(&self.grid)?, &self.grid)?;
+        let text = fs::read_to_string(&self.grid).map_err(|source| ConfigError::Grid {
+            path: self.grid.clone(),
+            key: "`grid` in the configuration",
+            source,
+        })?;
+        let mut grid: GridFile = parse(&text, &self.grid)?;
         grid.land_mask = beside(&self.grid, &grid.land_mask);
         grid.regions = grid.regions.map(|regions| beside(&self.grid, &regions));
         let refuse = |key: &str, value: String, remedy| {
@@ -434,10 +451,13 @@ impl Config {
     /// in which batches the network runs. The checkpoint has a sum of its own.
     ///
     /// # Errors
-    /// [`ConfigError::File`] when the land mask, which is a part of it, cannot be read.
+    /// [`ConfigError::Grid`] when the land mask, which is a part of it, cannot be read.
     pub fn hash(&self, grid: &GridFile) -> Result<String, ConfigError> {
-        let mask = sys::sha256_of_file(&grid.land_mask)
-            .map_err(|source| ConfigError::File { path: grid.land_mask.clone(), source })?;
+        let mask = sys::sha256_of_file(&grid.land_mask).map_err(|source| ConfigError::Grid {
+            path: grid.land_mask.clone(),
+            key: "`land_mask` in the grid file",
+            source,
+        })?;
         let cells = (&grid.name, &grid.projection, grid.rows, grid.columns, grid.cell_size_m);
         let place = (grid.first_cell_centre_x_m, grid.first_cell_centre_y_m);
         let Ensemble { members, seed, perturb_input, .. } = self.ensemble;
@@ -605,10 +625,6 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
-    fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })
-}
-
 fn parse<T: for<'de> Deserialize<'de>>(text: &str, path: &Path) -> Result<T, ConfigError> {
     toml::from_str(text).map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start)];
@@ -723,6 +739,22 @@ mod tests {
                 assert!(message.contains(word), "{word} is not in: {message}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_with_what_names_it() {
+        let gone = Path::new("gone.toml");
+        let error = Config::load(gone, &Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains("gone.toml") && error.contains("--config"), "{error}");
+        let mut config = load(&Overrides::default()).unwrap();
+        let mut grid = config.grid_file().unwrap();
+        grid.land_mask = "gone.png".into();
+        let error = config.hash(&grid).unwrap_err().to_string();
+        assert!(error.contains("gone.png") && error.contains("`land_mask` in the grid file"), "{error}");
+        config.grid = gone.to_owned();
+        let error = config.grid_file().unwrap_err().to_string();
+        assert!(error.contains("gone.toml") && error.contains("`grid` in the configuration"), "{error}");
+        assert!(!error.contains("--config"), "{error}");
     }
 
     #[test]

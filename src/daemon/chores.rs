@@ -15,7 +15,7 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::recovery::LEDGER;
-use super::{DaemonError, incidents};
+use super::{DaemonError, incidents, leftovers};
 
 const MEGABYTE: u64 = 1_000_000;
 
@@ -47,7 +47,10 @@ impl Chore {
     }
 }
 
-/// Does what has not been done for today.
+/// Does what has not been done for today. One chore that fails holds up no other: while the ledger cannot be copied the disk must not fill.
+///
+/// # Errors
+/// [`DaemonError`] of the first one that failed; it is tried again the next time.
 pub(super) fn run(
     ledger: &Ledger,
     notifier: &Notifier,
@@ -55,27 +58,23 @@ pub(super) fn run(
     now: DateTime<Utc>,
 ) -> Result<(), DaemonError> {
     let today = ProductDay::new(now.date_naive());
+    let mut all = Ok(());
     for chore in Chore::ALL {
         if ledger.chore(chore.name())? >= Some(today) || !is_time(chore, config, now) {
             continue;
         }
-        match chore {
-            Chore::Copy => {
-                copy_ledger(ledger, config, today)?;
-                incidents::settle(ledger, LEDGER, "the ledger is whole, and there is a copy of it", now)?;
-            }
-            Chore::ClearUp => {
-                for cleared in clear_up(ledger, config, now, false)? {
-                    tracing::info!(path = %cleared.path.display(), bytes = cleared.size_bytes, "cleared away: {}", cleared.reason);
+        let done = match chore {
+            Chore::Copy => copy_ledger(ledger, config, now),
+            Chore::ClearUp => clear_up(ledger, config, now, false).map(|cleared| {
+                for Cleared { path, size_bytes, reason } in cleared {
+                    tracing::info!(path = %path.display(), bytes = size_bytes, "cleared away: {reason}");
                 }
-            }
-            Chore::Digest => {
-                notifier.queue_digest(&digest(ledger, today, now)?)?;
-            }
-        }
-        ledger.chore_done(chore.name(), today, now)?;
+            }),
+            Chore::Digest => send_digest(ledger, notifier, now),
+        };
+        all = all.and(done.and_then(|()| Ok(ledger.chore_done(chore.name(), today, now)?)));
     }
-    Ok(())
+    all
 }
 
 fn is_time(chore: Chore, config: &Config, now: DateTime<Utc>) -> bool {
@@ -87,7 +86,8 @@ fn is_time(chore: Chore, config: &Config, now: DateTime<Utc>) -> bool {
 }
 
 /// Copies the ledger, and gives up the oldest copies.
-fn copy_ledger(ledger: &Ledger, config: &Config, today: ProductDay) -> Result<(), DaemonError> {
+fn copy_ledger(ledger: &Ledger, config: &Config, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    let today = ProductDay::new(now.date_naive());
     let folder = config.folders.state.join(COPIES);
     sys::make_private_folder(&folder).map_err(|source| DaemonError::File { path: folder.clone(), source })?;
     ledger.copy_to(&folder.join(format!("ledger-{}.sqlite", today.compact()))).map_err(DaemonError::Copy)?;
@@ -97,11 +97,11 @@ fn copy_ledger(ledger: &Ledger, config: &Config, today: ProductDay) -> Result<()
     for path in &copies[..superfluous] {
         fs::remove_file(path).map_err(|source| DaemonError::File { path: path.clone(), source })?;
     }
-    Ok(())
+    incidents::settle(ledger, LEDGER, "the ledger is whole, and there is a copy of it", now)
 }
 
 /// What is in a folder, by name; nothing where the folder is not there.
-fn listed(folder: &Path) -> Result<Vec<PathBuf>, DaemonError> {
+pub(super) fn listed(folder: &Path) -> Result<Vec<PathBuf>, DaemonError> {
     let failed = |source| DaemonError::File { path: folder.to_owned(), source };
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -123,8 +123,8 @@ pub struct Cleared {
     pub reason: &'static str,
 }
 
-/// Clears away what is not kept any more: revisions, fetched and refused files, old entries of the ledger. A `rehearsal` only says what
-/// would go. Its limit of size the cache keeps by itself.
+/// Clears away what is not kept any more: revisions, fetched and refused files, old entries of the ledger, what killed processes have left.
+/// A `rehearsal` only says what would go. Its limit of size the cache keeps by itself.
 ///
 /// # Errors
 /// [`DaemonError`]; what was cleared before is gone.
@@ -162,6 +162,12 @@ pub fn clear_up(
         let before = now - TimeDelta::days(i64::from(config.retention.log_days));
         ledger.forget_runs(before)?;
         ledger.prune_messages(before)?;
+    }
+    for left in leftovers::find(config, now)? {
+        if !rehearsal {
+            leftovers::remove(&left.path)?;
+        }
+        cleared.push(left);
     }
     Ok(cleared)
 }
@@ -207,8 +213,14 @@ pub fn superfluous_quarantine(
     Ok(gone)
 }
 
+fn send_digest(ledger: &Ledger, notifier: &Notifier, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    notifier.queue_digest(&digest(ledger, now)?)?;
+    Ok(())
+}
+
 /// What was published in the day before `now`.
-fn digest(ledger: &Ledger, today: ProductDay, now: DateTime<Utc>) -> Result<Digest, DaemonError> {
+fn digest(ledger: &Ledger, now: DateTime<Utc>) -> Result<Digest, DaemonError> {
+    let today = ProductDay::new(now.date_naive());
     let published = ledger.published_between(now - TimeDelta::days(1), now)?;
     let newest = published.iter().max_by_key(|product| (product.day, product.revision));
     let quicklook = newest.and_then(|product| quicklook(&product.folder));
@@ -376,8 +388,10 @@ mod tests {
         damage_index(&config.folders.state.join(Ledger::FILE_NAME));
         for now in ["2026-03-09T00:10", "2026-03-09T00:25"] {
             let error = run(&ledger, &notifier, &config, at(now)).unwrap_err();
-            assert!(matches!(error, DaemonError::Copy(LedgerError::Damaged { .. })), "{error}");
+            assert!(matches!(error, DaemonError::Copy(LedgerError::DamagedCopy { .. })), "{error}");
         }
+        let cleared = ledger.chore(Chore::ClearUp.name()).unwrap();
+        assert_eq!(cleared, Some("2026-03-09".parse().unwrap()), "it holds nothing else up");
         let mut copies = listed(&config.folders.state.join(COPIES)).unwrap();
         copies.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
         assert_eq!(copies, [config.folders.state.join(COPIES).join("ledger-20260308.sqlite")]);

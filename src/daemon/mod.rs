@@ -1,7 +1,8 @@
 //! The daemon: decides from the ledger what is due, does it once, recovers from everything, and tells people when they can help.
 //!
 //! * `planner`: what is due, and whether what was gathered is worth a production. Pure.
-//! * `round`: one look at everything that is due. `service`: the loop around it, with signals, the watchdog and daily `chores`.
+//! * `round`: one look at everything that is due. `service`: the loop around it, with signals, the watchdog and daily `chores`;
+//!   `leftovers`: what they clear of killed processes.
 //! * `production`: one production with all around it, also for a person at a terminal. `worker`: the process that does it.
 //! * `records`: what lies in the product folder, as the ledger has it. `recovery`: a ledger that is damaged.
 //! * `incidents`: what people are told beyond the inputs.
@@ -14,6 +15,7 @@ mod error;
 mod explanation;
 mod http;
 mod incidents;
+mod leftovers;
 mod lock;
 mod overview;
 mod planner;

@@ -43,10 +43,34 @@ impl Place for Folder {
 fn copy(file: &Path, there: &Path) -> io::Result<()> {
     let folder = there.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
-    let mut part = tempfile::Builder::new().prefix(".nilas-").tempfile_in(folder)?;
+    let part = format!(".nilas-{}", there.file_name().unwrap_or_default().to_string_lossy());
+    // Left by a copy that was killed: nobody else clears a target, and this is the file that it was of.
+    match fs::remove_file(folder.join(&part)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut part = tempfile::Builder::new().prefix(&part).rand_bytes(0).tempfile_in(folder)?;
     io::copy(&mut fs::File::open(file)?, &mut part)?;
     part.as_file().set_permissions(fs::metadata(file)?.permissions())?;
     part.as_file().sync_all()?;
     part.persist(there).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_copy_has_left_is_cleared_by_the_next_one() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, folder) = (root.path().join("manifest.json"), root.path().join("target/r01"));
+        fs::write(&file, "whole").unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(".nilas-manifest.json"), "half of what was whole").unwrap();
+        copy(&file, &folder.join("manifest.json")).unwrap();
+        let there: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(there, ["manifest.json"]);
+        assert_eq!(fs::read(folder.join("manifest.json")).unwrap(), b"whole");
+    }
 }

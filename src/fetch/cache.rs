@@ -21,9 +21,9 @@ use super::transfer::Partial;
 use super::{FetchError, Version};
 use crate::sys;
 
-/// Between two looks at an address that another process is at.
 /// Folder of fetched files in the cache folder.
 const FOLDER: &str = "inputs";
+/// Between two looks at an address that another process is at.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A cache in its folder.
@@ -274,7 +274,6 @@ fn remove_empty_folder_of(file: &Path) {
     }
 }
 
-/// The lock of a file that still has its name; none while another one holds it.
 /// Where a fetched file of this content and name lies in a cache folder, as long as it is kept.
 #[must_use]
 pub fn kept_file(folder: &Path, sha256: &str, name: &str) -> PathBuf {
@@ -285,6 +284,7 @@ fn path_in(root: &Path, sha256: &str, name: &str) -> PathBuf {
     root.join("files").join(sha256).join(name)
 }
 
+/// The lock of a file that still has its name; none while another one holds it.
 fn try_lock(path: &Path) -> io::Result<Option<File>> {
     fs::create_dir_all(path.parent().unwrap_or(path))?;
     let file = sys::open_private(path)?;

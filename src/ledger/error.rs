@@ -29,6 +29,17 @@ pub enum LedgerError {
         /// What `SQLite` found.
         reason: String,
     },
+    /// A copy is not whole, mostly because the ledger is not.
+    #[error(
+        "the copy {path} is damaged ({reason}); if it is again at the next look, so is the ledger: see to the disk, stop Nilas, and put the \
+         newest whole copy in its place"
+    )]
+    DamagedCopy {
+        /// The copy.
+        path: PathBuf,
+        /// What `SQLite` found.
+        reason: String,
+    },
     /// The file has tables that this program does not know.
     #[error(
         "the ledger {path} has version {found}, and this Nilas knows none above {known}; run the newer Nilas that wrote it, or put a \
@@ -85,6 +96,14 @@ impl LedgerError {
                     | ErrorCode::OutOfMemory
             )
         })
+    }
+
+    /// What is said of a copy that was being made: a start of the daemon, which mends a damaged ledger, would not help.
+    pub(super) fn of_copy(self) -> Self {
+        match self {
+            Self::Damaged { path, reason } => Self::DamagedCopy { path, reason },
+            other => other,
+        }
     }
 
     /// The meaning of what `SQLite` said of the ledger at `path`.

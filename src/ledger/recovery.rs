@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
+use super::service::UNFINISHED_COPY;
 use super::{Ledger, LedgerError, opening};
+
+/// Ending of a ledger that is to take the place of a damaged one.
+const RECOVERED: &str = "recovered";
 
 /// What became of a damaged ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +45,19 @@ impl Ledger {
         fs::rename(&fresh, path).and_then(|()| sync_folder_of(path)).map_err(failed)?;
         Ok((Self::open(path)?, Some(Recovery { reason, damaged, copy })))
     }
+
+    /// Whether a file is a copy of a ledger that did not come to its end, what was to take the place of a damaged one, or a companion of
+    /// such a file.
+    #[must_use]
+    pub fn is_unfinished(path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        [RECOVERED, UNFINISHED_COPY].iter().any(|ending| name.contains(&format!(".sqlite.{ending}")))
+    }
 }
 
 /// Makes a ledger beside `path` of the newest copy that is whole, or an empty one; where it lies, and which copy it was.
 fn newest_whole(path: &Path, copies: &Path) -> Result<(PathBuf, Option<PathBuf>), LedgerError> {
-    let fresh = path.with_added_extension("recovered");
+    let fresh = path.with_added_extension(RECOVERED);
     let failed = |source| LedgerError::Folder { path: fresh.clone(), source };
     for copy in newest_first(copies).map_err(failed)? {
         remove(&fresh).map_err(failed)?;

@@ -11,6 +11,9 @@ use super::{Ledger, LedgerError, opening, recovery};
 use crate::sys;
 use crate::time::ProductDay;
 
+/// Ending of a copy that is being made.
+pub(super) const UNFINISHED_COPY: &str = "part";
+
 /// A time in which nothing is produced by the daemon, because a person said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
@@ -94,10 +97,10 @@ impl Ledger {
     /// Copies the ledger to `path` while others use it. The copy is a ledger of its own, whole, or not there, and for nobody else to read.
     ///
     /// # Errors
-    /// [`LedgerError`]; then an older copy at `path` is as it was. [`LedgerError::Damaged`] where what was copied is not whole: it names
-    /// a file beside `path`, which stays to be looked at until the next copy is made there.
+    /// [`LedgerError`]; then an older copy at `path` is as it was. [`LedgerError::DamagedCopy`] where what was copied is not whole: it
+    /// names a file beside `path`, which stays to be looked at until the next copy is made there, or it is cleared away.
     pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
-        let part = path.with_added_extension("part");
+        let part = path.with_added_extension(UNFINISHED_COPY);
         let folder = |source| LedgerError::Folder { path: path.to_owned(), source };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(folder)?;
@@ -105,16 +108,19 @@ impl Ledger {
         // What an earlier copy has left there may be no ledger at all, and such a file is not written over.
         recovery::remove(&part).map_err(folder)?;
         sys::make_private(&part).map_err(folder)?;
-        self.connection().backup("main", &part, None).map_err(|error| LedgerError::of(&part, error))?;
-        let copy = Connection::open(&part).map_err(|error| LedgerError::of(&part, error))?;
-        // A single file, which can be copied anywhere: without a log beside it.
-        copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(()))
-            .map_err(|error| LedgerError::of(&part, error))?;
-        // What is wrong with the ledger is copied with it, page by page: it must not take the place of copies that are whole.
-        opening::check(&copy, &part, "integrity_check")?;
-        drop(copy);
+        self.fill(&part).map_err(LedgerError::of_copy)?;
         fs::File::open(&part).and_then(|file| file.sync_all()).map_err(folder)?;
         fs::rename(&part, path).map_err(folder)
+    }
+
+    fn fill(&self, part: &Path) -> Result<(), LedgerError> {
+        let failed = |error| LedgerError::of(part, error);
+        self.connection().backup("main", part, None).map_err(failed)?;
+        let copy = Connection::open(part).map_err(failed)?;
+        // A single file, which can be copied anywhere: without a log beside it.
+        copy.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(())).map_err(failed)?;
+        // What is wrong with the ledger is copied with it, page by page: it must not take the place of copies that are whole.
+        opening::check(&copy, part, "integrity_check")
     }
 }
 
@@ -152,7 +158,8 @@ pub(crate) mod tests {
         damage_index(&path);
         let ledger = Ledger::open(&path).unwrap();
         let error = ledger.copy_to(&copy).unwrap_err();
-        let LedgerError::Damaged { path: part, reason } = &error else { panic!("{error}") };
+        let LedgerError::DamagedCopy { path: part, reason } = &error else { panic!("{error}") };
+        assert!(!error.to_string().contains("start the daemon"), "{error}");
         assert_eq!((part, part.exists()), (&copy.with_added_extension("part"), true));
         assert!(reason.contains("incidents_by_key"), "{reason}");
         assert_eq!(fs::read(&copy).unwrap(), whole, "the older copy stays");

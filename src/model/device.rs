@@ -45,14 +45,18 @@ pub fn select_devices(choice: DeviceChoice, threads: usize) -> Result<Vec<Device
     }
 }
 
-/// Finds the device that was asked for, the first one where there are several. `threads` is the number of CPU threads, 0 for as many as
-/// the process may use.
+/// The number of CPU threads that is meant by `threads`: 0 stands for as many as the process may use.
+#[must_use]
+pub fn thread_count(threads: usize) -> usize {
+    if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads }
+}
+
+/// Finds the device that was asked for, the first one where there are several. `threads` is as for [`thread_count`].
 ///
 /// # Errors
 /// [`ModelError::NoCuda`] when CUDA was asked for by name and is not to be had.
 pub fn select_device(choice: DeviceChoice, threads: usize) -> Result<Device, ModelError> {
-    let available = std::thread::available_parallelism().map_or(1, usize::from);
-    tch::set_num_threads(if threads == 0 { available } else { threads } as i32);
+    tch::set_num_threads(thread_count(threads) as i32);
     if choice == DeviceChoice::Cpu {
         return Ok(Device::Cpu);
     }

@@ -19,7 +19,7 @@ pub use checkpoint::{
     Checkpoint, CheckpointInfo, FeatureStatistics, Features, MEAN_VARIANCE, Objective, Target, TargetScale,
     TrainingRecord, read_tensors, write_tensors,
 };
-pub use device::{Placement, select_device, select_devices};
+pub use device::{Placement, select_device, select_devices, thread_count};
 pub use network::{CONTEXT_CHANNELS, InferenceNetwork, Network, NetworkConfiguration, channels_last};
 pub use sampler::{AtLeast, Constraint, NoisePredictor, Sampler, Unconstrained, WithinMask};
 pub use schedule::{Rates, Schedule};
@@ -66,7 +66,7 @@ pub enum ModelError {
     },
     /// A network is asked for what it was not trained for.
     #[error(
-        "checkpoint {name} was trained with --objective {found}, but here one with --objective {wanted} is needed; members are drawn with noise or velocity, regressions are made with mean"
+        "checkpoint {name} was trained with --objective {found}, but here one with --objective {wanted} is needed (members are drawn with noise or velocity, regressions are made with mean); name such a one (model.checkpoint, --checkpoint, --regression)"
     )]
     Objective {
         /// Name of the checkpoint.
@@ -78,7 +78,7 @@ pub enum ModelError {
     },
     /// CUDA was asked for and is not to be had.
     #[error(
-        "no CUDA device can be used: {reason}; choose --device cpu, or put the folder of a CUDA build of libtorch 2.11 into LD_LIBRARY_PATH"
+        "no CUDA device can be used: {reason}; set model.device, or --device, to auto or cpu, or put the folder of a CUDA build of libtorch 2.11 into LD_LIBRARY_PATH"
     )]
     NoCuda {
         /// Why not.
@@ -96,7 +96,7 @@ pub enum ModelError {
     },
     /// libtorch failed.
     #[error(
-        "libtorch failed while {task}: {source}; if it was memory, use a smaller --batch or --precision bf16"
+        "libtorch failed while {task}: {source}; if it was memory, give a smaller ensemble.batch, or --batch, or bf16 as model.precision, or --precision"
     )]
     Torch {
         /// What was being done.

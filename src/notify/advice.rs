@@ -91,8 +91,8 @@ const KNOWN: [(&str, Advice); 17] = [
     (
         "degraded",
         Advice {
-            meanwhile: "Days are made all the same, slower; their products say on what they were drawn.",
-            remedy: "Look at the device: `nvidia-smi`, and the kernel's log. The next product that is drawn on it ends this.",
+            meanwhile: "Days are made all the same, and their products say what is worse in them; drawn on the CPU they take longer.",
+            remedy: "Where it was drawn on the CPU, look at the device: `nvidia-smi`, and the kernel's log. Where it was made without the uncertainty of the thickness, ask the provider why the file states none in metres. The next product that is as it should be ends this.",
         },
     ),
     (
@@ -153,6 +153,12 @@ mod tests {
         assert!(of("late:drift").meanwhile.contains("keeps asking"));
         assert!(of("season:thickness").remedy.contains("Nothing"));
         assert!(of("names:concentration").remedy.contains("inputs.*.products"));
+        for word in ["CPU", "nvidia-smi", "uncertainty of the thickness", "provider"] {
+            assert!(
+                of("degraded").remedy.contains(word),
+                "{word}: a product is degraded for more than one reason"
+            );
+        }
         assert_eq!(of("later:drift"), OTHER);
         assert_eq!(of(""), OTHER);
     }

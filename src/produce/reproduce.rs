@@ -7,6 +7,7 @@ use crate::fetch;
 use crate::progress::Stages;
 use crate::publish::{self, Compared, ComparisonError, InputRecord, Lineage, Manifest, ManifestError};
 use crate::source::{InspectionProgram, Role};
+use crate::sys;
 
 use super::{AcceptedFile, Gathered, Order, ProduceError, produce};
 
@@ -101,7 +102,7 @@ pub fn reproduce(
     let cache = config.folders.cache.clone();
     let place = |source| ReproduceError::Place { folder: cache.clone(), source };
     std::fs::create_dir_all(&cache).map_err(place)?;
-    let root = tempfile::tempdir_in(&cache).map_err(place)?;
+    let root = tempfile::Builder::new().prefix(sys::TEMPORARY).tempdir_in(&cache).map_err(place)?;
     root.path().clone_into(&mut config.folders.products);
     let order = Order { config, gathered, revision: manifest.revision, run: 0, degradation: None };
     let made = produce(&order, inspector, stages)?;

@@ -16,7 +16,7 @@ use super::cog::PROJECTION;
 use super::flags::{self, OUTSIDE};
 use super::latest::standing;
 use super::maps::{CLASS, Quantity};
-use super::names::{self, private_folder};
+use super::names::{self, staging_folder};
 use super::{Manifest, PublishError, Status, remove_file};
 
 /// What the maps of a day show.
@@ -69,7 +69,7 @@ pub(super) fn refresh(root: &Path, days: u32) -> Result<(), PublishError> {
     }
     let Some((animation, _)) = animation else { return remove(root) };
     let path = root.join(names::ANIMATION);
-    sys::replace_file_through(&private_folder(root).join("staging"), &path, &animation.webp()?)
+    sys::replace_file_through(&staging_folder(root), &path, &animation.webp()?)
         .map_err(|source| PublishError::File { path, source })
 }
 

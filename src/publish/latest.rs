@@ -11,7 +11,7 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::manifest::{Manifest, manifest_among_others};
-use super::names::{LATEST, private_folder, revision_number};
+use super::names::{LATEST, revision_number, staging_folder};
 use super::withdrawal::is_withdrawn;
 use super::{PublishError, Status, read_json, remove_file};
 
@@ -49,7 +49,7 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     let text = serde_json::to_vec_pretty(&latest)
         .map_err(|error| PublishError::File { path: path.clone(), source: error.into() })?;
     // What a killed run leaves there is removed by the next one; nobody sees it in the product root.
-    let way = private_folder(root).join("staging");
+    let way = staging_folder(root);
     sys::replace_file_through(&way, &path, &text).map_err(|source| PublishError::File { path, source })
 }
 

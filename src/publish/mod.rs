@@ -55,7 +55,7 @@ pub use comparison::{Compared, ComparisonError, compare};
 pub use features::write_features;
 pub use latest::{Latest, Pointer, read_latest};
 pub use manifest::{FileRecord, Manifest, ManifestError, read_manifest};
-pub use names::{MANIFEST, WITHDRAWN, cache_control, is_quicklook, private_folder};
+pub use names::{MANIFEST, WITHDRAWN, cache_control, is_quicklook, private_folder, staging_folder};
 pub use product::{Features, Figures, InputRecord, Lineage, Product, Status};
 pub use read_back::{Fields, ReadBack, Violation, read_back};
 pub use regional::RegionalFigures;

@@ -77,6 +77,12 @@ pub fn private_folder(root: &Path) -> PathBuf {
     root.join(".nilas")
 }
 
+/// The folder in it of what is being written. Whoever publishes next clears it.
+#[must_use]
+pub fn staging_folder(root: &Path) -> PathBuf {
+    private_folder(root).join("staging")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

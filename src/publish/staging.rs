@@ -8,7 +8,7 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::PublishError;
-use super::names::{day_folder, private_folder, revision_name, revision_number};
+use super::names::{day_folder, private_folder, revision_name, revision_number, staging_folder};
 
 /// Waits until no other process publishes under `root`, and keeps it so until the value is dropped.
 /// The kernel releases the lock when the process ends, however it ends.
@@ -23,7 +23,7 @@ pub(super) fn lock(root: &Path) -> Result<File, PublishError> {
 
 /// Removes what runs that died have left. Only for the holder of the lock: nobody else writes there then.
 pub(super) fn remove_leftovers(root: &Path) -> Result<(), PublishError> {
-    let folder = private_folder(root).join("staging");
+    let folder = staging_folder(root);
     match fs::remove_dir_all(&folder) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(PublishError::File { path: folder, source })
@@ -58,7 +58,7 @@ impl Staging {
     /// An empty folder under `root`, in the file system that the revision will stay in.
     pub(super) fn begin(root: &Path, day: ProductDay, revision: u32) -> Result<Self, PublishError> {
         let name = revision_name(revision);
-        let folder = private_folder(root).join("staging").join(format!("{}-{name}", day.compact()));
+        let folder = staging_folder(root).join(format!("{}-{name}", day.compact()));
         make_folder(&folder)?;
         Ok(Self { folder, target: root.join(day_folder(day)).join(name), root: root.to_owned() })
     }
@@ -106,7 +106,7 @@ impl Drop for Staging {
 /// Takes a revision's folder out of sight as a whole, then deletes it. Only for the holder of the lock.
 pub(super) fn remove(root: &Path, folder: &Path) -> Result<(), PublishError> {
     let failed = |source| PublishError::File { path: folder.to_owned(), source };
-    let staging = private_folder(root).join("staging");
+    let staging = staging_folder(root);
     make_folder(&staging)?;
     let name = folder.strip_prefix(root).unwrap_or(folder).to_string_lossy().replace('/', "-");
     let unseen = staging.join(format!("{name}-removed"));

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use chrono::DateTime;
 use ndarray::{Array2, ArrayView2};
 
 use crate::ensemble::MemberStore;
@@ -237,6 +238,20 @@ fn where_nothing_can_be_staged_nothing_is_published() {
     let error = publish(root.path(), &Synthetic::new(12).product(), 2, &Bar::hidden()).unwrap_err();
     assert!(error.to_string().contains("staging"), "{error}");
     assert_eq!(visible(root.path()), before);
+}
+
+#[test]
+fn a_withdrawal_is_written_where_nobody_looks() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = published(root.path()).folder;
+    let before = visible(root.path());
+    fs::remove_dir_all(root.path().join(".nilas/staging")).unwrap();
+    fs::write(root.path().join(".nilas/staging"), "a file where a folder must be").unwrap();
+    let note = WithdrawalNote { withdrawn_at: DateTime::UNIX_EPOCH, reason: "wrong".into() };
+    let error = withdraw(root.path(), "2026-03-01".parse().unwrap(), 1, &note).unwrap_err();
+    assert!(error.to_string().contains(WITHDRAWN), "{error}");
+    assert_eq!(visible(root.path()), before);
+    assert!(!folder.join(WITHDRAWN).exists());
 }
 
 #[test]

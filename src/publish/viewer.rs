@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::sys;
 
 use super::PublishError;
-use super::names::private_folder;
+use super::names::staging_folder;
 
 // `FILES`: name and content of each file; empty where this program was built without the page.
 include!(concat!(env!("OUT_DIR"), "/viewer.rs"));
@@ -34,8 +34,7 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
         fs::create_dir_all(&folder).map_err(failed)?;
     }
     for (name, content) in files {
-        sys::replace_file_through(&private_folder(root).join("staging"), &folder.join(name), content)
-            .map_err(failed)?;
+        sys::replace_file_through(&staging_folder(root), &folder.join(name), content).map_err(failed)?;
     }
     Ok(())
 }

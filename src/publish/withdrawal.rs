@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::sys;
 use crate::time::ProductDay;
 
-use super::names::{WITHDRAWN, day_folder, revision_name};
+use super::names::{WITHDRAWN, day_folder, revision_name, staging_folder};
 use super::root::{self, Extent};
 use super::{PublishError, animation, read_json, staging};
 
@@ -41,7 +41,8 @@ pub fn withdraw(
     }
     if !is_withdrawn(&folder) {
         let text = serde_json::to_vec_pretty(note).map_err(|error| failed(error.into()))?;
-        sys::replace_file(&path, &text).map_err(failed)?;
+        // Readers look into this folder, and what a kill leaves here nobody would clear.
+        sys::replace_file_through(&staging_folder(root), &path, &text).map_err(failed)?;
     }
     // It may show what was taken back.
     animation::remove(root)?;

@@ -1,7 +1,7 @@
 //! What the synthetic ice is driven by and begins from: `forcing/arctic-winters.safetensors`, made from public observations.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3, s};
@@ -16,12 +16,16 @@ use crate::time::ProductDay;
 /// Drift is smoothed to at least this before it may drive anything, or its noise would become ice (Gaussian sigma, km; full
 /// width at half maximum 2.35 times as much).
 const LEAST_SMOOTHING_KM: f64 = 85.0;
+/// A hole in the drift may be so many days long: the ice goes on as on the day before it.
+const LONGEST_HOLE_DAYS: i64 = 3;
 /// "None" in the packed tensors.
 const NONE: i16 = i16::MIN;
 
 /// Large-scale drift of the freezing seasons, and a thickness to begin from.
 #[derive(Debug)]
 pub struct Forcing {
+    /// The file that it was read from.
+    path: PathBuf,
     velocities: BTreeMap<ProductDay, Array3<f32>>,
     nodes: GridSpec,
     /// Mean thickness over the ice of one day in April, m.
@@ -40,30 +44,32 @@ impl Forcing {
     pub fn read(path: &Path) -> Result<Self, SynthError> {
         let refuse = |reason: String| SynthError::Forcing { path: path.to_owned(), reason };
         let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-        parse(&bytes).map_err(refuse)
+        parse(path, &bytes).map_err(refuse)
     }
 
     /// First and last day of a winter that has drift, by the year in which it ends.
-    #[must_use]
-    pub fn winter(&self, ends_in: i32) -> Option<(ProductDay, ProductDay)> {
+    pub(super) fn winter(&self, ends_in: i32) -> Result<(ProductDay, ProductDay), SynthError> {
         use chrono::Datelike;
         let mut days = self.velocities.keys().copied().filter(|day| {
             let date = day.date();
             date.year() + i32::from(date.month() > 6) == ends_in
         });
-        let first = days.next()?;
-        Some((first, days.next_back()?))
+        let ends = days.next().and_then(|first| Some((first, days.next_back()?)));
+        ends.ok_or_else(|| self.lacks(format!("it has no drift of the winter that ends in {ends_in}")))
     }
 
-    /// The large-scale motion of a day on the cells of `grid`; `None` when there is no drift of that day.
+    /// The large-scale motion of a day on the cells of `grid`: that of the last day that has drift, where the day is in a hole.
     ///
     /// # Errors
-    /// [`SynthError::Grid`] when the grid cannot be related to the drift's.
-    pub(super) fn motion(&self, day: ProductDay, grid: &GridSpec) -> Result<Option<Motion>, SynthError> {
-        let Some(nodes_km_per_day) = self.velocities.get(&day) else { return Ok(None) };
+    /// [`SynthError::Forcing`] when the hole is too long, [`SynthError::Grid`] when the grid cannot be related to the drift's.
+    pub(super) fn motion(&self, day: ProductDay, grid: &GridSpec) -> Result<Motion, SynthError> {
+        let known = (0..=LONGEST_HOLE_DAYS).find_map(|back| self.velocities.get(&day.plus_days(-back)));
+        let nodes_km_per_day = known.ok_or_else(|| {
+            self.lacks(format!("it has no drift of {day} nor of the {LONGEST_HOLE_DAYS} days before it"))
+        })?;
         let scale = scale(&grid.projection, &self.nodes.projection)?;
         let node_m = self.nodes.cell_size_m;
-        Ok(Some(Motion {
+        Ok(Motion {
             velocity: nodes_km_per_day
                 .mapv(|km| if km.is_nan() { 0.0 } else { km * (1000.0 / (scale * grid.cell_size_m)) as f32 }),
             first_row: ((self.nodes.first_cell_centre_y_m - scale * grid.first_cell_centre_y_m) / node_m)
@@ -71,7 +77,11 @@ impl Forcing {
             first_column: ((scale * grid.first_cell_centre_x_m - self.nodes.first_cell_centre_x_m) / node_m)
                 as f32,
             nodes_per_cell: (scale * grid.cell_size_m / node_m) as f32,
-        }))
+        })
+    }
+
+    fn lacks(&self, reason: String) -> SynthError {
+        SynthError::Forcing { path: self.path.clone(), reason }
     }
 
     pub(super) fn thickness_m(&self) -> &Field {
@@ -152,7 +162,7 @@ fn cubic(t: f32) -> [f32; 4] {
     ]
 }
 
-fn parse(bytes: &[u8]) -> Result<Forcing, String> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<Forcing, String> {
     let text = |error: safetensors::SafeTensorError| error.to_string();
     let file = SafeTensors::deserialize(bytes).map_err(text)?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(text)?;
@@ -193,9 +203,11 @@ fn parse(bytes: &[u8]) -> Result<Forcing, String> {
     let thickness = plane(&file, "thickness")?;
     let covered = thickness.mapv(|value| f32::from(u8::from(!value.is_nan())));
     let ease = ease2_250().map_err(|error| error.to_string())?;
-    let thickness_m = Field::new(Arc::new(ease), spread(thickness)).map_err(|error| error.to_string())?;
+    let thickness_m = Field::new(Arc::new(ease), spread(thickness)).map_err(|mismatch| {
+        format!("thickness has {:?} rows and columns, expected {:?}", mismatch.found, mismatch.expected)
+    })?;
     let nextsim_thickness_m = plane(&file, "nextsim_thickness")?;
-    Ok(Forcing { velocities, nodes, thickness_m, covered, nextsim_thickness_m })
+    Ok(Forcing { path: path.to_owned(), velocities, nodes, thickness_m, covered, nextsim_thickness_m })
 }
 
 /// Spreads values to the cells that have none, from the nearest ones outwards.
@@ -264,6 +276,25 @@ mod tests {
         let (u, v) = motion.at(130.0, 97.0);
         assert!((u - (1.3 - 1.94)).abs() < 1e-4, "{u}");
         assert!((v - 3.9).abs() < 1e-4, "{v}");
+    }
+
+    #[test]
+    fn a_short_hole_is_bridged_and_what_lacks_is_told_with_the_file() {
+        let path = Path::new("forcing/arctic-winters.safetensors");
+        let mut forcing = Forcing::read(path).unwrap();
+        let grid = GridSpec::test_square(3);
+        let (first, _) = forcing.winter(2024).unwrap();
+        forcing.velocities.retain(|day, _| *day <= first);
+        forcing.motion(first.plus_days(3), &grid).unwrap();
+        let late = first.plus_days(4);
+        for (error, lacks) in [
+            (forcing.motion(late, &grid).unwrap_err(), late.to_string()),
+            (forcing.winter(2025).unwrap_err(), "2025".to_owned()),
+        ] {
+            let error = error.to_string();
+            let words = [path.to_str().unwrap(), &lacks, "--forcing"];
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        }
     }
 
     #[test]

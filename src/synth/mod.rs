@@ -52,7 +52,10 @@ const TEXTURE_ROUGHNESS: (f64, f64) = (0.1, 0.4);
 #[derive(Debug, thiserror::Error)]
 pub enum SynthError {
     /// The forcing cannot be used.
-    #[error("forcing {path}: {reason}; forcing/README.md says how the file is made")]
+    #[error(
+        "forcing {path}: {reason}; name the file that ships, share/nilas/forcing/arctic-winters.safetensors, with --forcing, or make one as \
+         forcing/README.md says"
+    )]
     Forcing {
         /// The file.
         path: PathBuf,
@@ -158,15 +161,13 @@ impl<'a> Series<'a> {
         let mut dice = dice(&format!("synth|{}|{seed}|{number}", split.name()));
         let winters = split.winters();
         let winter = winters[(share(&mut dice) * winters.len() as f64) as usize % winters.len()];
-        let (begin, end) = forcing.winter(winter).ok_or_else(|| {
-            SynthError::Option(format!("the forcing has no drift of the winter that ends in {winter}"))
-        })?;
+        let (begin, end) = forcing.winter(winter)?;
         let spare = end.days_since(begin) - (SPIN_UP_DAYS + EVERY_DAYS * SAMPLES + WINDOW_DAYS as i64);
         let first = begin.plus_days((share(&mut dice) * spare.max(0) as f64) as i64);
         let grid = observer.grid();
         let season = (first.days_since(begin) as f32 / end.days_since(begin) as f32).clamp(0.0, 1.0);
         let start = Start::draw(forcing, grid, season, split == Split::Test, &mut dice)?;
-        let motion = forcing.motion(first, &grid.spec)?.ok_or_else(|| no_drift(first))?;
+        let motion = forcing.motion(first, &grid.spec)?;
         let mut network = Network::new((share(&mut dice) * 1e15) as u64, &mut dice);
         let (rows, columns) = grid.land.dim();
         let margin = 40.0;
@@ -215,12 +216,7 @@ impl<'a> Series<'a> {
 
     fn drive(&mut self) -> Result<(), SynthError> {
         let day = self.first.plus_days(self.driven);
-        let spec = &self.observer.grid().spec;
-        // A day without drift goes on as the day before it.
-        let motion = (0..4)
-            .find_map(|back| self.forcing.motion(day.plus_days(-back), spec).transpose())
-            .transpose()?
-            .ok_or_else(|| no_drift(day))?;
+        let motion = self.forcing.motion(day, &self.observer.grid().spec)?;
         let (every, size) = BREAK_AGAIN;
         self.pack.break_again(&mut self.network, &motion, every, size, &mut self.dice);
         let view = self.pack.step(&self.sea, &motion, &self.network, self.driven, &mut self.dice);
@@ -231,8 +227,4 @@ impl<'a> Series<'a> {
         self.driven += 1;
         Ok(())
     }
-}
-
-fn no_drift(day: ProductDay) -> SynthError {
-    SynthError::Option(format!("the forcing has no drift of {day} nor of the three days before it"))
 }

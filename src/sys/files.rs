@@ -33,6 +33,9 @@ impl std::ops::Deref for FileMap {
     }
 }
 
+/// What the names of temporary files and folders begin with.
+pub const TEMPORARY: &str = ".tmp";
+
 /// Puts a file with these bytes at `path`, making its folder if need be. A reader sees the old file or the whole new one; the new one
 /// is on disk when this returns.
 ///
@@ -50,7 +53,8 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn replace_file_through(way: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(way)?;
     // Others must be able to read what is published; the umask still applies.
-    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(way)?;
+    let permissions = Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).permissions(permissions).tempfile_in(way)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     fail_point("files.written");

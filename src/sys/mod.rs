@@ -18,7 +18,7 @@ pub use confinement::{confine, has_landlock, keep_memory_private};
 pub use digest::{sha256, sha256_of_file};
 pub use environment::{FAULT_VARIABLES, NO_HDF5_PLUGINS, listed_variables};
 pub use fail_points::{FAIL_POINTS, fail_point};
-pub use files::{FileMap, replace_file, replace_file_through};
+pub use files::{FileMap, TEMPORARY, replace_file, replace_file_through};
 #[cfg(test)]
 pub(crate) use private::mode;
 pub use private::{keep_private, make_private, make_private_folder, open_private};

@@ -59,6 +59,17 @@ pub enum TrainError {
         /// The options that differ.
         differing: String,
     },
+    /// The folder holds the state of a training that is not whole.
+    #[error(
+        "{path}: the state of the training cannot be gone on with ({reason}); put the folder back as it was saved, or give another --out to \
+         begin anew"
+    )]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The loss is no longer a number.
     #[error("the loss at step {step} is {loss}; begin again with a lower --learning-rate")]
     Diverged {

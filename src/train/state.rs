@@ -10,7 +10,7 @@ use serde_json::Value;
 use tch::Tensor;
 
 use super::{TrainError, TrainOptions};
-use crate::model::{read_tensors, write_tensors};
+use crate::model::{ModelError, read_tensors, write_tensors};
 use crate::sys;
 
 /// Most bytes of tensors in a file: with its header a file stays below 16 MB.
@@ -106,14 +106,18 @@ impl Store {
             read => read.map_err(|source| TrainError::File { path: path.clone(), source })?,
         };
         let index: Index = serde_json::from_slice(&bytes)
-            .map_err(|error| TrainError::Option(format!("{}: {error}", path.display())))?;
+            .map_err(|error| TrainError::State { path: path.clone(), reason: error.to_string() })?;
         let differing = differing_entries(&index.training, training);
         if !differing.is_empty() {
             return Err(TrainError::OtherTraining { path, differing: differing.join(", ") });
         }
         let mut tensors = BTreeMap::new();
         for name in &index.files {
-            tensors.extend(read_tensors(&self.out.join(FOLDER).join(name))?);
+            let part = read_tensors(&self.out.join(FOLDER).join(name)).map_err(|error| match error {
+                ModelError::Tensors { path, reason } => TrainError::State { path, reason },
+                other => other.into(),
+            })?;
+            tensors.extend(part);
         }
         Ok(Some((index.progress, tensors)))
     }
@@ -184,6 +188,19 @@ mod tests {
             .unwrap();
         let (progress, found) = store.load(&training).unwrap().unwrap();
         assert_eq!((progress.step, found["t"].numel()), (1, 3));
+    }
+
+    #[test]
+    fn a_state_that_is_not_whole_is_told_with_its_file() {
+        let out = tempfile::tempdir().unwrap();
+        let store = Store::new(out.path());
+        let training = json!({ "seed": 1 });
+        store.save(&[("t".into(), tensor(3))], &Progress::default(), training.clone()).unwrap();
+        for damaged in [out.path().join(FOLDER).join("0-1.safetensors"), out.path().join(INDEX)] {
+            fs::write(&damaged, "no state").unwrap();
+            let error = store.load(&training).unwrap_err();
+            assert!(matches!(&error, TrainError::State { path, .. } if *path == damaged), "{error}");
+        }
     }
 
     #[test]

@@ -327,7 +327,7 @@ impl<'a> Training<'a> {
         if let Some((progress, tensors)) = self.store.load(&self.identity()?)? {
             self.optimiser
                 .restore(&tensors)
-                .map_err(|reason| TrainError::Option(format!("{}: {reason}", self.out.display())))?;
+                .map_err(|reason| TrainError::State { path: self.out.to_owned(), reason })?;
             self.progress = progress;
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::time::ProductDay;
 use super::super::attributes::status_words;
 use super::super::latest::{revisions, years};
 use super::super::manifest::manifest_among_others;
-use super::super::names::{self, private_folder, revision_name};
+use super::super::names::{self, revision_name, staging_folder};
 use super::super::withdrawal::{is_withdrawn, read_withdrawal};
 use super::super::{Manifest, PublishError, remove_file};
 use super::{JSON, VERSION, item, link};
@@ -186,5 +186,5 @@ fn write(root: &Path, path: &Path, content: &Value) -> Result<(), PublishError> 
     if fs::read(path).is_ok_and(|there| there == text) {
         return Ok(());
     }
-    sys::replace_file_through(&private_folder(root).join("staging"), path, &text).map_err(failed)
+    sys::replace_file_through(&staging_folder(root), path, &text).map_err(failed)
 }
