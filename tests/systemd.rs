@@ -38,6 +38,7 @@ const PATIENCE_SECONDS: f64 = 60.0;
 fn the_daemon_lives_under_systemd() {
     let Some(machine) = machine() else { return };
     install(&machine);
+    root_begins_no_ledger(&machine);
     configure(&machine);
     receive_mail(&machine);
 
@@ -88,6 +89,13 @@ fn install(machine: &Machine) {
 }
 
 fn steps_of_installation() -> String {
+fn root_begins_no_ledger(machine: &Machine) {
+    let tried = machine.run("nilas notify test");
+    assert_ne!(tried.code, Some(0), "{}", tried.text);
+    assert!(tried.text.contains("/var/lib/nilas belongs to the user"), "{}", tried.text);
+    assert_eq!(machine.succeed("ls -A /var/lib/nilas"), "products");
+}
+
     let page = fs::read_to_string(repository("docs/operations.md")).unwrap();
     let blocks = page.split("\n\n").filter(|block| block.lines().all(|line| line.starts_with("    ")));
     // The steps of an upgrade unpack it, too, and ask for no packages.
