@@ -49,6 +49,7 @@ fn the_daemon_lives_under_systemd() {
     it_keeps_the_old_configuration_where_the_new_one_is_wrong(&machine);
     it_is_started_again_when_it_hangs(&machine);
     it_ends_cleanly(&machine);
+    it_does_not_start_where_it_could_inspect_nothing(&machine);
     it_mails_when_it_cannot_start(&machine);
 }
 
@@ -179,6 +180,10 @@ fn it_starts(machine: &Machine) {
         (!status.is_empty()).then_some(())
     });
     machine.succeed("nilas health");
+    // The service may give up as many of its rights as a shell may.
+    let confinement = machine.succeed("runuser -u nilas -- nilas check --offline | grep confinement");
+    let said = machine.journal(UNIT, 0);
+    assert!(said.contains(&confinement), "{confinement}\n{said}");
 }
 
 fn it_publishes(machine: &Machine) {
@@ -270,6 +275,14 @@ fn it_ends_cleanly(machine: &Machine) {
 fn it_mails_when_it_cannot_start(machine: &Machine) {
     drop_in(machine, "[Unit]\nStartLimitBurst=2\n[Service]\nRestartSec=1s\n");
     machine.succeed("systemctl reset-failed nilas.service; rm -f /srv/mail/*");
+fn it_does_not_start_where_it_could_inspect_nothing(machine: &Machine) {
+    let before = journal_lines(machine);
+    drop_in(machine, "[Service]\nRestart=no\nSystemCallFilter=~seccomp\n");
+    assert_ne!(machine.run("systemctl start nilas.service").code, Some(0));
+    let said = machine.journal(UNIT, before);
+    assert!(said.contains("FAILS   confinement    no file could be inspected: seccomp is refused"), "{said}");
+}
+
     change_configuration(machine, |configuration| set(configuration, "ensemble.members", 0));
     assert_ne!(machine.run("systemctl start nilas.service").code, Some(0));
     let mail = machine.wait("a mail about the failure", PATIENCE_SECONDS, || {
