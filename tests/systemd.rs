@@ -209,6 +209,9 @@ fn it_logs_to_the_journal(machine: &Machine) {
     let entry: serde_json::Value = serde_json::from_str(entries.lines().next().unwrap()).unwrap();
     assert_eq!(entry["SYSLOG_IDENTIFIER"], "nilas");
     assert!(entry["PRIORITY"].is_string(), "{entry}");
+    // The journal shows the message alone, so what a field says has to be in it.
+    let said = machine.journal(UNIT, 0);
+    assert!(said.contains(&format!("published day={LAST_DAY} revision=1")), "{said}");
 }
 
 fn it_reloads(machine: &Machine) {
