@@ -89,7 +89,6 @@ fn install(machine: &Machine) {
     machine.succeed("runuser -u nilas -- nilas check --offline");
 }
 
-fn steps_of_installation() -> String {
 fn root_begins_no_ledger(machine: &Machine) {
     let tried = machine.run("nilas notify test");
     assert_ne!(tried.code, Some(0), "{}", tried.text);
@@ -97,6 +96,7 @@ fn root_begins_no_ledger(machine: &Machine) {
     assert_eq!(machine.succeed("ls -A /var/lib/nilas"), "products");
 }
 
+fn steps_of_installation() -> String {
     let page = fs::read_to_string(repository("docs/operations.md")).unwrap();
     let blocks = page.split("\n\n").filter(|block| block.lines().all(|line| line.starts_with("    ")));
     // The steps of an upgrade unpack it, too, and ask for no packages.
@@ -275,9 +275,6 @@ fn it_ends_cleanly(machine: &Machine) {
     assert_eq!(left.text, "", "processes are left");
 }
 
-fn it_mails_when_it_cannot_start(machine: &Machine) {
-    drop_in(machine, "[Unit]\nStartLimitBurst=2\n[Service]\nRestartSec=1s\n");
-    machine.succeed("systemctl reset-failed nilas.service; rm -f /srv/mail/*");
 fn it_does_not_start_where_it_could_inspect_nothing(machine: &Machine) {
     let before = journal_lines(machine);
     drop_in(machine, "[Service]\nRestart=no\nSystemCallFilter=~seccomp\n");
@@ -286,19 +283,31 @@ fn it_does_not_start_where_it_could_inspect_nothing(machine: &Machine) {
     assert!(said.contains("FAILS   confinement    no file could be inspected: seccomp is refused"), "{said}");
 }
 
+fn it_mails_when_it_cannot_start(machine: &Machine) {
+    drop_in(machine, "[Unit]\nStartLimitBurst=2\n[Service]\nRestartSec=1s\n");
+    machine.succeed("systemctl reset-failed nilas.service; rm -f /srv/mail/*");
     change_configuration(machine, |configuration| set(configuration, "ensemble.members", 0));
     assert_ne!(machine.run("systemctl start nilas.service").code, Some(0));
     let mail = machine.wait("a mail about the failure", PATIENCE_SECONDS, || {
         let mail = machine.run("cat /srv/mail/*.eml").text;
         mail.contains("Subject:").then_some(mail)
     });
-    assert!(mail.contains(UNIT), "{mail}");
+    // Mail breaks long lines.
+    let mail = mail.replace("=\r\n", "").replace("=\n", "");
+    let host = machine.succeed("hostname");
+    assert!(mail.contains(&format!("{UNIT} has stopped on {host}")), "{mail}");
     assert_eq!(machine.succeed("systemctl is-failed nilas.service"), "failed");
     let failure = "nilas-failure@nilas.service.service";
     machine.wait("the unit that mails has ended", PATIENCE_SECONDS, || {
         (machine.property(failure, "ActiveState") == "inactive").then_some(())
     });
     assert_eq!(machine.property(failure, "Result"), "success");
+
+    // What the mail says to do helps, though systemd has counted too many starts.
+    let remedy = format!("systemctl reset-failed {UNIT} && systemctl start {UNIT}");
+    assert!(mail.contains(&remedy), "{mail}");
+    change_configuration(machine, |configuration| set(configuration, "ensemble.members", 2));
+    machine.succeed(&remedy);
 }
 
 /// The main process of the unit, which has one.
