@@ -177,7 +177,7 @@ fn people_hold_ask_take_back_and_clear_up() {
     };
     assert!(asked(&["--dry-run"]).contains("would be asked for"));
     assert_eq!(ledger.day(house.day).unwrap(), None, "a rehearsal writes nothing");
-    assert!(asked(&[]).contains("1 days asked for; the daemon makes them"), "{}", asked(&[]));
+    assert!(asked(&[]).contains("1 day asked for; the daemon makes them"), "{}", asked(&[]));
     house.nilas("resume").expect_code(0);
     daemon.wait_for("the day is made", |_| state(&ledger, &house) == Some(DayState::Final));
     assert_eq!(ledger.runs_of(house.day).unwrap()[0].origin.name(), "backfill");
