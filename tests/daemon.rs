@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -176,7 +177,7 @@ fn people_hold_ask_take_back_and_clear_up() {
     };
     assert!(asked(&["--dry-run"]).contains("would be asked for"));
     assert_eq!(ledger.day(house.day).unwrap(), None, "a rehearsal writes nothing");
-    assert!(asked(&[]).contains("1 days asked for; the daemon makes them"), "{}", asked(&[]));
+    assert!(asked(&[]).contains("1 day asked for; the daemon makes them"), "{}", asked(&[]));
     house.nilas("resume").expect_code(0);
     daemon.wait_for("the day is made", |_| state(&ledger, &house) == Some(DayState::Final));
     assert_eq!(ledger.runs_of(house.day).unwrap()[0].origin.name(), "backfill");
@@ -225,6 +226,22 @@ fn a_configuration_that_cannot_be_used_is_refused_and_the_old_one_stays() {
     assert!(manifest.contains("\"members\": 3"), "{manifest}");
     let refused = "the new configuration cannot be used, and the old one stays";
     assert!(daemon.end(&[&LATE[..], &[refused]].concat()).success());
+}
+
+#[test]
+fn a_program_that_does_not_start_or_is_of_another_version_fails_the_check() {
+    let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let house = TinyHouse::new(root.path(), &[]);
+    let own = root.path().join("nilas");
+    fs::hard_link(env!("CARGO_BIN_EXE_nilas"), &own).unwrap();
+    symlink("/bin/false", root.path().join("nilas-engine")).unwrap();
+    symlink("/bin/echo", root.path().join("nilas-inspect")).unwrap();
+    let check = Nilas::of_program(own.to_str().unwrap()).arg("check").arg("--offline");
+    let run =
+        check.option("--config", house.configuration()).expecting("nilas: 2 checks failed").expect_code(1);
+    let failed: Vec<_> = run.stdout.lines().filter(|line| line.starts_with("FAILS")).collect();
+    assert!(failed[0].contains("nilas-engine does not start (exit status: 1)"), "{failed:?}");
+    assert!(failed[1].contains("nilas-inspect is of version "), "{failed:?}");
 }
 
 #[test]

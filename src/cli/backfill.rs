@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
+use super::output::days;
 use super::{house, print};
 use crate::daemon::DaemonLock;
 use crate::ledger::ProductRow;
@@ -84,7 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(_) => "the daemon makes them behind the days that it looks after",
         None => "no daemon is at work: they wait until `nilas run` is started",
     };
-    print(format_args!("{} days asked for; {waiting}", wanted.len()));
+    print(format_args!("{} asked for; {waiting}", days(wanted.len())));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use clap::Args;
@@ -19,6 +20,7 @@ use crate::notify;
 use crate::produce::{Answer, inquire};
 use crate::source::{self, KnownName, Role, Season};
 use crate::sys;
+use crate::text::excerpt;
 use crate::time::{Clock, ProductDay, SystemClock};
 
 /// Says what would fail at 03:00: configuration, programs, folders, grid, checkpoint, ledger, the ways to people, and every
@@ -43,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for name in ["nilas-engine", "nilas-inspect"] {
         report.check(name, installed(name));
     }
-    report.check("confinement", Ok::<_, String>(confinement()));
+    report.check("confinement", confinement());
     let folders = &config.folders;
     for (name, folder) in
         [("products", &folders.products), ("state", &folders.state), ("cache", &folders.cache)]
@@ -121,20 +123,45 @@ fn ask_targets(config: &Config, offline: bool, report: &mut Report) -> Result<()
     Ok(())
 }
 
+/// Whether a program starts: one whose libraries are not there lies where it should all the same, and fails every production.
 fn installed(name: &str) -> Result<String, String> {
     let path = program(name).map_err(|failure| failure.to_string())?;
-    let there = path.is_file().then(|| path.display().to_string());
-    there.ok_or_else(|| {
-        format!("{} is not there; install the programs of Nilas into one folder", path.display())
-    })
+    let shown = path.display().to_string();
+    let reason = match Command::new(&path).arg("--version").stdin(Stdio::null()).output() {
+        Ok(answer) if answer.status.success() => return is_of_this_version(shown, &answer.stdout),
+        Ok(answer) if answer.stderr.is_empty() => answer.status.to_string(),
+        Ok(answer) => excerpt(String::from_utf8_lossy(&answer.stderr).trim()),
+        Err(error) => error.to_string(),
+    };
+    Err(format!(
+        "{shown} does not start ({reason}); install the packages that docs/operations.md names, and all programs of Nilas into one folder"
+    ))
+}
+
+fn is_of_this_version(program: String, said: &[u8]) -> Result<String, String> {
+    let (said, own) = (String::from_utf8_lossy(said), env!("CARGO_PKG_VERSION"));
+    let version = said.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
+    if version == own {
+        return Ok(program);
+    }
+    Err(format!(
+        "{program} is of version \"{}\", and nilas of {own}; install all programs of one version of Nilas into one folder",
+        excerpt(version)
+    ))
 }
 
 /// What keeps the reading of a file to that file.
-fn confinement() -> &'static str {
-    if sys::has_landlock() {
-        "files are inspected behind seccomp and Landlock"
-    } else {
-        "files are inspected behind seccomp; this kernel has no Landlock, which would keep a reader from other files, too"
+fn confinement() -> Result<&'static str, String> {
+    match sys::try_to_refuse_calls() {
+        Err(error) => Err(format!(
+            "no file could be inspected: seccomp is refused here ({error}); see that the unit or the container allows this call, as \
+             systemd/nilas.service does"
+        )),
+        Ok(()) if sys::has_landlock() => Ok("files are inspected behind seccomp and Landlock"),
+        Ok(()) => Ok(
+            "files are inspected behind seccomp; Landlock, which would keep a reader from other files, too, is not to be had here: the kernel \
+             lacks it, or the unit or the container does not let it be asked for",
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use super::journal::Legible;
 use crate::text::is_plain;
 
 /// Which events are kept, such as `info` or `debug`.
@@ -43,7 +44,7 @@ fn layer() -> Box<dyn Layer<Registry> + Send + Sync> {
         && let Ok(journal) = tracing_journald::layer()
     {
         // Fields keep their names: DAY and RUN of a production can be asked for.
-        return journal.with_field_prefix(Some("NILAS".to_owned())).boxed();
+        return Legible(journal.with_field_prefix(Some("NILAS".to_owned()))).boxed();
     }
     let lines = tracing_subscriber::fmt::layer().with_target(false);
     if format == "json" {

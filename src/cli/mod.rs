@@ -20,6 +20,7 @@ mod hold;
 mod house;
 mod inspect;
 mod inspector;
+mod journal;
 mod log;
 mod model;
 mod notify;

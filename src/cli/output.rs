@@ -36,6 +36,11 @@ fn put(mut out: impl Write, text: impl Display) -> io::Result<()> {
     }
 }
 
+/// So many days, in words.
+pub(super) fn days(count: usize) -> String {
+    if count == 1 { "1 day".to_owned() } else { format!("{count} days") }
+}
+
 /// Says in one line why a command fails.
 pub(super) fn complain(reason: impl Display) {
     let _ = writeln!(stderr(), "{}", complaint(reason));

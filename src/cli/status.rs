@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
+use super::output::days;
 use super::{house, print};
 use crate::config::Config;
 use crate::daemon::{DayOverview, InputOverview, Overview, RunOverview, stretch};
@@ -113,7 +114,7 @@ fn head(overview: &Overview) -> Vec<String> {
     }
     lines.extend(overview.last_run.iter().map(|run| line("last run", &last_run(run))));
     if overview.days_asked_for > 0 {
-        lines.push(line("backfill", &format!("{} days are asked for", overview.days_asked_for)));
+        lines.push(line("backfill", &format!("{} asked for", days(overview.days_asked_for))));
     }
     if overview.messages_waiting > 0 {
         lines.push(line("messages", &format!("{} have not arrived yet", overview.messages_waiting)));

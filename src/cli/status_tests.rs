@@ -19,7 +19,7 @@ fn the_table_of_a_service_at_work() {
         "OVERDUE  there should be a product of 2026-02-27 by now, and the newest is of 2026-02-26: its product was taken back",
         "HELD     since 2026-03-02 05:00 UTC: a new disk; `nilas resume` lets production go on",
         "last run 4 on 2026-02-28 failed after 5 min, on cpu, with up to 1234 MB: the model did not answer",
-        "backfill 2 days are asked for",
+        "backfill 2 days asked for",
         "",
         "Open incidents",
         "  warning  late:drift (50 min, acknowledged)",

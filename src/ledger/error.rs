@@ -10,8 +10,22 @@ use super::opening::BUSY_TIMEOUT;
 /// What can go wrong with the ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
+    /// Root would make files there that the user whose folder it is could not use.
+    #[error(
+        "{folder} belongs to the user {owner}, who could not use what root makes there; do it as that user: `sudo -u nilas nilas ...` or \
+         `runuser -u nilas -- nilas ...`"
+    )]
+    OfAnother {
+        /// The folder of the ledger.
+        folder: PathBuf,
+        /// The number of its user.
+        owner: u32,
+    },
     /// Its folder or its lock cannot be made.
-    #[error("{path}: {source}; check that folders.state of the configuration lies where Nilas may write")]
+    #[error(
+        "{path}: {source}; do it as the user that Nilas runs as (`sudo -u nilas nilas ...`), and check that folders.state of the configuration \
+         lies where that user may write"
+    )]
     Folder {
         /// The folder or file.
         path: PathBuf,

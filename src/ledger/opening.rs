@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::sys;
 
 /// How long a call waits while another process writes. Writing takes milliseconds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The number of the user root.
+const ROOT: u32 = 0;
 /// Between two looks whether another process still opens the ledger.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -28,6 +31,9 @@ const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Opens the ledger at `path` after looking through all of it: what is damaged is not written to.
 pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
+    if rustix::process::geteuid().is_root() {
+        keep_root_out(path)?;
+    }
     let _lock = opening_lock(path, BUSY_TIMEOUT)?;
     let mut connection = connect(path)?;
     check(&connection, path, "quick_check")?;
@@ -58,6 +64,16 @@ fn connect(path: &Path) -> Result<Connection, LedgerError> {
         Connection::open_with_flags(path, flags).map_err(|error| LedgerError::of(path, error))?;
     settle(&connection, path)?;
     Ok(connection)
+}
+
+/// Root may open everything, and so may begin a ledger, or a product, that the daemon cannot open afterwards.
+fn keep_root_out(path: &Path) -> Result<(), LedgerError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    match fs::metadata(folder).map(|metadata| metadata.uid()) {
+        // One that is not there will be root's own.
+        Err(_) | Ok(ROOT) => Ok(()),
+        Ok(owner) => Err(LedgerError::OfAnother { folder: folder.to_owned(), owner }),
+    }
 }
 
 /// What `SQLite` puts beside a ledger that is in use.
@@ -171,6 +187,22 @@ mod tests {
         let second = open(&path).unwrap();
         assert_eq!(files.map(|file| sys::mode(file)), [0o600; 4]);
         drop((first, second));
+    }
+
+    #[test]
+    fn root_begins_nothing_in_the_folder_of_another_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            keep_root_out(&path).unwrap();
+            std::os::unix::fs::chown(folder.path(), Some(990), None).unwrap();
+        }
+        let refused = if is_root { open(&path).map(drop) } else { keep_root_out(&path) };
+        let error = refused.unwrap_err();
+        assert!(matches!(&error, LedgerError::OfAnother { owner, .. } if *owner != ROOT), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        keep_root_out(&folder.path().join("new/ledger.sqlite")).unwrap();
     }
 
     #[test]

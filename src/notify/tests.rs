@@ -459,7 +459,9 @@ fn a_letter_says_cause_severity_remedy_and_what_happens_meanwhile() {
             }
             if sample.kind == "failure" {
                 assert!(
-                    text.contains("journalctl -u nilas.service") && text.contains("nilas check --offline"),
+                    text.contains("journalctl -u nilas.service")
+                        && text.contains("nilas check --offline")
+                        && text.contains("systemctl reset-failed nilas.service"),
                     "{text}"
                 );
             }

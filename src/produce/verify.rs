@@ -27,7 +27,7 @@ pub fn verify(folder: &Path) -> Result<Verdict, ManifestError> {
         Ok(Some(note)) => {
             verdict.bad.push(format!(
                 "it was taken back at {}: {}",
-                note.withdrawn_at.to_rfc3339(),
+                note.withdrawn_at.format("%Y-%m-%d %H:%M UTC"),
                 note.reason
             ));
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::thread;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -109,10 +110,20 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(granted.min(most + grace)) })?)
 }
 
+/// Whether a process here may give up calls of the kernel; found out without giving any up.
+///
+/// # Errors
+/// What the system says where it may not.
+pub fn try_to_refuse_calls() -> io::Result<()> {
+    // Only this thread, which ends now, gives anything up.
+    let tried = thread::Builder::new().spawn(refuse_calls)?;
+    tried.join().unwrap_or_else(|_| Err(io::Error::other("the try ended in a panic")))
+}
+
 /// Whether the kernel keeps a process from files that it may not open; found out without giving anything up.
 #[must_use]
 pub fn has_landlock() -> bool {
-    let there = std::thread::spawn(|| {
+    let there = thread::spawn(|| {
         let rules = Ruleset::default().handle_access(AccessFs::from_all(RULES)).and_then(Ruleset::create);
         // Only this thread, which ends now, gives anything up.
         rules.and_then(landlock::RulesetCreated::restrict_self).map(|status| status.ruleset)

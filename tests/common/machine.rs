@@ -60,6 +60,8 @@ impl Machine {
         command.arg(format!("--machine=nilas-{}", std::process::id()));
         // Without the services of a systemd outside, which need not be there; without network, so that nothing can ask for it.
         command.args(["--register=no", "--keep-unit", "--private-network", "--console=pipe"]);
+        // The container would keep it from all that is inside, whatever the units let it do.
+        command.arg("--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self");
         for (outside, inside) in shared {
             command.arg(format!("--bind-ro={}:{inside}", outside.display()));
         }
