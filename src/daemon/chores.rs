@@ -222,7 +222,8 @@ fn send_digest(ledger: &Ledger, notifier: &Notifier, now: DateTime<Utc>) -> Resu
 fn digest(ledger: &Ledger, now: DateTime<Utc>) -> Result<Digest, DaemonError> {
     let today = ProductDay::new(now.date_naive());
     let published = ledger.published_between(now - TimeDelta::days(1), now)?;
-    let newest = published.iter().max_by_key(|product| (product.day, product.revision));
+    let standing = published.iter().filter(|product| product.withdrawal.is_none());
+    let newest = standing.max_by_key(|product| (product.day, product.revision));
     let quicklook = newest.and_then(|product| quicklook(&product.folder));
     let entries =
         published.iter().map(|product| entry(ledger, product)).collect::<Result<_, DaemonError>>()?;
@@ -246,7 +247,12 @@ fn entry(ledger: &Ledger, product: &ProductRow) -> Result<DigestEntry, DaemonErr
     Ok(DigestEntry {
         day: product.day,
         revision: product.revision,
-        status: if product.is_final { "final" } else { "provisional" }.to_owned(),
+        status: match &product.withdrawal {
+            Some(_) => "taken back",
+            None if product.is_final => "final",
+            None => "provisional",
+        }
+        .to_owned(),
         published_at: product.published_at,
         inputs: product.inputs.iter().map(digest_input).collect(),
         timings: stages.into_iter().map(|(stage, seconds)| DigestTiming { stage, seconds }).collect(),
@@ -261,6 +267,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
+    use super::super::scratch_house::{House, day};
     use super::*;
     use crate::config::Overrides;
     use crate::ledger::{LedgerError, damage_index};
@@ -282,6 +289,15 @@ mod tests {
     fn gone(state: &Path, retention: &Retention, now: DateTime<Utc>) -> Vec<(String, &'static str)> {
         let gone = superfluous_quarantine(state, retention, now).unwrap().into_iter();
         gone.map(|one| (one.path.file_name().unwrap().to_str().unwrap().to_owned(), one.reason)).collect()
+    }
+
+    #[test]
+    fn the_daily_mail_does_not_show_what_was_taken_back_as_if_it_stood() {
+        let house = House::full();
+        let digest = digest(&house.ledger, day("2026-03-02"), at("2026-03-02T05:00")).unwrap();
+        let [taken_back] = digest.published.try_into().unwrap();
+        assert_eq!((taken_back.day, taken_back.status.as_str()), (day("2026-02-27"), "taken back"));
+        assert_eq!(digest.quicklook, None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::config::Config;
-use crate::ledger::{Hold, Ledger, Severity};
+use crate::ledger::{Hold, Ledger, Outcome, Severity};
 use crate::time::ProductDay;
 
 use super::DaemonError;
@@ -90,7 +90,10 @@ pub(super) fn note_failed(ledger: &Ledger, now: DateTime<Utc>, config: &Config) 
         days.push(format!("{} more", failed.len() - MOST_NAMED));
     }
     let runs = ledger.runs_of(last.day)?;
-    let reason = runs.iter().rev().find_map(|run| run.end.as_ref()?.reason.as_deref());
+    // A run that was told to stop has not failed, and hides why others have.
+    let failures = runs.iter().rev().filter_map(|run| run.end.as_ref());
+    let reason =
+        failures.filter(|end| end.outcome != Outcome::Abandoned).find_map(|end| end.reason.as_deref());
     let text = format!(
         "the production of {} fails: {}; it is tried again, at growing intervals",
         days.join(", "),
@@ -127,4 +130,23 @@ pub(super) fn note_degradation(
 /// There is too little space to begin.
 pub(super) fn no_space(ledger: &Ledger, error: &DaemonError, now: DateTime<Utc>) -> Result<(), DaemonError> {
     raise(ledger, SPACE, Severity::Failure, &error.to_string(), now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch_house::{House, day, time};
+    use super::*;
+
+    #[test]
+    fn a_stop_does_not_hide_why_a_day_fails() {
+        let house = House::full();
+        let failed = day("2026-02-28");
+        house.stop(failed, "2026-03-02T05:28:00Z");
+        note_failed(&house.ledger, time("2026-03-02T05:30:00Z"), &house.config).unwrap();
+        let text = house.ledger.incident(PRODUCTION).unwrap().unwrap().text;
+        assert!(
+            text.starts_with("the production of 2026-02-28 fails: the model did not answer; it is"),
+            "{text}"
+        );
+    }
 }

@@ -183,7 +183,11 @@ impl House {
             at,
             outcome,
             exit_code: (outcome == Outcome::Failed).then_some(9),
-            reason: (outcome == Outcome::Failed).then(|| "the model did not answer".to_owned()),
+            reason: match outcome {
+                Outcome::Failed => Some("the model did not answer".to_owned()),
+                Outcome::Abandoned => Some("it was told to stop".to_owned()),
+                _ => None,
+            },
             device: Some("cpu".to_owned()),
             peak_memory_bytes: Some(1_234_000_000),
             stages: vec![("prepare".to_owned(), 12.5), ("ensemble".to_owned(), 540.25)],
@@ -197,5 +201,14 @@ impl House {
         let note = "exit code 9: the model did not answer".to_owned();
         let aftermath = Aftermath { state: DayState::Failed, note, counts_as_failure: true };
         self.ledger.end_run(&run, &Self::end(at, Outcome::Failed), None, &aftermath).unwrap();
+    }
+
+    /// The production of a day that has failed before is told to stop, two minutes after it began.
+    pub(crate) fn stop(&self, day: ProductDay, at: &str) {
+        let at = time(at);
+        let run = self.ledger.begin_run(day, Origin::Schedule, 0, at - TimeDelta::minutes(2)).unwrap();
+        let note = "production was stopped".to_owned();
+        let aftermath = Aftermath { state: DayState::Failed, note, counts_as_failure: false };
+        self.ledger.end_run(&run, &Self::end(at, Outcome::Abandoned), None, &aftermath).unwrap();
     }
 }

@@ -83,8 +83,9 @@ fn find(key: &str, named: &Path, folder: Option<&Path>) -> Result<PathBuf, Strin
     match folder {
         Some(folder) => Ok(folder.join(named)),
         None => Err(format!(
-            "{key} = \"{shown}\" is the name of a systemd credential, and {CREDENTIALS_FOLDER} is not set; add LoadCredential={shown}:/path \
-             to the service, or give the absolute path of a file"
+            "{key} = \"{shown}\" is the name of a systemd credential, which a service has and a shell has not; add \
+             LoadCredential={shown}:/path to the service, try by hand as docs/operations.md says under Credentials, or give the absolute path of \
+             a file"
         )),
     }
 }

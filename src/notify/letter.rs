@@ -26,7 +26,7 @@ pub struct DigestEntry {
     pub day: ProductDay,
     /// Its revision, from 1.
     pub revision: u32,
-    /// How settled it is: `final` or `provisional`.
+    /// How settled it is: `final` or `provisional`; or `taken back`.
     pub status: String,
     /// When it was published, UTC.
     pub published_at: DateTime<Utc>,
