@@ -13,18 +13,18 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use common::aftermath::{
-    Reader, daemon_command, finish, holds, is_recorded, log, signal, wait_until, webhook,
+    Reader, assert_same_data, daemon_command, end, finish, holds, is_reason, is_recorded, log, produce,
+    reason, recover, wait_until, webhook,
 };
 use common::broken_machine::{BrokenMachine, Fault};
 use common::folders::copy_tree;
 use common::say::say;
 use common::tiny_window::TinyHouse;
-use nilas::publish::{self, Compared};
 use nilas::time::{Clock, SystemClock};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -34,31 +34,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 /// So many calls are let fail in each way.
 const SAMPLE: u64 = 4;
 
-/// A house that keeps everything below its own folder, the cache included, with what it had fetched and prepared cleared away.
+/// A house that keeps everything below its own folder, the cache included.
 fn house(root: &Path) -> TinyHouse {
-    with_own_cache(TinyHouse::new(root, &[]))
-}
-
-fn with_own_cache(house: TinyHouse) -> TinyHouse {
-    let cache = house.config().folders.cache;
-    let configuration = fs::read_to_string(house.configuration()).unwrap();
-    let own = configuration.replace(&cache.display().to_string(), "cache");
-    fs::write(house.configuration(), own).unwrap();
-    // Remap weights are made once and for all grids; making them is slow, and tested by the first house.
-    let weights = cache.join("remap");
-    if weights.is_dir() {
-        copy_tree(&weights, &house.config().folders.cache.join("remap"));
-    }
-    house.deliver();
-    house
-}
-
-/// `nilas produce` for the day of the house.
-fn produce(house: &TinyHouse) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nilas"));
-    command.args(["produce", "--config"]).arg(house.configuration());
-    command.args(["--date", &house.day.to_string()]).env("NILAS_LOG", "info").stdin(Stdio::null());
-    command
+    TinyHouse::new(root, &[]).with_own_cache().delivered()
 }
 
 /// How a fault was met.
@@ -97,27 +75,6 @@ fn meet(root: &Path, fault: Fault, number: u64, clean: &TinyHouse) -> Met {
     met
 }
 
-/// What is published after a fault is what is published without one.
-fn assert_same_data(clean: &TinyHouse, house: &TinyHouse, what: &str) {
-    let (clean, found) = (&clean.revisions()[0], &house.revisions()[0]);
-    for entry in fs::read_dir(clean).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        // A production that failed may have taken the first number.
-        let other = found.join(name.replace("r01", found.file_name().unwrap().to_str().unwrap()));
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("nc") => {
-                let compared = publish::compare(&path, &other).unwrap();
-                assert!(compared.iter().all(Compared::is_same), "{what}: {compared:?}");
-            }
-            Some("tif" | "png" | "qml") => {
-                assert!(fs::read(&path).unwrap() == fs::read(&other).unwrap(), "{what}: {}", other.display());
-            }
-            _ => {}
-        }
-    }
-}
-
 /// A program that meets a fault ends with a reason, unless it is killed or can do without.
 fn judge(house: &TinyHouse, fault: Fault, output: &Output, what: &str) -> Met {
     let said = String::from_utf8_lossy(&output.stderr);
@@ -133,29 +90,11 @@ fn judge(house: &TinyHouse, fault: Fault, output: &Output, what: &str) -> Met {
             Met::Outlived
         }
         Some(_) => {
-            let reason = said.lines().rev().find_map(|line| line.strip_prefix("nilas: "));
-            let reason = reason.unwrap_or_else(|| panic!("{what}: it failed without a reason\n{said}"));
+            let reason = reason(&said, what);
             assert!(is_reason(reason, house), "{what}: this names no file and no remedy: {reason}");
-            assert!(!said.contains("panicked"), "{what}: {said}");
             Met::Told
         }
         None => panic!("{what}: {}\n{said}", output.status),
-    }
-}
-
-/// Whether a reason names where it happened, and what to do.
-fn is_reason(reason: &str, house: &TinyHouse) -> bool {
-    let names_a_place = reason.contains(&house.root.display().to_string()) || reason.contains("folders.");
-    names_a_place && reason.contains(';')
-}
-
-/// The machine works again: whoever makes the day next, makes it.
-fn recover(house: &TinyHouse, what: &str) {
-    if house.revisions().is_empty() {
-        let output = produce(house).output().unwrap();
-        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
-    } else if !is_recorded(house) {
-        finish(house);
     }
 }
 
@@ -211,15 +150,7 @@ fn patient_house(root: &Path, address: &str) -> TinyHouse {
         ("\nretry_minutes = 10", "\nretry_minutes = 1"),
         ("longest_retry_minutes = 360", "longest_retry_minutes = 1"),
     ];
-    with_own_cache(TinyHouse::that_tells(root, address, &changes))
-}
-
-/// Ends a daemon, which must do so of its own will.
-#[track_caller]
-fn end(mut daemon: Child, house: &TinyHouse) {
-    signal(&daemon, Signal::TERM);
-    let status = daemon.wait().unwrap();
-    assert!(status.success(), "{status}: {}", log(house));
+    TinyHouse::that_tells(root, address, &changes).with_own_cache().delivered()
 }
 
 #[test]
@@ -371,7 +302,8 @@ fn a_production_that_stands_still_is_ended_and_the_next_makes_the_day() {
         ("\nretry_minutes = 10", "\nretry_minutes = 1"),
         ("longest_retry_minutes = 360", "longest_retry_minutes = 1"),
     ];
-    let house = with_own_cache(TinyHouse::that_tells(&root.path().join("house"), &address, &changes));
+    let house =
+        TinyHouse::that_tells(&root.path().join("house"), &address, &changes).with_own_cache().delivered();
     let daemon = daemon_command(&house).spawn().unwrap();
     wait_until("production has begun", &house, || log(&house).contains("production begins"));
     let children = format!("/proc/{0}/task/{0}/children", daemon.id());

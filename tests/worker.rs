@@ -116,14 +116,36 @@ fn one_is_told_of_the_environment_only_what_it_needs() {
 
 #[test]
 fn one_that_dies_in_the_middle_of_a_word_died_in_its_stage() {
+    for (end, words) in [
+        ("kill -9 $$", "was killed, in its stage draw, after it had taken"),
+        ("kill -11 $$", "in its stage draw (signal: 11"),
+        ("exit 0", "in its stage draw (exit status: 0)"),
+        ("exit 3", "in its stage draw (exit status: 3)"),
+    ] {
+        let engine = Engine::that(&format!(
+            r#"cat >/dev/null
+echo '{{"event":"begins","stage":"draw","steps":3}}'
+printf '{{"event":"failed","exit_code":5,"of_device":false,"reason":"d\303'
+{end}"#
+        ));
+        let reason = died(&engine.run());
+        assert!(reason.contains(words) && reason.contains("memory"), "{reason}");
+    }
+}
+
+#[test]
+fn what_is_no_word_at_all_is_no_end() {
     let engine = Engine::that(
         r#"cat >/dev/null
-echo '{"event":"begins","stage":"draw","steps":3}'
-printf '{"event":"ended","sta'
-kill -9 $$"#,
+printf 'a library says \377\n'
+printf '\n{"event":\n'
+echo '{"event":"ended","stage":"read","seconds":0.25}'
+echo '{"event":"failed","exit_code":5,"of_device":false,"reason":"the product is not plausible"}'
+exit 5"#,
     );
-    let reason = died(&engine.run());
-    assert!(reason.contains("in its stage draw") && reason.contains("signal: 9"), "{reason}");
+    let ended = engine.run();
+    assert_eq!(ended.result.as_ref().unwrap_err().reason(), "the product is not plausible");
+    assert_eq!(ended.stages, [("read".to_owned(), 0.25)]);
 }
 
 #[test]

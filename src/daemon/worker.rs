@@ -1,11 +1,13 @@
 //! A production in a process of its own: watched over, within limits, and gone with whoever started it.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time;
@@ -244,8 +246,8 @@ struct News {
 }
 
 impl News {
-    fn add(&mut self, line: &str) {
-        match serde_json::from_str(line) {
+    fn add(&mut self, line: &[u8]) {
+        match serde_json::from_slice(line) {
             Ok(Event::Begins { stage, .. }) => self.stage = Some(stage),
             Ok(Event::Ended { stage, seconds }) => {
                 self.stage = None;
@@ -254,7 +256,10 @@ impl News {
             Ok(Event::Produced(produced)) => self.last = Some(Ok(*produced)),
             Ok(Event::Failed(failed)) => self.last = Some(Err(failed)),
             // What is cut off is followed by the end, and that by its reason.
-            Err(error) => tracing::debug!(line, "a production says what is not understood: {error}"),
+            Err(error) => {
+                let line = String::from_utf8_lossy(line);
+                tracing::debug!(%line, "a production says what is not understood: {error}");
+            }
         }
     }
 }
@@ -267,8 +272,9 @@ async fn tell(mut stdin: impl tokio::io::AsyncWrite + Unpin, order: &Order) {
 }
 
 async fn hear(stdout: impl AsyncRead + Unpin, news: &mut News) {
-    let mut lines = BufReader::new(stdout).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    // As bytes: a library may say what is no text, and that is no end.
+    let mut lines = BufReader::new(stdout).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
         news.add(&line);
     }
 }
@@ -306,7 +312,7 @@ impl Producer for Worker {
             (_, Some(Ok(produced))) => Ok(produced),
             (Some(mishap), _) => Err(mishap),
             (None, Some(Err(failed))) => Err(Mishap::Failed(failed)),
-            (None, None) => Err(Mishap::Died(death(&status, stage.as_deref()))),
+            (None, None) => Err(Mishap::Died(death(&status, stage.as_deref(), watched.peak))),
         };
         Ended {
             exit_code: status.ok().and_then(|status| status.code()),
@@ -317,9 +323,15 @@ impl Producer for Worker {
     }
 }
 
-fn death(status: &std::io::Result<ExitStatus>, stage: Option<&str>) -> String {
-    let how = status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+fn death(status: &std::io::Result<ExitStatus>, stage: Option<&str>, peak_bytes: u64) -> String {
     let stage = stage.map_or("before its first stage".to_owned(), |stage| format!("in its stage {stage}"));
+    if status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::KILL.as_raw())) {
+        return format!(
+            "the production was killed, {stage}, after it had taken {} MB of memory; if nobody did that, the kernel had no memory left: give the machine or the container more",
+            peak_bytes / MEGABYTE
+        );
+    }
+    let how = status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
     format!(
         "the production died without a word, {stage} ({how}); see its log for what happened before, and the kernel's for a lack of memory"
     )

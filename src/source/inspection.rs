@@ -261,7 +261,11 @@ impl Asked<'_> {
                 format!("takes more memory than the {most} MB of inspection.memory_megabytes to read"),
             )
         } else if by(Signal::KILL) {
-            ("killed", "was being read by a process that was killed from outside".to_owned())
+            (
+                "killed",
+                "was being read by a process that was killed, as the kernel does for want of memory"
+                    .to_owned(),
+            )
         } else {
             ("crashed", format!("crashes the NetCDF library ({status})"))
         };
@@ -303,7 +307,7 @@ mod tests {
             (Signal::ABORT.as_raw(), "free(): invalid pointer", "crashed", "crashes"),
             (Signal::ABORT.as_raw(), no_memory, "out_of_memory", "more memory than the 512 MB"),
             (Signal::XCPU.as_raw(), "", "out_of_time", "longer than the 60 s"),
-            (Signal::KILL.as_raw(), "", "killed", "killed from outside"),
+            (Signal::KILL.as_raw(), "", "killed", "killed, as the kernel does for want of memory"),
             (PANICKED << 8, "thread 'main' panicked", "crashed", "crashes"),
         ] {
             let Refusal { kind: found, reason } = asked().killed(ExitStatus::from_raw(status), complaint);

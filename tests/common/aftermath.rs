@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nilas::publish::{Latest, read_manifest};
+use nilas::publish::{self, Compared, Latest, read_manifest};
 use nilas::sys;
 use nilas::time::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,6 +31,14 @@ pub(crate) fn daemon_command(house: &TinyHouse) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nilas"));
     command.args(["run", "--config"]).arg(house.configuration());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command
+}
+
+/// `nilas produce` for the day of the house.
+pub(crate) fn produce(house: &TinyHouse) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nilas"));
+    command.args(["produce", "--config"]).arg(house.configuration());
+    command.args(["--date", &house.day.to_string()]).env("NILAS_LOG", "info").stdin(Stdio::null());
     command
 }
 
@@ -80,6 +88,12 @@ pub(crate) fn finish(house: &TinyHouse) {
     wait_until("the day is published and recorded", house, || {
         daemon.try_wait().unwrap().is_some() || (starts() > before && is_recorded(house))
     });
+    end(daemon, house);
+}
+
+/// Ends a daemon, which must do so of its own will.
+#[track_caller]
+pub(crate) fn end(mut daemon: Child, house: &TinyHouse) {
     signal(&daemon, Signal::TERM);
     let status = daemon.wait().unwrap();
     assert!(status.success(), "{status}: {}", log(house));
@@ -178,4 +192,51 @@ pub(crate) fn holds(house: &TinyHouse, what: &str) {
     assert_eq!(products[0].manifest_sha256, manifest.manifest_sha256, "{what}");
     assert!(ledger.runs_of(house.day).unwrap().iter().all(|run| run.end.is_some()), "{what}");
     assert!(ledger.runs_at_work().unwrap().is_empty(), "{what}");
+}
+
+/// Why a program failed, as it says last. It must say so, and not by a panic.
+#[track_caller]
+pub(crate) fn reason<'a>(said: &'a str, what: &str) -> &'a str {
+    assert!(!said.contains("panicked"), "{what}: {said}");
+    let reason = said.lines().rev().find_map(|line| line.strip_prefix("nilas: "));
+    reason.unwrap_or_else(|| panic!("{what}: it failed without a reason\n{said}"))
+}
+
+/// Whether a reason names where it happened, and what to do.
+pub(crate) fn is_reason(reason: &str, house: &TinyHouse) -> bool {
+    let names_a_place = reason.contains(&house.root.display().to_string()) || reason.contains("folders.");
+    names_a_place && reason.contains(';')
+}
+
+/// What went wrong is over: whoever makes the day next, makes it.
+#[track_caller]
+pub(crate) fn recover(house: &TinyHouse, what: &str) {
+    if house.revisions().is_empty() {
+        let output = produce(house).output().unwrap();
+        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+    } else if !is_recorded(house) {
+        finish(house);
+    }
+}
+
+/// What is published after a fault is what is published without one.
+#[track_caller]
+pub(crate) fn assert_same_data(clean: &TinyHouse, house: &TinyHouse, what: &str) {
+    let (clean, found) = (&clean.revisions()[0], &house.revisions()[0]);
+    for entry in fs::read_dir(clean).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // A production that failed may have taken the first number.
+        let other = found.join(name.replace("r01", found.file_name().unwrap().to_str().unwrap()));
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("nc") => {
+                let compared = publish::compare(&path, &other).unwrap();
+                assert!(compared.iter().all(Compared::is_same), "{what}: {compared:?}");
+            }
+            Some("tif" | "png" | "qml") => {
+                assert!(fs::read(&path).unwrap() == fs::read(&other).unwrap(), "{what}: {}", other.display());
+            }
+            _ => {}
+        }
+    }
 }

@@ -9,6 +9,7 @@ use nilas::source::Role;
 use nilas::time::{Clock, ProductDay, SystemClock};
 
 use super::demo_window::{repository, shared};
+use super::folders::copy_tree;
 use super::nilas::Nilas;
 use super::series::Series;
 
@@ -77,7 +78,7 @@ impl TinyHouse {
     fn configure(&self, changes: &[(&str, &str)]) {
         let quoted = |path: PathBuf| format!("\"{}\"", path.display());
         let shipped = fs::read_to_string(repository("config/nilas.toml")).unwrap();
-        let provider = quoted(self.root.join("provider"));
+        let provider = quoted(self.provider());
         let text = changed(
             shipped,
             &[
@@ -105,6 +106,45 @@ impl TinyHouse {
         fs::write(self.configuration(), changed(text, changes)).unwrap();
     }
 
+    /// The same house with everything below its own folder, the cache included.
+    pub(crate) fn with_own_cache(self) -> Self {
+        let cache = self.config().folders.cache;
+        self.reconfigure(&[(&cache.display().to_string(), "cache")]);
+        // Remap weights are made once and for all grids; making them is slow, and tested by the first house.
+        let weights = cache.join("remap");
+        if weights.is_dir() {
+            copy_tree(&weights, &self.config().folders.cache.join("remap"));
+        }
+        self
+    }
+
+    /// Its configuration with some lines changed, each of which must stand there once.
+    pub(crate) fn reconfigure(&self, changes: &[(&str, &str)]) {
+        let text = fs::read_to_string(self.configuration()).unwrap();
+        fs::write(self.configuration(), changed(text, changes)).unwrap();
+    }
+
+    /// A server of the configuration is another one from now on than the folder of its provider.
+    pub(crate) fn is_served(&self, name: &str, kind: &str, address: &str) {
+        let section = |kind: &str, address: &str| {
+            format!("[servers.{name}]\nkind = \"{kind}\"\naddress = \"{address}\"")
+        };
+        let provider = self.provider();
+        let here = section("folder", &provider.display().to_string());
+        self.reconfigure(&[(&here, &section(kind, address))]);
+    }
+
+    /// The same house after the three files of its day have arrived.
+    pub(crate) fn delivered(self) -> Self {
+        self.deliver();
+        self
+    }
+
+    /// The folder that its provider delivers to.
+    pub(crate) fn provider(&self) -> PathBuf {
+        self.root.join("provider")
+    }
+
     /// The three files of the day arrive.
     pub(crate) fn deliver(&self) {
         for role in Role::ALL {
@@ -125,7 +165,7 @@ impl TinyHouse {
             Role::Drift => format!("osisaf/met.no/ice/drift_lr/merged/{}", month(self.day.plus_days(1))),
             Role::Thickness => "sea_ice/product/cryosat2_smos/v206/nh/LATEST".to_owned(),
         };
-        Series::new(&self.root.join("provider").join(folder))
+        Series::new(&self.provider().join(folder))
     }
 
     pub(crate) fn configuration(&self) -> PathBuf {
