@@ -59,28 +59,43 @@ pub(super) fn paint(
     values: &Array2<f32>,
     scale: &ColourScale,
 ) {
-    let pixel = |x: usize, y: usize| {
-        let mut sum = [0_usize; 3];
-        for sample in 0..SAMPLES * SAMPLES {
-            let place = |pixel: usize, part: usize| {
-                (pixel as f64 + (part as f64 + 0.5) / SAMPLES as f64) / frame.scale
-            };
-            let (row, column) = (place(y, sample / SAMPLES) as usize, place(x, sample % SAMPLES) as usize);
-            let (rows, columns) = values.dim();
-            let colour = cell_colour(ground, values, scale, [row.min(rows - 1), column.min(columns - 1)]);
-            for (total, part) in sum.iter_mut().zip(colour) {
-                *total += usize::from(part);
-            }
-        }
-        sum.map(|total| (total / (SAMPLES * SAMPLES)) as u8)
+    let (rows, columns) = values.dim();
+    // Once for each cell, for most of them are seen in several places; colours cost more than all else here.
+    let colours: Vec<Vec<[u8; 3]>> = (0..rows)
+        .into_par_iter()
+        .map(|row| (0..columns).map(|column| cell_colour(ground, values, scale, [row, column])).collect())
+        .collect();
+    let (rows, columns) = (seen(frame.height, rows, frame.scale), seen(frame.width, columns, frame.scale));
+    let line = |rows: &[usize]| -> Vec<[u8; 3]> {
+        columns.chunks(SAMPLES).map(|columns| mean_colour(&colours, rows, columns)).collect()
     };
-    let lines: Vec<Vec<[u8; 3]>> =
-        (0..frame.height).into_par_iter().map(|y| (0..frame.width).map(|x| pixel(x, y)).collect()).collect();
+    let lines: Vec<_> = rows.par_chunks(SAMPLES).map(line).collect();
     for (y, line) in lines.into_iter().enumerate() {
         for (x, colour) in line.into_iter().enumerate() {
             canvas.set(frame.left + x, frame.top + y, colour);
         }
     }
+}
+
+/// The cells that are seen in each place along a side, [`SAMPLES`] of them for each pixel.
+fn seen(pixels: usize, cells: usize, scale: f64) -> Vec<usize> {
+    let cell = |place: usize| {
+        let (pixel, part) = ((place / SAMPLES) as f64, (place % SAMPLES) as f64);
+        (((pixel + (part + 0.5) / SAMPLES as f64) / scale) as usize).min(cells - 1)
+    };
+    (0..pixels * SAMPLES).map(cell).collect()
+}
+
+fn mean_colour(colours: &[Vec<[u8; 3]>], rows: &[usize], columns: &[usize]) -> [u8; 3] {
+    let mut sum = [0_usize; 3];
+    for line in rows.iter().map(|row| &colours[*row]) {
+        for colour in columns.iter().map(|column| line[*column]) {
+            for (total, part) in sum.iter_mut().zip(colour) {
+                *total += usize::from(part);
+            }
+        }
+    }
+    sum.map(|total| (total / (SAMPLES * SAMPLES)) as u8)
 }
 
 fn cell_colour(ground: Ground<'_>, values: &Array2<f32>, scale: &ColourScale, cell: [usize; 2]) -> [u8; 3] {
@@ -99,10 +114,11 @@ fn cell_colour(ground: Ground<'_>, values: &Array2<f32>, scale: &ColourScale, ce
 /// Draws the line between ice and water.
 pub(super) fn paint_ice_edge(canvas: &mut Canvas, frame: Frame, ground: Ground<'_>) {
     let (rows, columns) = ground.land.dim();
-    let cell = |x: usize, y: usize| {
-        let index = |pixel: usize, last: usize| (((pixel as f64 + 0.5) / frame.scale) as usize).min(last);
-        [index(y, rows - 1), index(x, columns - 1)]
+    let middles = |pixels: usize, cells: usize| -> Vec<usize> {
+        (0..pixels).map(|pixel| (((pixel as f64 + 0.5) / frame.scale) as usize).min(cells - 1)).collect()
     };
+    let (down, across) = (middles(frame.height, rows), middles(frame.width, columns));
+    let cell = |x: usize, y: usize| [down[y], across[x]];
     // Where the concentration is not known there is no edge: both comparisons are false for NaN.
     let ice = |cell: [usize; 2]| ground.concentration[cell] >= ground.ice_edge;
     let water = |cell: [usize; 2]| ground.concentration[cell] < ground.ice_edge;
@@ -157,4 +173,45 @@ fn pieces_inside(
         }
     }
     Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grid::GridSpec;
+
+    use super::*;
+
+    /// Whether cells are larger than pixels or smaller: a pixel has the mean colour of nine places in it.
+    #[test]
+    fn a_pixel_is_the_mean_of_what_is_seen_in_it() {
+        for (side, scale) in [(8, 5.3), (40, 0.7)] {
+            let grid = GridSpec::test_square(side);
+            let land = Array2::from_shape_fn((side, side), |(row, column)| row + column < side / 3);
+            let concentration =
+                Array2::from_shape_fn((side, side), |(row, _)| [0.9, 0.05, f32::NAN][row % 3]);
+            let values = Array2::from_shape_fn((side, side), |(row, column)| {
+                if row % 4 == 0 { (column as f32 / side as f32) * 5.0 } else { f32::NAN }
+            });
+            let ground = Ground { grid: &grid, land: &land, concentration: &concentration, ice_edge: 0.15 };
+            let colours =
+                ColourScale { ramp: Ramp::Viridis, highest: 4.0, is_open: true, label: String::new() };
+            let pixels = (side as f64 * scale) as usize;
+            let frame = Frame { left: 2, top: 3, width: pixels, height: pixels - 1, scale };
+            let mut canvas = Canvas::new(pixels + 2, pixels + 2).unwrap();
+            paint(&mut canvas, frame, ground, &values, &colours);
+            let cell = |pixel: usize, part: usize| {
+                let place = (pixel as f64 + (part as f64 + 0.5) / 3.0) / scale;
+                (place as usize).min(side - 1)
+            };
+            for (y, x) in (0..pixels - 1).flat_map(|y| (0..pixels).map(move |x| (y, x))) {
+                let mut sum = [0_usize; 3];
+                for (part_y, part_x) in (0..3).flat_map(|y| (0..3).map(move |x| (y, x))) {
+                    let colour = cell_colour(ground, &values, &colours, [cell(y, part_y), cell(x, part_x)]);
+                    sum.iter_mut().zip(colour).for_each(|(total, part)| *total += usize::from(part));
+                }
+                let start = 3 * ((y + frame.top) * canvas.width + x + frame.left);
+                assert_eq!(canvas.rgb()[start..start + 3], sum.map(|total| (total / 9) as u8), "{y} {x}");
+            }
+        }
+    }
 }
