@@ -1,7 +1,5 @@
 //! A control group in which the kernel limits the memory of a program and of all that it starts, of either version of its interface.
 
-#![allow(clippy::allow_attributes, dead_code, reason = "each test program uses its own part of this")]
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

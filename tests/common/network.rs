@@ -54,7 +54,6 @@ pub(crate) enum Speech {
 }
 
 /// The network. Its connections end with the runtime that it was made in.
-#[derive(Clone)]
 pub(crate) struct Network {
     shared: Arc<Shared>,
 }

@@ -1,8 +1,6 @@
 //! Disks of any size, which can also become read-only: tmpfs. They are mounted where nobody but the test and its programs sees them, so
 //! that nothing is left of them whatever becomes of the test.
 
-#![allow(clippy::allow_attributes, dead_code, reason = "each test program uses its own part of this")]
-
 use std::env;
 use std::fs;
 use std::io::{self, Write};

@@ -9,7 +9,6 @@ use nilas::source::Role;
 use nilas::time::{Clock, ProductDay, SystemClock};
 
 use super::demo_window::{repository, shared};
-use super::folders::copy_tree;
 use super::nilas::Nilas;
 use super::series::Series;
 
@@ -110,11 +109,6 @@ impl TinyHouse {
     pub(crate) fn with_own_cache(self) -> Self {
         let cache = self.config().folders.cache;
         self.reconfigure(&[(&cache.display().to_string(), "cache")]);
-        // Remap weights are made once and for all grids; making them is slow, and tested by the first house.
-        let weights = cache.join("remap");
-        if weights.is_dir() {
-            copy_tree(&weights, &self.config().folders.cache.join("remap"));
-        }
         self
     }
 
