@@ -31,9 +31,6 @@ const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Opens the ledger at `path` after looking through all of it: what is damaged is not written to.
 pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
-    if rustix::process::geteuid().is_root() {
-        keep_root_out(path)?;
-    }
     let _lock = opening_lock(path, BUSY_TIMEOUT)?;
     let mut connection = connect(path)?;
     check(&connection, path, "quick_check")?;
@@ -94,6 +91,9 @@ fn close_to_others(path: &Path) -> io::Result<()> {
 
 /// Lets one process at a time open the ledger: `SQLite` has no wait for two that turn a new file into a ledger at once.
 fn opening_lock(path: &Path, patience: Duration) -> Result<File, LedgerError> {
+    if rustix::process::geteuid().is_root() {
+        keep_root_out(path)?;
+    }
     let lock = path.with_added_extension("lock");
     let refuse = |source| LedgerError::Folder { path: lock.clone(), source };
     if let Some(folder) = path.parent() {
@@ -198,10 +198,14 @@ mod tests {
             keep_root_out(&path).unwrap();
             std::os::unix::fs::chown(folder.path(), Some(990), None).unwrap();
         }
-        let refused = if is_root { open(&path).map(drop) } else { keep_root_out(&path) };
-        let error = refused.unwrap_err();
-        assert!(matches!(&error, LedgerError::OfAnother { owner, .. } if *owner != ROOT), "{error}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let ways: [fn(&Path) -> Result<(), LedgerError>; 2] =
+            [|path| open(path).map(drop), |path| open_to_look(path).map(drop)];
+        for open in ways {
+            let refused = if is_root { open(&path) } else { keep_root_out(&path) };
+            let error = refused.unwrap_err();
+            assert!(matches!(&error, LedgerError::OfAnother { owner, .. } if *owner != ROOT), "{error}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
         keep_root_out(&folder.path().join("new/ledger.sqlite")).unwrap();
     }
 
