@@ -272,6 +272,8 @@ struct House {
     config: Arc<Mutex<Config>>,
     letters: Arc<Mutex<Vec<Letter>>>,
     number: Arc<Mutex<usize>>,
+    /// When the configuration was read.
+    read_at: Arc<Mutex<Vec<DateTime<Utc>>>>,
     /// What a production takes.
     takes: Duration,
 }
@@ -322,6 +324,7 @@ impl House {
             config: Arc::new(Mutex::new(config)),
             letters: Arc::default(),
             number: Arc::default(),
+            read_at: Arc::default(),
             takes,
             root,
         }
@@ -337,7 +340,9 @@ impl House {
         let takes = self.takes;
         let (own, config, letters, number) =
             (self.clock.clone(), self.config.clone(), self.letters.clone(), self.number.clone());
+        let read_at = self.read_at.clone();
         let build = move |ledger: Arc<Ledger>| {
+            read_at.lock().unwrap().push(own.now());
             let config = Arc::new(config.lock().unwrap().clone());
             let clock: Arc<dyn Clock> = own.clone();
             let letterbox = Letterbox { clock: own.clone(), letters: letters.clone() };
@@ -525,4 +530,25 @@ async fn days_that_are_asked_for_are_made_and_never_hold_up_a_new_one() {
             runs.iter().filter(|run| run.end.as_ref().unwrap().outcome.name() == "abandoned").count();
     }
     assert!(abandoned > 0, "a new day was ready while one that was asked for was made");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_waits_for_one_production_and_not_for_all_that_are_due() {
+    let house = House::new(LONG);
+    let providers = house.root.path().join("providers");
+    for server in ["met", "awi"] {
+        fs::create_dir_all(providers.join(server)).unwrap();
+    }
+    let world = tokio::spawn(happen(providers.clone(), events(&providers), house.clock.clone()));
+    time::sleep(Duration::from_hours(24 * 9)).await;
+    let asked = house.clock.now() + TimeDelta::hours(1);
+    house.work_until(asked + TimeDelta::days(1), Some(asked)).await;
+    world.abort();
+
+    let read = *house.read_at.lock().unwrap().last().unwrap();
+    assert!(read >= asked && read <= asked + TimeDelta::from_std(LONG).unwrap(), "{read}, asked for {asked}");
+    let ledger = house.ledger();
+    let products = (0..9).flat_map(|number| ledger.products_of(day(BEGIN).plus_days(number)).unwrap());
+    let later = products.filter(|product| product.published_at > read).count();
+    assert!(later > 1, "there was more to make");
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -31,6 +32,8 @@ pub(super) struct Round<'a> {
     pub(super) pulse: &'a Pulse,
     /// Ends productions early.
     pub(super) stop: &'a CancellationToken,
+    /// Holds what asks for the configuration to be read again, which is done before the next day.
+    pub(super) reload: &'a mpsc::Receiver<()>,
 }
 
 /// What a day's inputs came to.
@@ -61,7 +64,7 @@ impl Round<'_> {
         while let Some(due) = self.next(&tried, Cause::is_regular)? {
             tried.insert(due.day);
             self.attend(due.day, Origin::Schedule, &mut refused, self.stop).await?;
-            if self.stop.is_cancelled() || self.ledger.current_hold()?.is_some() {
+            if self.is_called_off()? {
                 return Ok(());
             }
         }
@@ -78,10 +81,7 @@ impl Round<'_> {
         is_urgent: impl AsyncFn(),
     ) -> Result<(), DaemonError> {
         let mut tried = BTreeSet::new();
-        while self.clock.now() < next_look
-            && self.ledger.current_hold()?.is_none()
-            && !self.stop.is_cancelled()
-        {
+        while self.clock.now() < next_look && !self.is_called_off()? {
             let Some(due) = self.next(&tried, |cause| !cause.is_regular())? else { break };
             tried.insert(due.day);
             let urgent = self.stop.child_token();
@@ -96,6 +96,12 @@ impl Round<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a person wants no other day to begin as things are.
+    fn is_called_off(&self) -> Result<bool, DaemonError> {
+        let is_told = self.stop.is_cancelled() || !self.reload.is_empty();
+        Ok(is_told || self.ledger.current_hold()?.is_some())
     }
 
     fn next(

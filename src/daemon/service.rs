@@ -251,6 +251,7 @@ impl Service {
             clock,
             pulse: &self.pulse,
             stop: &signals.stop,
+            reload: &signals.reload,
         };
         let looked = round.run().await;
         self.note(HOUSE, looked.and_then(|()| chores::run(ledger, &world.notifier, config, clock.now())))?;
@@ -295,6 +296,10 @@ impl Service {
     ) -> Result<Woken, DaemonError> {
         let _resting = self.pulse.begins("resting", self.clock.monotonic(), Duration::MAX);
         let mut last = self.clock.now();
+        // Also where it is time for the next look, which depends on what is read.
+        if signals.reload.try_recv().is_ok() {
+            return Ok(Woken::Reload);
+        }
         systemd::status(&format!("{}; next look {}", self.state()?, wake.format("%H:%M UTC")));
         while !signals.stop.is_cancelled() {
             let now = self.clock.now();
