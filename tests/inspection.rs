@@ -275,6 +275,16 @@ fn a_person_is_told_where_the_measures_found_no_space() {
     }
 }
 
+#[test]
+fn a_file_that_somebody_else_has_locked_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(DRIFT);
+    fs::copy(layouts::sample(DRIFT), &path).unwrap();
+    let held = fs::File::open(&path).unwrap();
+    held.lock().unwrap();
+    assert_eq!(measured(&path), measured(&layouts::sample(DRIFT)));
+}
+
 /// Its reader would say more than anybody reads, and no other file would be looked at.
 #[test]
 fn a_file_that_says_far_too_much_is_refused_in_a_plain_sentence() {

@@ -211,7 +211,7 @@ async fn run(program: &Path, asked: &Asked<'_>) -> io::Result<Option<Ended>> {
         .env_clear()
         // Libraries may lie where only this tells.
         .envs(sys::listed_variables(&[&["LD_LIBRARY_PATH"]]))
-        .envs([sys::NO_HDF5_PLUGINS])
+        .envs([sys::NO_HDF5_PLUGINS, sys::NO_HDF5_LOCKS])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

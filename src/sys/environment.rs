@@ -6,6 +6,10 @@ use std::ffi::{OsStr, OsString};
 /// HDF5 would load a plugin if a file asked for one: by this word it does not.
 pub const NO_HDF5_PLUGINS: (&str, &str) = ("HDF5_PLUGIN_PRELOAD", "::");
 
+/// HDF5 would refuse a file that another process has locked, or that lies where nothing can be locked, as on some network file systems.
+/// Whoever reads a file that nobody changes needs no lock.
+pub const NO_HDF5_LOCKS: (&str, &str) = ("HDF5_USE_FILE_LOCKING", "FALSE");
+
 /// By these, tests say where programs are to fail. No shipped program passes them on.
 #[cfg(feature = "fail-points")]
 pub const FAULT_VARIABLES: &[&str] = &["FAILPOINTS", "FAULT_*", "LD_PRELOAD"];

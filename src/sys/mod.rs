@@ -16,7 +16,7 @@ use std::ffi::c_int;
 
 pub use confinement::{confine, has_landlock, keep_memory_private, try_to_refuse_calls};
 pub use digest::{sha256, sha256_of_file};
-pub use environment::{FAULT_VARIABLES, NO_HDF5_PLUGINS, listed_variables};
+pub use environment::{FAULT_VARIABLES, NO_HDF5_LOCKS, NO_HDF5_PLUGINS, listed_variables};
 pub use fail_points::{FAIL_POINTS, fail_point};
 pub use files::{FileMap, TEMPORARY, replace_file, replace_file_through};
 #[cfg(test)]
