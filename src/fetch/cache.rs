@@ -170,7 +170,10 @@ impl Cache {
     pub(super) fn keep(&self, partial: &Partial, known: &Known) -> Result<(), FetchError> {
         let path = self.path(known);
         let _guard = self.lock_files()?;
-        self.move_in(&partial.data, &path).map_err(local(&path))?;
+        // What lies there already stays the same file: whoever is reading it in confinement may open no other, not even one that is equal.
+        if !sys::sha256_of_file(&path).is_ok_and(|found| found == known.sha256) {
+            self.move_in(&partial.data, &path).map_err(local(&path))?;
+        }
         touch(&path, known.fetched_at);
         let entry = self.entry(&known.url);
         let text = serde_json::to_vec_pretty(known).map_err(|error| local(&entry)(error.into()))?;
@@ -366,6 +369,21 @@ mod tests {
         };
         cache.keep(&partial, &known).unwrap();
         cache.path(&known)
+    }
+
+    #[test]
+    fn a_file_that_comes_again_stays_the_file_that_others_read_unless_it_went_bad() {
+        let (_folder, cache) = cache(1000);
+        let path = keep(&cache, "ice.nc", b"ice", 1);
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let first = inode();
+        assert_eq!(keep(&cache, "ice.nc", b"ice", 2), path);
+        assert_eq!(inode(), first, "it is the same file");
+        assert!(!cache.partial("https://example.org/ice.nc").data.exists(), "what came is cleared away");
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        fs::write(&path, b"ICE").unwrap();
+        keep(&cache, "ice.nc", b"ice", 3);
+        assert_eq!(fs::read(&path).unwrap(), b"ice");
     }
 
     fn is_known(cache: &Cache, name: &str, second: i64) -> bool {
