@@ -198,10 +198,9 @@ mod tests {
             keep_root_out(&path).unwrap();
             std::os::unix::fs::chown(folder.path(), Some(990), None).unwrap();
         }
-        let ways: [fn(&Path) -> Result<(), LedgerError>; 2] =
-            [|path| open(path).map(drop), |path| open_to_look(path).map(drop)];
-        for open in ways {
-            let refused = if is_root { open(&path) } else { keep_root_out(&path) };
+        for only_looks in [false, true] {
+            let opened = || if only_looks { open_to_look(&path) } else { open(&path) };
+            let refused = if is_root { opened().map(drop) } else { keep_root_out(&path) };
             let error = refused.unwrap_err();
             assert!(matches!(&error, LedgerError::OfAnother { owner, .. } if *owner != ROOT), "{error}");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
