@@ -60,7 +60,7 @@ impl From<Result<Measured, SourceError>> for Inspected {
 }
 
 impl Inspected {
-    /// Understands what the process says of `file`, in plain words: it has read a foreign file, which may have made it say anything.
+    /// What the process says, in plain words: it has read a foreign file, which may have made it say anything.
     fn understood(said: &[u8]) -> Result<Self, String> {
         match serde_json::from_slice(said).map_err(|error| excerpt(&error.to_string()))? {
             Self::Measured(measured) => {
