@@ -370,6 +370,27 @@ fn a_season_ends_although_its_files_are_gone() {
     assert!(matches!(error, GatherError::OffSeason { .. }), "{error}");
 }
 
+/// As in October 2025, when the merged thickness got another name and another folder.
+#[test]
+fn a_provider_that_has_moved_by_winter_is_late_and_does_not_pass_for_summer() {
+    let house = House::with_the_day();
+    for day in ["2022-10-30", "2022-11-01"] {
+        house.provider.deliver(Role::Concentration, day);
+        house.provider.deliver(Role::Drift, day);
+    }
+    house.clock.set("2022-10-31T12:00");
+    let error = house.gather("2022-10-30").unwrap_err();
+    assert!(matches!(error, GatherError::OffSeason { .. }), "{error}");
+    assert!(house.is_open("season:thickness") && !house.is_open("late:thickness"));
+
+    house.clock.set("2022-11-02T12:00");
+    let error = house.gather("2022-11-01").unwrap_err();
+    assert!(matches!(error, GatherError::NotYet { .. }), "{error}");
+    assert!(house.is_open("late:thickness") && !house.is_open("season:thickness"));
+    let text = house.ledger().incident("late:thickness").unwrap().unwrap().text;
+    assert!(text.contains("the newest is centred on 2022-04-15"), "{text}");
+}
+
 #[test]
 fn names_that_look_like_a_new_version_are_one_incident_until_they_are_not_seen_any_more() {
     let house = House::with_the_day();

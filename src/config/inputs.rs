@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::YearPart;
+
 /// A server that input files come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +77,9 @@ pub struct Input {
     /// Thickness only: with no file centred on any of this many days, the season is over.
     #[serde(default)]
     pub off_season_after_days: Option<u32>,
+    /// Thickness only: the part of the year in which the season is never over, whatever there is.
+    #[serde(default)]
+    pub always_in_season: Option<YearPart>,
 }
 
 /// How a thickness file was made.

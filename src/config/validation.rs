@@ -81,12 +81,17 @@ fn wrong_combination(inputs: &Inputs) -> Option<Wrong> {
             Wrong::unless(right, "inputs.thickness.off_season_after_days", value, remedy)
         })
         .or_else(|| {
-            let others = [concentration, drift];
-            let plain = others
-                .iter()
-                .all(|input| input.processing.is_empty() && input.off_season_after_days.is_none());
-            let remedy = "processing and off_season_after_days belong to inputs.thickness only";
-            Wrong::unless(plain, "inputs", "processing or off_season_after_days", remedy)
+            let remedy = "say when files are waited for in any case: { from = \"11-01\", until = \"03-31\" } in the north";
+            let key = "inputs.thickness.always_in_season";
+            Wrong::unless(thickness.always_in_season.is_some(), key, "missing", remedy)
+        })
+        .or_else(|| {
+            let plain = [concentration, drift].iter().all(|input| {
+                let has_no_season = input.off_season_after_days.is_none() && input.always_in_season.is_none();
+                has_no_season && input.processing.is_empty()
+            });
+            let words = "processing, off_season_after_days or always_in_season";
+            Wrong::unless(plain, "inputs", words, "these belong to inputs.thickness only")
         })
 }
 

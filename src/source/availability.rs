@@ -98,13 +98,17 @@ pub enum Season {
     },
 }
 
-/// Whether the season of a product is open on `today`, by the centre of its newest file and never by the calendar: the provider's
-/// last day moves from year to year. Where there never was a file nothing has ended: the place may be wrong, which people must hear
-/// of. A product without `off_season_after_days` is always in season.
+/// Whether the season of a product is open on `today`, by the centre of its newest file: the provider's first and last days move from
+/// year to year. Only that in the part of the year that is `always_in_season` it is open in any case, for a provider that has moved its
+/// files, or has stopped, must not pass for summer. Nor has anything ended where there never was a file: the place may be wrong. A
+/// product without `off_season_after_days` is always in season.
 #[must_use]
 pub fn season(newest_centre: Option<ProductDay>, today: ProductDay, input: &Input) -> Season {
+    let is_open_anyway = input.always_in_season.is_some_and(|part| part.contains(today));
     match (newest_centre, input.off_season_after_days) {
-        (Some(newest), Some(days)) if newest < today.plus_days(-i64::from(days)) => Season::Over { newest },
+        (Some(newest), Some(days)) if !is_open_anyway && newest < today.plus_days(-i64::from(days)) => {
+            Season::Over { newest }
+        }
         _ => Season::Open,
     }
 }
@@ -179,6 +183,11 @@ mod tests {
         assert_eq!(season(Some(newest), day("2026-05-07"), &input), Season::Open);
         assert_eq!(season(Some(newest), day("2026-05-08"), &input), Season::Over { newest });
         assert_eq!(season(None, day("2026-05-08"), &input), Season::Open);
+        // In winter a series that has stopped is late, not out of season: also one that has not begun again.
+        for winter in ["2026-11-01", "2027-01-15", "2027-03-31"] {
+            assert_eq!(season(Some(newest), day(winter), &input), Season::Open);
+        }
+        assert_eq!(season(Some(newest), day("2026-10-31"), &input), Season::Over { newest });
         // A day of the past is in the season of the files around it.
         assert_eq!(season(Some(newest), day("2026-01-08"), &input), Season::Open);
     }

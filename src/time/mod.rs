@@ -1,11 +1,15 @@
 //! Days, windows and the clock.
 
+mod year_part;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub use year_part::{DayOfYear, NotADayOfYear, YearPart};
 
 /// The day that a product is for. Written `2026-03-01`, in file names `20260301`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
