@@ -1,5 +1,6 @@
 //! NetCDF files after the CF conventions: one way to define and to write variables, whatever the file.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, CowArray, Ix2};
@@ -221,8 +222,13 @@ impl CfFile {
 
     /// Closes the file; what the library still held back is written now.
     pub(super) fn close(self) -> Result<(), PublishError> {
-        let path = self.path;
-        self.file.close().map_err(|error| failed(&path, &error))
+        let Self { path, file } = self;
+        if let Err(error) = file.sync() {
+            // libhdf5 crashes where a disk fails while it closes a file: so it stays open, in a process that ends soon.
+            mem::forget(file);
+            return Err(failed(&path, &error));
+        }
+        file.close().map_err(|error| failed(&path, &error))
     }
 
     fn put_at<T: NcTypeDescriptor>(

@@ -53,6 +53,19 @@ pub(super) fn refresh(root: &Path) -> Result<(), PublishError> {
     sys::replace_file_through(&way, &path, &text).map_err(|source| PublishError::File { path, source })
 }
 
+/// Sees that `latest.json` has come as far as a revision that was just published.
+///
+/// # Errors
+/// [`PublishError::File`] where it has not: the revision was passed over, because its manifest could not be read.
+pub(super) fn require(root: &Path, day: ProductDay, revision: u32) -> Result<(), PublishError> {
+    let newest = read_latest(root)?.map(|latest| (latest.newest.day, latest.newest.revision));
+    if newest >= Some((day, revision)) {
+        return Ok(());
+    }
+    let source = io::Error::other("the manifest of the newest revision cannot be read");
+    Err(PublishError::File { path: root.join(LATEST), source })
+}
+
 /// What `latest.json` under `root` says; `None` where there is none.
 ///
 /// # Errors

@@ -210,6 +210,7 @@ pub fn publish(
     bar.step();
     viewer::refresh(root)
         .and_then(|()| root::refresh(root, Extent::YearOf(product.day)))
+        .and_then(|()| latest::require(root, product.day, revision))
         .map_err(|source| PublishError::NotLatest { folder: folder.clone(), source: Box::new(source) })?;
     sys::fail_point("publish.done");
     bar.step();
