@@ -150,7 +150,7 @@ fn folders(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 mod tests {
     use crate::progress::Bar;
     use crate::publish::synthetic::Synthetic;
-    use crate::publish::{highest_revision, publish};
+    use crate::publish::{MANIFEST, highest_revision, publish};
 
     use super::*;
 
@@ -183,5 +183,24 @@ mod tests {
                 "{day} {status:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_published_revision_that_is_passed_over_is_missed() {
+        let root = tempfile::tempdir().unwrap();
+        let synthetic = Synthetic::new(12);
+        let product = synthetic.product();
+        let published = publish(root.path(), &product, 1, &Bar::hidden()).unwrap();
+        for (days, revision, is_reached) in [(0, 1, true), (0, 2, false), (-1, 2, true), (1, 1, false)] {
+            let required = require(root.path(), product.day.plus_days(days), revision);
+            assert_eq!(required.is_ok(), is_reached, "{days} {revision}");
+        }
+        fs::remove_file(published.folder.join(MANIFEST)).unwrap();
+        refresh(root.path()).unwrap();
+        let message = require(root.path(), product.day, 1).unwrap_err().to_string();
+        assert!(
+            message.contains("latest.json: the manifest of the newest revision cannot be read;"),
+            "{message}"
+        );
     }
 }
