@@ -127,3 +127,44 @@ fn add(animation: &mut Animation, maps: &Maps) -> Result<(), PublishError> {
         warning: (maps.status == Status::Provisional).then_some("PROVISIONAL"),
     })?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::progress::Bar;
+    use crate::publish::publish;
+    use crate::publish::synthetic::Synthetic;
+    use crate::sys::warnings;
+
+    use super::*;
+
+    /// How many days the animation under a root shows.
+    fn shown(root: &Path) -> usize {
+        let bytes = fs::read(root.join(names::ANIMATION)).unwrap();
+        webp_animation::Decoder::new(&bytes).unwrap().into_iter().count()
+    }
+
+    #[test]
+    fn the_newest_days_are_shown_and_one_without_its_maps_is_left_out_and_named() {
+        let root = tempfile::tempdir().unwrap();
+        let synthetic = Synthetic::new(12);
+        let mut folders = Vec::new();
+        for days in 0..4 {
+            let mut product = synthetic.product();
+            product.day = product.day.plus_days(days);
+            folders.push(publish(root.path(), &product, 1, &Bar::hidden()).unwrap().folder);
+        }
+        assert_eq!(shown(root.path()), 3, "as many as the product asks for");
+        refresh(root.path(), 30).unwrap();
+        assert_eq!(shown(root.path()), 4);
+
+        fs::remove_file(folders[2].join("nilas_sit_epsg3413-3km_20260303_r01_mean.tif")).unwrap();
+        let warned = warnings(|| refresh(root.path(), 30).unwrap());
+        assert_eq!((shown(root.path()), warned.len()), (3, 1), "{warned:?}");
+        assert!(warned[0].contains("2026-03-03") && warned[0].contains("left out"), "{warned:?}");
+
+        refresh(root.path(), 0).unwrap();
+        assert!(!root.path().join(names::ANIMATION).exists());
+    }
+}

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ::netcdf::AttributeValue;
 use chrono::DateTime;
 use ndarray::{Array2, ArrayView2};
 
@@ -65,6 +66,42 @@ fn published(root: &Path) -> Published {
     let product = synthetic.product();
     let revision = highest_revision(root, product.day).unwrap() + 1;
     publish(root, &product, revision, &Bar::hidden()).unwrap()
+}
+
+/// What a NetCDF file says of itself, as `ncdump -h` shows it. The projection in WKT is left out, for each version of PROJ words it anew.
+fn header(path: &Path) -> String {
+    let file = ::netcdf::open(path).unwrap();
+    let shown = |attribute: ::netcdf::Attribute<'_>| match (attribute.name(), attribute.value().unwrap()) {
+        (name @ ("crs_wkt" | "spatial_ref"), _) => format!("    {name}"),
+        // Mathematical libraries differ in the last digits.
+        (name, AttributeValue::Double(value)) => format!("    {name} = Double({value:.6})"),
+        (name, value) => format!("    {name} = {value:?}"),
+    };
+    let mut lines: Vec<_> =
+        file.dimensions().map(|dimension| format!("{} = {}", dimension.name(), dimension.len())).collect();
+    for variable in file.variables() {
+        let dimensions: Vec<_> = variable.dimensions().iter().map(::netcdf::Dimension::name).collect();
+        lines.push(format!("{:?} {}({})", variable.vartype(), variable.name(), dimensions.join(", ")));
+        lines.extend(variable.attributes().map(shown));
+    }
+    lines.push("global".to_owned());
+    lines.extend(file.attributes().map(shown));
+    lines.join("\n").replace(env!("CARGO_PKG_VERSION"), "VERSION") + "\n"
+}
+
+/// Whoever reads the files relies on every word of it. What is changed on purpose is changed in the golden file, too.
+#[test]
+fn a_product_says_of_itself_what_it_always_said() {
+    let root = tempfile::tempdir().unwrap();
+    let published = published(root.path());
+    let header = header(&published.folder.join("nilas_sit_test_20260301_r01.nc"));
+    let golden = Path::new("tests/data/golden/product_header.txt");
+    let expected = fs::read_to_string(golden).unwrap();
+    let differs = |(line, (is, was)): (usize, (&str, &str))| {
+        (is != was).then(|| format!("line {}: {is}\n    it was: {was}", line + 1))
+    };
+    let differences: Vec<_> = header.lines().zip(expected.lines()).enumerate().filter_map(differs).collect();
+    assert!(header == expected, "{}\n{header}", differences.join("\n"));
 }
 
 #[test]
