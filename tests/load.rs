@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::aftermath::{daemon_command, log, signal};
+use common::nilas::Nilas;
 use common::say::say;
 use common::tiny_window::TinyHouse;
 use nilas::daemon::{History, explain, looked_after, plan};
@@ -149,7 +150,7 @@ impl ShownHouse {
     /// Makes the day of the house, for a person.
     fn produce(&self, options: &[&str]) {
         let produce = self.house.nilas("produce").option("--date", self.house.day.to_string());
-        options.iter().fold(produce, |produce, option| produce.arg(option)).expect_code(0);
+        options.iter().fold(produce, Nilas::arg).expect_code(0);
     }
 }
 

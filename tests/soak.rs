@@ -257,13 +257,13 @@ impl Soak {
             let files = self.ledger.files_of(role.name(), self.centre(role, number)).unwrap();
             files.iter().any(|file| file.verdict != Verdict::Accepted)
         };
-        self.young(number).all(is_made)
+        Self::young(number).all(is_made)
             && self.spoiled(number).is_none_or(was_refused)
             && self.ledger.runs_at_work().unwrap().is_empty()
     }
 
     /// The days of which something may be made when a day has ended.
-    fn young(&self, number: i64) -> impl Iterator<Item = i64> + use<> {
+    fn young(number: i64) -> impl Iterator<Item = i64> + use<> {
         (number - SETTLED_AFTER - 1).max(0)..=number
     }
 
@@ -280,7 +280,7 @@ impl Soak {
     /// Puts the clock to where what has failed is tried again.
     fn skip_pauses(&mut self, number: i64) {
         let failed =
-            self.young(number).filter_map(|number| self.ledger.day(self.day(number)).unwrap()?.failed_at);
+            Self::young(number).filter_map(|number| self.ledger.day(self.day(number)).unwrap()?.failed_at);
         let Some(failed_at) = failed.max() else { return };
         let again = failed_at + TimeDelta::seconds(61);
         if SystemClock::new().now() + self.clock_off < again {
@@ -381,7 +381,7 @@ fn size_of(folder: &Path) -> f64 {
 fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
     let mut values: Vec<f64> = samples.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
-    (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
+    f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }
 
 /// What is added in a day, from the first of some days to the last.
@@ -425,7 +425,7 @@ fn compare(samples: &[Sample]) {
     ));
     assert!(memory <= MEMORY_GROWTH, "the daemon grows");
     assert!(cache <= CACHE_GROWTH, "the cache grows");
-    assert!(handles[0] == handles[1], "handles stay open");
+    assert!((handles[1] - handles[0]).abs() < 0.5, "handles stay open");
     assert!((paces[1] / paces[0] - 1.0).abs() <= PACE_CHANGE, "the ledger grows faster, or slower");
 }
 
