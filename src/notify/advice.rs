@@ -49,7 +49,7 @@ const KNOWN: [(&str, Advice); 17] = [
     (
         "season",
         Advice {
-            meanwhile: "Nilas waits quietly and begins again with the first file of the next season.",
+            meanwhile: "Nilas waits quietly for the first file of the next season. Where winter (always_in_season) begins without one, it says that the file is late.",
             remedy: "Nothing.",
         },
     ),

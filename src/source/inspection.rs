@@ -263,7 +263,7 @@ impl Asked<'_> {
         } else if by(Signal::KILL) {
             (
                 "killed",
-                "was being read by a process that was killed, as the kernel does for want of memory"
+                "was being read by a process that was killed, as the kernel does for want of memory: if that happens again, give the machine more"
                     .to_owned(),
             )
         } else {

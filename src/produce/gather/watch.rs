@@ -76,7 +76,7 @@ impl Gatherer {
                 );
                 self.raise(&key, Severity::Notice, &text)
             }
-            Season::Open => self.settle(&key, &format!("the season of {role} has begun")),
+            Season::Open => self.settle(&key, &format!("{role} is in season: its files are waited for")),
         }
     }
 
