@@ -17,6 +17,17 @@ pub struct StageTiming {
     pub seconds: f64,
 }
 
+/// Where a stage does its work. What a GPU and its driver do to a process is not the fault of what it works on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Processor {
+    /// On the machine's own processors.
+    #[default]
+    Cpu,
+    /// On one GPU or several.
+    Gpu,
+}
+
 /// What a job says of its stages while it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StageNews<'a> {
@@ -26,6 +37,8 @@ pub enum StageNews<'a> {
         stage: &'a str,
         /// Its steps.
         steps: usize,
+        /// Where it does its work.
+        processor: Processor,
     },
     /// It has ended, with or without a result.
     Ended(&'a StageTiming),
@@ -57,7 +70,7 @@ impl<'a> Stages<'a> {
         self.clock
     }
 
-    /// Runs one stage of `steps` steps, showing a bar on terminals, and keeps its time whether it succeeds or not.
+    /// Runs one stage of `steps` steps on the CPU, showing a bar on terminals, and keeps its time whether it succeeds or not.
     ///
     /// # Errors
     /// Those of the stage itself.
@@ -67,8 +80,22 @@ impl<'a> Stages<'a> {
         steps: usize,
         work: impl FnOnce(&Bar) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.run_on(Processor::Cpu, stage, steps, work)
+    }
+
+    /// [`Self::run`] for a stage that may work elsewhere.
+    ///
+    /// # Errors
+    /// Those of the stage itself.
+    pub fn run_on<T, E>(
+        &mut self,
+        processor: Processor,
+        stage: &str,
+        steps: usize,
+        work: impl FnOnce(&Bar) -> Result<T, E>,
+    ) -> Result<T, E> {
         tracing::debug!(stage, "stage begins");
-        (self.listener)(StageNews::Begins { stage, steps });
+        (self.listener)(StageNews::Begins { stage, steps, processor });
         let bar = Bar::new(stage, steps);
         let begin = self.clock.monotonic();
         let result = work(&bar);
@@ -215,12 +242,12 @@ mod tests {
         let heard = RefCell::new(Vec::new());
         let mut stages = Stages::heard_by(&clock, |news| heard.borrow_mut().push(format!("{news:?}")));
         let good: Result<i32, String> = stages.run("read", 1, |_| Ok(7));
-        let bad: Result<i32, String> = stages.run("draw", 1, |_| Err("no".into()));
+        let bad: Result<i32, String> = stages.run_on(Processor::Gpu, "draw", 1, |_| Err("no".into()));
         assert_eq!((good, bad), (Ok(7), Err("no".into())));
         let names: Vec<_> =
             stages.timings().iter().map(|timing| (timing.stage.as_str(), timing.seconds)).collect();
         assert_eq!(names, [("read", 1.0), ("draw", 1.0)]);
         assert_eq!(heard.borrow().len(), 4);
-        assert_eq!(heard.borrow()[2], "Begins { stage: \"draw\", steps: 1 }");
+        assert_eq!(heard.borrow()[2], "Begins { stage: \"draw\", steps: 1, processor: Gpu }");
     }
 }

@@ -42,13 +42,23 @@ fn publishes(order: &Order) -> Result<Produced, Mishap> {
 
 fn publishes_and_dies(order: &Order) -> Result<Produced, Mishap> {
     publish(order, SystemClock::new().now());
-    Err(Mishap::Died("signal: 9".into()))
+    Err(Mishap::Died { reason: "signal: 9".into(), of_device: false })
 }
 
 fn loses_its_device(order: &Order) -> Result<Produced, Mishap> {
     assert_eq!(order.config.model.device, DeviceChoice::Cuda);
     let reason = "CUDA error: device lost".to_owned();
     Err(Mishap::Failed(Failed { exit_code: 1, of_device: true, reason }))
+}
+
+fn is_ended_by_its_device(order: &Order) -> Result<Produced, Mishap> {
+    assert_eq!(order.config.model.device, DeviceChoice::Cuda);
+    Err(Mishap::Died { reason: "the production died, device lost".into(), of_device: true })
+}
+
+fn dies(order: &Order) -> Result<Produced, Mishap> {
+    assert_eq!(order.config.model.device, DeviceChoice::Cuda);
+    Err(Mishap::Died { reason: "the production died".into(), of_device: false })
 }
 
 fn publishes_on_the_cpu(order: &Order) -> Result<Produced, Mishap> {
@@ -152,17 +162,26 @@ fn what_lies_in_the_folder_counts_whatever_the_process_said() {
 
 #[test]
 fn a_device_that_fails_is_replaced_by_the_cpu_and_all_say_so() {
-    let house = House::new();
-    assert!(matches!(
-        house.run(&[loses_its_device, publishes_on_the_cpu]).unwrap(),
-        Conclusion::Published(_)
-    ));
-    let product = house.ledger.products_of(day()).unwrap().remove(0);
-    let degradation = product.degradation.unwrap();
-    assert!(degradation.contains("drawn on the CPU") && degradation.contains("device lost"), "{degradation}");
-    let manifest = fs::read_to_string(product.folder.join("manifest.json")).unwrap();
-    assert!(manifest.contains("device lost"), "{manifest}");
-    assert_eq!(house.ledger.runs_of(day()).unwrap().len(), 1);
+    for fails in [loses_its_device as Act, is_ended_by_its_device] {
+        let house = House::new();
+        let conclusion = house.run(&[fails, publishes_on_the_cpu]).unwrap();
+        assert!(matches!(conclusion, Conclusion::Published(_)), "{conclusion:?}");
+        let product = house.ledger.products_of(day()).unwrap().remove(0);
+        let degradation = product.degradation.unwrap();
+        assert!(
+            degradation.contains("drawn on the CPU") && degradation.contains("device lost"),
+            "{degradation}"
+        );
+        let manifest = fs::read_to_string(product.folder.join("manifest.json")).unwrap();
+        assert!(manifest.contains("device lost"), "{manifest}");
+        assert_eq!(house.ledger.runs_of(day()).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_death_for_another_reason_is_no_reason_for_another_device() {
+    let conclusion = House::new().run(&[dies]).unwrap();
+    assert!(matches!(conclusion, Conclusion::Without(Mishap::Died { .. })), "{conclusion:?}");
 }
 
 #[test]

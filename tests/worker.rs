@@ -72,7 +72,7 @@ fn order() -> Order {
 #[track_caller]
 fn died(ended: &Ended) -> String {
     match ended.result.as_ref().unwrap_err() {
-        Mishap::Died(reason) => reason.clone(),
+        Mishap::Died { reason, .. } => reason.clone(),
         other => unreachable_mishap(other),
     }
 }
@@ -131,6 +131,28 @@ printf '{{"event":"failed","exit_code":5,"of_device":false,"reason":"d\303'
         let reason = died(&engine.run());
         assert!(reason.contains(words) && reason.contains("memory"), "{reason}");
     }
+}
+
+/// Ends without a last word, as `end` says, while the stage `begun` is the last of which it spoke.
+fn of_device(begun: &str, end: &str) -> bool {
+    let engine = Engine::that(&format!("cat >/dev/null\necho '{begun}'\n{end}"));
+    let ended = engine.run();
+    let mishap = ended.result.unwrap_err();
+    assert!(mishap.reason().contains("in its stage draw"), "{}", mishap.reason());
+    assert_eq!(mishap.reason().contains("on the GPU"), begun.contains("gpu"), "{}", mishap.reason());
+    mishap.is_of_device()
+}
+
+#[test]
+fn a_death_at_work_on_a_gpu_is_the_device_s_unless_it_was_killed() {
+    let on_gpu = r#"{"event":"begins","stage":"draw","steps":3,"processor":"gpu"}"#;
+    let on_cpu = r#"{"event":"begins","stage":"draw","steps":3,"processor":"cpu"}"#;
+    // A segmentation fault in a driver, abort, a panic of libtorch's bindings.
+    for end in ["kill -11 $$", "kill -6 $$", "exit 101"] {
+        assert!(of_device(on_gpu, end), "{end}");
+        assert!(!of_device(on_cpu, end), "{end}");
+    }
+    assert!(!of_device(on_gpu, "kill -9 $$"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{Handed, inspection_program, print};
 use crate::config::Config;
 use crate::ensemble::{MemberStore, Plan, draw_together};
 use crate::model::{
-    Checkpoint, ModelError, NetworkConfiguration, Placement, Workload, closed_ice, select_devices,
+    Checkpoint, ModelError, NetworkConfiguration, Placement, Workload, closed_ice, select_placements,
     thread_count,
 };
 use crate::produce::{FeatureFiles, Gathered, Order, features, produce};
@@ -95,10 +95,7 @@ pub(super) struct Pipeline {
 pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
     let clock = SystemClock::new();
     let wanted = &options.placement;
-    let placements: Vec<_> = select_devices(wanted.device, wanted.threads)?
-        .into_iter()
-        .map(|device| Placement::suitable(device, wanted.precision))
-        .collect();
+    let placements = select_placements(wanted.device, wanted.threads, wanted.precision)?;
     let mut checkpoints =
         placements.iter().map(|placement| options.load(*placement)).collect::<Result<Vec<_>, _>>()?;
     let shape = (options.rows, options.columns);

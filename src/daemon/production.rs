@@ -111,12 +111,11 @@ impl Productions<'_> {
     async fn produce(&self, mut order: Order, stop: &CancellationToken) -> (Ended, Option<String>) {
         let first = self.producer.produce(&order, stop).await;
         match &first.result {
-            Err(Mishap::Failed(failed)) if failed.of_device && self.config.model.fall_back_to_cpu => {
-                tracing::warn!("the device failed ({}); the day is drawn on the CPU", failed.reason);
-                order.degradation = Some(format!(
-                    "drawn on the CPU, because the configured device failed: {}",
-                    failed.reason
-                ));
+            Err(mishap) if mishap.is_of_device() && self.config.model.fall_back_to_cpu => {
+                let reason = mishap.reason();
+                tracing::warn!("the device failed ({reason}); the day is drawn on the CPU");
+                order.degradation =
+                    Some(format!("drawn on the CPU, because the configured device failed: {reason}"));
                 order.config.model.device = DeviceChoice::Cpu;
                 (self.producer.produce(&order, stop).await, Some("cpu".to_owned()))
             }
@@ -154,7 +153,10 @@ impl Productions<'_> {
                 Conclusion::Found { revision: product.revision, reason: mishap.reason().to_owned() }
             }
             (None, Err(mishap)) => Conclusion::Without(mishap),
-            (None, Ok(produced)) => Conclusion::Without(Mishap::Died(not_there(&produced.published.folder))),
+            (None, Ok(produced)) => {
+                let reason = not_there(&produced.published.folder);
+                Conclusion::Without(Mishap::Died { reason, of_device: false })
+            }
         })
     }
 
@@ -163,7 +165,7 @@ impl Productions<'_> {
             _ if has_product => (Outcome::Published, None),
             Ok(produced) => (Outcome::Failed, Some(not_there(&produced.published.folder))),
             Err(Mishap::Failed(failed)) => (Outcome::Failed, Some(failed.reason.clone())),
-            Err(Mishap::Died(reason)) => (Outcome::Failed, Some(reason.clone())),
+            Err(Mishap::Died { reason, .. }) => (Outcome::Failed, Some(reason.clone())),
             Err(Mishap::Killed(reason)) => (Outcome::Killed, Some(reason.clone())),
             Err(Mishap::Stopped) => (Outcome::Abandoned, Some("it was told to stop".to_owned())),
         };

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Production;
 use crate::produce::{Event, Failed, Order, Produced};
+use crate::progress::Processor;
 use crate::sys::{self, WorkGroup};
 use crate::time::Clock;
 
@@ -90,8 +91,13 @@ pub enum Mishap {
     Failed(Failed),
     /// It took more than it may, in a sentence.
     Killed(String),
-    /// It died, or could not be started, in a sentence.
-    Died(String),
+    /// It died, or could not be started.
+    Died {
+        /// How, in a sentence.
+        reason: String,
+        /// Whether a GPU was at work for it, which may have been what killed it.
+        of_device: bool,
+    },
     /// It was told to stop.
     Stopped,
 }
@@ -102,8 +108,18 @@ impl Mishap {
     pub fn reason(&self) -> &str {
         match self {
             Self::Failed(failed) => &failed.reason,
-            Self::Killed(reason) | Self::Died(reason) => reason,
+            Self::Killed(reason) | Self::Died { reason, .. } => reason,
             Self::Stopped => "it was told to stop",
+        }
+    }
+
+    /// Whether the device failed that the network ran on, so that another may do.
+    #[must_use]
+    pub fn is_of_device(&self) -> bool {
+        match self {
+            Self::Failed(failed) => failed.of_device,
+            Self::Died { of_device, .. } => *of_device,
+            Self::Killed(_) | Self::Stopped => false,
         }
     }
 }
@@ -241,14 +257,14 @@ enum Ending {
 #[derive(Default)]
 struct News {
     stages: Vec<(String, f64)>,
-    stage: Option<String>,
+    stage: Option<(String, Processor)>,
     last: Option<Result<Produced, Failed>>,
 }
 
 impl News {
     fn add(&mut self, line: &[u8]) {
         match serde_json::from_slice(line) {
-            Ok(Event::Begins { stage, .. }) => self.stage = Some(stage),
+            Ok(Event::Begins { stage, processor, .. }) => self.stage = Some((stage, processor)),
             Ok(Event::Ended { stage, seconds }) => {
                 self.stage = None;
                 self.stages.push((stage, seconds));
@@ -286,7 +302,7 @@ impl Producer for Worker {
             Ok(child) => child,
             Err(reason) => {
                 return Ended {
-                    result: Err(Mishap::Died(reason)),
+                    result: Err(Mishap::Died { reason, of_device: false }),
                     exit_code: None,
                     peak_memory_bytes: None,
                     stages: Vec::new(),
@@ -312,7 +328,7 @@ impl Producer for Worker {
             (_, Some(Ok(produced))) => Ok(produced),
             (Some(mishap), _) => Err(mishap),
             (None, Some(Err(failed))) => Err(Mishap::Failed(failed)),
-            (None, None) => Err(Mishap::Died(death(&status, stage.as_deref(), watched.peak))),
+            (None, None) => Err(death(&status, stage, watched.peak)),
         };
         Ended {
             exit_code: status.ok().and_then(|status| status.code()),
@@ -323,16 +339,27 @@ impl Producer for Worker {
     }
 }
 
-fn death(status: &std::io::Result<ExitStatus>, stage: Option<&str>, peak_bytes: u64) -> String {
-    let stage = stage.map_or("before its first stage".to_owned(), |stage| format!("in its stage {stage}"));
+/// What is made of an end without a last word. The drivers of a GPU end a process by a signal, and libtorch by a panic, where they
+/// cannot say what went wrong; the kernel, which ends one for want of memory, does that on any device.
+fn death(
+    status: &std::io::Result<ExitStatus>,
+    stage: Option<(String, Processor)>,
+    peak_bytes: u64,
+) -> Mishap {
+    let on_gpu = matches!(stage, Some((_, Processor::Gpu)));
+    let stage = stage.map_or("before its first stage".to_owned(), |(stage, _)| {
+        format!("in its stage {stage}{}", if on_gpu { " on the GPU" } else { "" })
+    });
     if status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::KILL.as_raw())) {
-        return format!(
+        let reason = format!(
             "the production was killed, {stage}, after it had taken {} MB of memory; if nobody did that, the kernel had no memory left: give the machine or the container more",
             peak_bytes / MEGABYTE
         );
+        return Mishap::Died { reason, of_device: false };
     }
     let how = status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
-    format!(
+    let reason = format!(
         "the production died without a word, {stage} ({how}); see its log for what happened before, and the kernel's for a lack of memory"
-    )
+    );
+    Mishap::Died { reason, of_device: on_gpu }
 }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::scene::{Ground, Question, Scene};
 use super::{MemberStore, Statistics, Streaming};
 use crate::model::{Checkpoint, ModelError, Sampler};
-use crate::progress::Bar;
+use crate::progress::{Bar, Processor};
 use crate::time::ProductDay;
 
 /// What to draw.
@@ -144,12 +144,10 @@ pub fn draw_together(
             .into_iter()
             .map(|helper| {
                 let give = give.clone();
-                scope.spawn(move || {
-                    draw_from(&Scene::new(&helper, context, &ground.frame), queue, &give, plan, bar)
-                })
+                scope.spawn(move || draw_from((&helper, context), ground, queue, &give, plan, bar))
             })
             .collect();
-        let own = draw_from(&Scene::new(checkpoint, context, &ground.frame), queue, &give, plan, bar);
+        let own = draw_from((checkpoint, context), ground, queue, &give, plan, bar);
         drop(give);
         let others = others.into_iter().map(ended).collect::<Vec<_>>();
         // Who keeps the members tells first: the others end without an error when it does not listen any more.
@@ -165,18 +163,22 @@ fn ended<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// The members that are to be drawn, for several devices to take from.
-struct Queue(Mutex<Option<Receiver<(usize, Question)>>>);
+struct Queue<Q>(Mutex<Option<Receiver<(usize, Q)>>>);
 
-impl Queue {
+impl<Q> Queue<Q> {
     /// The next members, at most so many; none when there are no more.
-    fn take(&self, most: usize) -> (Vec<usize>, Vec<Question>) {
+    fn take(&self, most: usize) -> (Vec<usize>, Vec<Q>) {
         let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         receiver.iter().flat_map(Receiver::iter).take(most).unzip()
     }
+}
 
-    /// Nobody gets anything any more.
-    fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+/// Closes a queue when it goes: nobody gets anything from it any more, and whoever asks does not wait to be taken from.
+struct Closing<'a, Q>(&'a Queue<Q>);
+
+impl<Q> Drop for Closing<'_, Q> {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -185,31 +187,36 @@ type Drawn = (usize, Vec<f32>, Array2<f32>);
 
 /// Draws members until there are no more. On a CPU one at a time: larger batches gain nothing there.
 fn draw_from(
-    scene: &Scene<'_>,
-    queue: &Queue,
+    (checkpoint, context): (&Checkpoint, &Array3<f32>),
+    ground: &Ground<'_>,
+    queue: &Queue<Question>,
     give: &SyncSender<Drawn>,
     plan: Plan<'_>,
     bar: &Bar,
 ) -> Result<(), EnsembleError> {
-    let on_gpu = scene.is_on_gpu();
-    let mut at_once = if on_gpu { plan.batch } else { 1 };
+    // However this ends, also by a panic of libtorch: a production that waits for ever is worse than one that died.
+    let _closing = Closing(queue);
+    let scene = Scene::new(checkpoint, context, &ground.frame).map_err(failed(checkpoint, 0))?;
+    let mut at_once = if scene.is_on_gpu() { plan.batch } else { 1 };
     loop {
         let (members, questions) = queue.take(at_once);
         let Some(&member) = members.first() else { return Ok(()) };
         let draw = |questions: &[Question]| {
             scene.draw(plan, questions, || questions.iter().for_each(|_| bar.step()))
         };
-        let fields = in_parts(&questions, &mut at_once, draw).map_err(|source| {
-            queue.close();
-            EnsembleError::Model { member, on_gpu, source }
-        })?;
+        let fields = in_parts(&questions, &mut at_once, draw).map_err(failed(checkpoint, member))?;
         for ((member, field), question) in members.into_iter().zip(fields).zip(questions) {
             if give.send((member, field, question.low)).is_err() {
-                queue.close();
                 return Ok(());
             }
         }
     }
+}
+
+/// What the model's error is, at a member, as one of the ensemble.
+fn failed(checkpoint: &Checkpoint, member: usize) -> impl FnOnce(ModelError) -> EnsembleError {
+    let on_gpu = checkpoint.placement().processor() == Processor::Gpu;
+    move |source| EnsembleError::Model { member, on_gpu, source }
 }
 
 /// Draws some members together, in smaller parts where the memory does not suffice for `at_once`, which is less from then on. As each
@@ -276,14 +283,31 @@ fn keep(
 pub fn regress(checkpoint: &Checkpoint, context: &Array3<f32>) -> Result<Array2<f32>, EnsembleError> {
     let ground = Ground::new(checkpoint, context);
     let scene = Scene::new(checkpoint, context, &ground.frame);
-    let on_gpu = scene.is_on_gpu();
-    let mean = scene.mean().map_err(|source| EnsembleError::Model { member: 0, on_gpu, source })?;
+    let mean = scene.and_then(|scene| scene.mean()).map_err(failed(checkpoint, 0))?;
     Ok(ground.frame.put_back(&ground.member(&mean, ground.low()).field, f32::NAN))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{self, AssertUnwindSafe};
+
     use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_device_that_was_lost() {
+        let (ask, asked) = mpsc::sync_channel(1);
+        let queue = Queue(Mutex::new(Some(asked)));
+        ask.send((0, "question")).unwrap();
+        let lost = panic::catch_unwind(AssertUnwindSafe(|| {
+            let _closing = Closing(&queue);
+            assert_eq!(queue.take(1), (vec![0], vec!["question"]));
+            panic!("CUDA error: device lost");
+        }));
+        lost.unwrap_err();
+        // With room for one only, the second would wait.
+        assert!((1..=2).all(|member| ask.send((member, "question")).is_err()));
+        assert_eq!(queue.take(1), (vec![], vec![]));
+    }
 
     fn out_of_memory() -> ModelError {
         ModelError::Torch {

@@ -1,7 +1,7 @@
 //! What the members of a day share, and the way of one of them: from noise to thickness.
 
 use ndarray::{Array2, Array3, Axis, Zip};
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 use super::coarse::CoarseMean;
 use super::frame::Frame;
@@ -165,7 +165,11 @@ pub(super) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// `context` is that of the whole grid, `[4, row, column]`, before standardising.
-    pub(super) fn new(checkpoint: &'a Checkpoint, context: &Array3<f32>, frame: &Frame) -> Self {
+    pub(super) fn new(
+        checkpoint: &'a Checkpoint,
+        context: &Array3<f32>,
+        frame: &Frame,
+    ) -> Result<Self, ModelError> {
         let statistics = &checkpoint.info.statistics;
         let mut standardised = context.clone();
         prepare::standardise(&mut standardised, statistics.mean, statistics.standard_deviation);
@@ -175,7 +179,8 @@ impl<'a> Scene<'a> {
         let (rows, columns) = frame.shape();
         let device = checkpoint.network.device();
         let context = Tensor::from_slice(&values).reshape([1, 4, rows as i64, columns as i64]);
-        Self { checkpoint, device, shape: (rows, columns), context: context.to_device(device) }
+        let context = context.f_to_device(device).map_err(in_transfer)?;
+        Ok(Self { checkpoint, device, shape: (rows, columns), context })
     }
 
     pub(super) fn is_on_gpu(&self) -> bool {
@@ -191,48 +196,55 @@ impl<'a> Scene<'a> {
     ) -> Result<Vec<Vec<f32>>, ModelError> {
         let together = |of: fn(&Question) -> &[f32]| self.to_device(questions.iter().map(of));
         let bound = AtLeast {
-            least: together(|question| &question.least),
+            least: together(|question| &question.least)?,
             below_noise_rate: BOUNDED_BELOW_NOISE_RATE,
         };
-        let noise = together(|question| &question.noise);
-        let context = self.context_of(questions);
+        let noise = together(|question| &question.noise)?;
+        let context = self.context_of(questions)?;
         let clean = self.checkpoint.sample(plan.sampler, &bound, &noise, &context, after_call)?;
-        Ok(self.to_host(&clean))
+        self.to_host(&clean)
     }
 
     /// What the field of a network that was trained for the mean is, row by row.
     pub(super) fn mean(&self) -> Result<Vec<f32>, ModelError> {
-        Ok(self.to_host(&self.checkpoint.mean(&self.context)?).into_iter().flatten().collect())
+        let mean = self.to_host(&self.checkpoint.mean(&self.context)?)?;
+        Ok(mean.into_iter().flatten().collect())
     }
 
     /// What the network sees of these members: thickness of their own, all else is the same.
-    fn context_of(&self, questions: &[Question]) -> Tensor {
+    fn context_of(&self, questions: &[Question]) -> Result<Tensor, ModelError> {
         let shared = self.context.expand([questions.len() as i64, -1, -1, -1], false);
         let own: Option<Vec<&[f32]>> =
             questions.iter().map(|question| question.thickness.as_deref()).collect();
-        let Some(own) = own else { return shared };
+        let Some(own) = own else { return Ok(shared) };
         let [before, after] = [(0, 1), (2, 2)].map(|(from, channels)| shared.narrow(1, from, channels));
-        Tensor::cat(&[before, self.to_device(own.into_iter()), after], 1)
+        let own = self.to_device(own.into_iter())?;
+        Tensor::f_cat(&[before, own, after], 1).map_err(in_transfer)
     }
 
     /// Fields, each row by row, as `[n, 1, row, column]` on the device; to a GPU through memory that it fetches from by itself.
-    fn to_device<'b>(&self, fields: impl Iterator<Item = &'b [f32]>) -> Tensor {
+    fn to_device<'b>(&self, fields: impl Iterator<Item = &'b [f32]>) -> Result<Tensor, ModelError> {
         let (rows, columns) = self.shape;
         let fields: Vec<_> = fields
             .map(|field| Tensor::from_slice(field).reshape([1, 1, rows as i64, columns as i64]))
             .collect();
         let together = Tensor::cat(&fields, 0);
-        if self.is_on_gpu() {
-            together.pin_memory(self.device).to_device_(self.device, Kind::Float, true, false)
-        } else {
-            together
+        if !self.is_on_gpu() {
+            return Ok(together);
         }
+        let pinned = together.f_pin_memory(self.device);
+        pinned
+            .and_then(|pinned| pinned.f_to_device_(self.device, Kind::Float, true, false))
+            .map_err(in_transfer)
     }
 
     /// Fields `[n, 1, row, column]`, each row by row.
-    fn to_host(&self, fields: &Tensor) -> Vec<Vec<f32>> {
+    fn to_host(&self, fields: &Tensor) -> Result<Vec<Vec<f32>>, ModelError> {
         // From a GPU into memory that it writes to by itself; what is in it counts when the GPU has ended its work.
-        let fields = fields.contiguous().to_device_(Device::Cpu, Kind::Float, self.is_on_gpu(), false);
+        let fields = fields
+            .f_contiguous()
+            .and_then(|fields| fields.f_to_device_(Device::Cpu, Kind::Float, self.is_on_gpu(), false))
+            .map_err(in_transfer)?;
         if let Device::Cuda(index) = self.device {
             Cuda::synchronize(index as i64);
         }
@@ -242,6 +254,10 @@ impl<'a> Scene<'a> {
             fields.get(number).contiguous().copy_data(&mut values, cells);
             values
         };
-        (0..fields.size()[0]).map(copied).collect()
+        Ok((0..fields.size()[0]).map(copied).collect())
     }
+}
+
+fn in_transfer(source: TchError) -> ModelError {
+    ModelError::Torch { task: "moving fields between the machine and the device", source }
 }

@@ -4,6 +4,7 @@ use tch::{Cuda, Device};
 
 use super::{Checkpoint, ModelError};
 use crate::config::{DeviceChoice, Precision};
+use crate::progress::Processor;
 use crate::sys;
 
 /// Larger batches keep a GPU no busier.
@@ -32,17 +33,29 @@ impl Placement {
             _ => "cpu".into(),
         }
     }
+
+    /// What the device is, for whoever watches the work.
+    #[must_use]
+    pub fn processor(&self) -> Processor {
+        if self.device == Device::Cpu { Processor::Cpu } else { Processor::Gpu }
+    }
 }
 
-/// Finds the devices that share the members: every CUDA device where CUDA was asked for and is there, else the CPU.
+/// Finds the placements that share the members: every CUDA device where CUDA was asked for and is there, else the CPU, each with the
+/// number format that suits it.
 ///
 /// # Errors
 /// Those of [`select_device`].
-pub fn select_devices(choice: DeviceChoice, threads: usize) -> Result<Vec<Device>, ModelError> {
-    match select_device(choice, threads)? {
-        Device::Cuda(_) => Ok((0..Cuda::device_count() as usize).map(Device::Cuda).collect()),
-        device => Ok(vec![device]),
-    }
+pub fn select_placements(
+    choice: DeviceChoice,
+    threads: usize,
+    precision: Precision,
+) -> Result<Vec<Placement>, ModelError> {
+    let devices = match select_device(choice, threads)? {
+        Device::Cuda(_) => (0..Cuda::device_count() as usize).map(Device::Cuda).collect(),
+        device => vec![device],
+    };
+    Ok(devices.into_iter().map(|device| Placement::suitable(device, precision)).collect())
 }
 
 /// The number of CPU threads that is meant by `threads`: 0 stands for as many as the process may use.
@@ -74,8 +87,7 @@ pub fn select_device(choice: DeviceChoice, threads: usize) -> Result<Device, Mod
 impl Placement {
     /// The placement on a device with the number format that was asked for, or with 32-bit floats where the processor has no
     /// instructions for bfloat16: there it would only be slower.
-    #[must_use]
-    pub fn suitable(device: Device, precision: Precision) -> Self {
+    fn suitable(device: Device, precision: Precision) -> Self {
         if device == Device::Cpu && precision == Precision::Bf16 && !has_bfloat16() {
             tracing::warn!(
                 "this processor has no instructions for bfloat16; the network computes in 32-bit floats"
@@ -96,6 +108,12 @@ fn has_bfloat16() -> bool {
 }
 
 impl Checkpoint {
+    /// Where its network is.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        Placement { device: self.network.device(), precision: self.network.precision() }
+    }
+
     /// Samples that the network handles at once, where `wanted` is 0: on a GPU as many as its free memory holds, but not more than are
     /// of use; on a CPU one.
     #[must_use]

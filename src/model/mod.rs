@@ -19,7 +19,7 @@ pub use checkpoint::{
     Checkpoint, CheckpointInfo, FeatureStatistics, Features, MEAN_VARIANCE, Objective, Target, TargetScale,
     TrainingRecord, read_tensors, write_tensors,
 };
-pub use device::{Placement, select_device, select_devices, thread_count};
+pub use device::{Placement, select_device, select_placements, thread_count};
 pub use network::{CONTEXT_CHANNELS, InferenceNetwork, Network, NetworkConfiguration, channels_last};
 pub use sampler::{AtLeast, Constraint, NoisePredictor, Sampler, Unconstrained, WithinMask};
 pub use schedule::{Rates, Schedule};

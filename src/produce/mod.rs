@@ -11,6 +11,7 @@ mod reproduce;
 mod verify;
 
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array3;
@@ -21,7 +22,7 @@ use crate::config::{Config, ConfigError, Precision};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, Regions, RemapCache};
-use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_devices};
+use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_placements};
 use crate::prepare::{Prepared, flag, outside_training_range};
 use crate::progress::{StageTiming, Stages};
 use crate::publish::{
@@ -222,7 +223,14 @@ pub fn produce(
 
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, reader, bar))?;
     sys::fail_point("produce.read");
-    let checkpoints = stages.run("load", 1, |_| load_checkpoints(config, config.model.precision))?;
+    let placements = select_placements(config.model.device, config.model.threads, config.model.precision)?;
+    let processor = placements[0].processor();
+    let checkpoints = stages.run_on(processor, "load", 1, |_| {
+        placements
+            .into_iter()
+            .map(|placement| load_checkpoint(config, placement))
+            .collect::<Result<Vec<_>, _>>()
+    })?;
     let sampler = checkpoints[0].info.sampler(config.ensemble.sampler_choice())?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
@@ -231,7 +239,7 @@ pub fn produce(
     let mut checkpoints = precise(config, checkpoints, &context, plan, stages)?;
     let checkpoint = checkpoints.remove(0);
     let plan = Plan { batch: checkpoint.batch(config.ensemble.batch, prepared.mask.dim()), ..plan };
-    let statistics = stages.run("draw", plan.members * plan.sampler.steps, |bar| {
+    let statistics = stages.run_on(processor, "draw", plan.members * plan.sampler.steps, |bar| {
         ensemble::draw_together(&checkpoint, checkpoints, &context, plan, &mut store, bar)
     })?;
     sys::fail_point("produce.drawn");
@@ -356,13 +364,6 @@ fn make_folder_of(file: &Path) -> Result<(), ProduceError> {
     fs::create_dir_all(folder).map_err(|source| ProduceError::Output { path: folder.to_owned(), source })
 }
 
-/// The checkpoint on every device that shares the members.
-fn load_checkpoints(config: &Config, precision: Precision) -> Result<Vec<Checkpoint>, ProduceError> {
-    let devices = select_devices(config.model.device, config.model.threads)?;
-    let load = |device| load_checkpoint(config, Placement::suitable(device, precision));
-    devices.into_iter().map(load).collect()
-}
-
 /// The same checkpoints where their number format changes a member of this day by little, else those of 32-bit floats: the
 /// product then says that these were used.
 fn precise(
@@ -372,24 +373,26 @@ fn precise(
     plan: Plan<'_>,
     stages: &mut Stages<'_>,
 ) -> Result<Vec<Checkpoint>, ProduceError> {
-    let rounded = &checkpoints[0];
-    if rounded.network.precision() == Precision::F32 {
+    let used = checkpoints[0].placement();
+    if used.precision == Precision::F32 {
         return Ok(checkpoints);
     }
-    let difference = stages.run("precision", 1, |_| {
-        let placement = Placement { device: rounded.network.device(), precision: Precision::F32 };
-        let exact = load_checkpoint(config, placement)?;
-        Ok::<_, ProduceError>(ensemble::relative_difference(&exact, rounded, context, plan)?)
-    })?;
-    if difference <= MOST_ROUNDING {
-        return Ok(checkpoints);
-    }
-    tracing::warn!(
-        difference,
-        most = MOST_ROUNDING,
-        "bfloat16 changes this day's members too much; the network computes in 32-bit floats"
-    );
-    load_checkpoints(config, Precision::F32)
+    let exact = |rounded: &Checkpoint| {
+        load_checkpoint(config, Placement { precision: Precision::F32, ..rounded.placement() })
+    };
+    stages.run_on(used.processor(), "precision", 1, |_| {
+        let first = exact(&checkpoints[0])?;
+        let difference = ensemble::relative_difference(&first, &checkpoints[0], context, plan)?;
+        if difference <= MOST_ROUNDING {
+            return Ok(checkpoints);
+        }
+        tracing::warn!(
+            difference,
+            most = MOST_ROUNDING,
+            "bfloat16 changes this day's members too much; the network computes in 32-bit floats"
+        );
+        iter::once(Ok(first)).chain(checkpoints[1..].iter().map(exact)).collect()
+    })
 }
 
 fn load_checkpoint(config: &Config, placement: Placement) -> Result<Checkpoint, ProduceError> {
@@ -442,8 +445,7 @@ fn lineage(
     plan: &Plan<'_>,
 ) -> Lineage {
     let Order { gathered, .. } = order;
-    let placement =
-        Placement { device: checkpoint.network.device(), precision: checkpoint.network.precision() };
+    let placement = checkpoint.placement();
     Lineage {
         inputs: inputs.records.clone(),
         declared_gaps: gathered.declared_gaps.iter().map(ToString::to_string).collect(),

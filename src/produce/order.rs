@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::progress::StageNews;
+use crate::progress::{Processor, StageNews};
 use crate::time::ProductDay;
 
 use super::{Gathered, Produced};
@@ -42,6 +42,9 @@ pub enum Event {
         stage: String,
         /// Its steps.
         steps: usize,
+        /// Where it does its work.
+        #[serde(default)]
+        processor: Processor,
     },
     /// A stage has ended.
     Ended {
@@ -70,7 +73,9 @@ pub struct Failed {
 impl From<StageNews<'_>> for Event {
     fn from(news: StageNews<'_>) -> Self {
         match news {
-            StageNews::Begins { stage, steps } => Self::Begins { stage: stage.to_owned(), steps },
+            StageNews::Begins { stage, steps, processor } => {
+                Self::Begins { stage: stage.to_owned(), steps, processor }
+            }
             StageNews::Ended(timing) => Self::Ended { stage: timing.stage.clone(), seconds: timing.seconds },
         }
     }
