@@ -6,6 +6,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,13 @@ use common::aftermath::{daemon_command, log, signal};
 use common::nilas::Nilas;
 use common::say::say;
 use common::tiny_window::TinyHouse;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ETAG, HOST, HeaderValue, IF_NONE_MATCH, RANGE};
+use hyper::http::request::Builder;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use nilas::daemon::{History, explain, looked_after, plan};
 use nilas::ledger::{
     Aftermath, CheckRow, DayInput, DayState, FileRow, Ledger, Origin, Outcome, ProductInput, ProductRow,
@@ -28,9 +36,8 @@ use nilas::publish::{MANIFEST, Manifest, has_viewer, read_manifest, repair_root}
 use nilas::source::Role;
 use nilas::sys;
 use nilas::time::{Clock, ProductDay, SystemClock};
-use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH, RANGE};
-use reqwest::{Client, StatusCode};
 use rustix::process::Signal;
+use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
@@ -52,7 +59,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// By how much readers may slow a production down, as is asked for.
 const ASKED_RATIO: f64 = 1.10;
 /// Productions without and with readers.
-const PAIRS: usize = 3;
+const PAIRS: usize = 5;
 /// What is read of a map at once, bytes: about a tile.
 const RANGE_BYTES: u64 = 16 << 10;
 /// The unit in which the kernel says what a process has used (`USER_HZ`).
@@ -105,10 +112,7 @@ impl<'a> Daemon<'a> {
 
     /// What processors have done for it so far, without what it started: seconds.
     fn processor_seconds(&self) -> f64 {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let after_name = text.rsplit(')').next().unwrap();
-        let ticks = after_name.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().unwrap());
-        ticks.sum::<f64>() / TICKS_PER_SECOND
+        processor_seconds(self.child.id())
     }
 
     fn end(mut self) {
@@ -143,15 +147,19 @@ impl ShownHouse {
         Self { house: TinyHouse::of_side(root, side, &all), address }
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
     /// Makes the day of the house, for a person.
     fn produce(&self, options: &[&str]) {
         let produce = self.house.nilas("produce").option("--date", self.house.day.to_string());
         options.iter().fold(produce, Nilas::arg).expect_code(0);
     }
+}
+
+/// What processors have done for a process so far: seconds.
+fn processor_seconds(process: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let after_name = text.rsplit(')').next().unwrap();
+    let ticks = after_name.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().unwrap());
+    ticks.sum::<f64>() / TICKS_PER_SECOND
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -173,9 +181,50 @@ fn seconds(mut action: impl FnMut()) -> f64 {
 
 // --- readers ---------------------------------------------------------------------------------------------------------
 
+/// The way to a server, with the least that HTTP takes: the readers are on the machine of the production, and what they cost is not the
+/// daemon's.
+struct Line {
+    address: SocketAddr,
+    keeps_connection: bool,
+    kept: Option<SendRequest<Empty<Bytes>>>,
+}
+
+impl Line {
+    fn to(address: SocketAddr, keeps_connection: bool) -> Self {
+        Self { address, keeps_connection, kept: None }
+    }
+
+    /// The answer, read to its end: what is cut off is an error.
+    async fn ask(&mut self, request: Builder) -> Result<Response<Bytes>, String> {
+        let answered = time::timeout(3 * LONGEST_WAIT, self.exchange(request)).await;
+        answered.map_err(|elapsed| elapsed.to_string())?.map_err(|error| format!("{error:?}"))
+    }
+
+    async fn exchange(&mut self, request: Builder) -> Result<Response<Bytes>, Box<dyn Error + Send + Sync>> {
+        let mut line = match self.kept.take().filter(|line| !line.is_closed()) {
+            Some(line) => line,
+            None => self.connect().await?,
+        };
+        line.ready().await?;
+        let request = request.header(HOST, self.address.to_string()).body(Empty::new())?;
+        let (head, body) = line.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        self.kept = self.keeps_connection.then_some(line);
+        Ok(Response::from_parts(head, body))
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, Box<dyn Error + Send + Sync>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let (line, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // How it ends is told by the answer.
+        tokio::spawn(async { drop(connection.await) });
+        Ok(line)
+    }
+}
+
 /// What readers ask for.
 struct Question {
-    url: String,
+    path: String,
     /// The size of a file of which a part is asked for.
     parts_of: Option<u64>,
 }
@@ -192,8 +241,7 @@ struct Met {
 
 struct Reader {
     number: usize,
-    client: Client,
-    keeps_connection: bool,
+    line: Line,
     questions: Arc<Vec<Question>>,
     /// Of `latest.json` as it was seen last.
     seen: Option<HeaderValue>,
@@ -201,9 +249,8 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(number: usize, client: Client, keeps_connection: bool, questions: &Arc<Vec<Question>>) -> Self {
-        let questions = Arc::clone(questions);
-        Self { number, client, keeps_connection, questions, seen: None, met: Met::default() }
+    fn new(number: usize, line: Line, questions: &Arc<Vec<Question>>) -> Self {
+        Self { number, line, questions: Arc::clone(questions), seen: None, met: Met::default() }
     }
 
     async fn read(mut self, stop: CancellationToken) -> Met {
@@ -223,7 +270,7 @@ impl Reader {
     async fn ask(&mut self, turn: usize) {
         let clock = SystemClock::new();
         let mut answer = self.answer(turn).await;
-        if answer.is_err() && self.keeps_connection {
+        if answer.is_err() && self.line.keeps_connection {
             // A connection lasts a minute, and may end just when it is used: browsers ask again as well.
             self.met.renewed += 1;
             answer = self.answer(turn).await;
@@ -231,30 +278,27 @@ impl Reader {
         self.met.waits.push(clock.monotonic().as_secs_f64());
         match answer {
             Ok(status) => *self.met.answers.entry(status.as_u16()).or_default() += 1,
-            Err(error) => self.met.errors.push(format!("{error:?}")),
+            Err(error) => self.met.errors.push(error),
         }
     }
 
-    async fn answer(&mut self, turn: usize) -> reqwest::Result<StatusCode> {
+    async fn answer(&mut self, turn: usize) -> Result<StatusCode, String> {
         let questions = Arc::clone(&self.questions);
-        let Question { url, parts_of } = &questions[turn % questions.len()];
-        let mut request = self.client.get(url);
+        let Question { path, parts_of } = &questions[turn % questions.len()];
+        let mut request = Request::get(path);
         if let Some(bytes) = parts_of {
             let begin = turn as u64 * 104_729 % bytes.saturating_sub(RANGE_BYTES).max(1);
             request = request.header(RANGE, format!("bytes={begin}-{}", begin + RANGE_BYTES - 1));
         }
-        let is_latest = url.ends_with("latest.json");
+        let is_latest = path.ends_with("latest.json");
         if let Some(seen) = self.seen.clone().filter(|_| is_latest) {
             request = request.header(IF_NONE_MATCH, seen);
         }
-        let response = request.send().await?;
-        let status = response.status();
-        if is_latest && status == StatusCode::OK {
+        let response = self.line.ask(request).await?;
+        if is_latest && response.status() == StatusCode::OK {
             self.seen = response.headers().get(ETAG).cloned();
         }
-        // To the end: what is cut off is an error.
-        response.bytes().await?;
-        Ok(status)
+        Ok(response.status())
     }
 }
 
@@ -266,14 +310,12 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn gather(questions: &Arc<Vec<Question>>) -> Self {
+    fn gather(address: SocketAddr, questions: &Arc<Vec<Question>>) -> Self {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let stop = CancellationToken::new();
-        let fresh = client(0);
         let readers = (0..READERS).map(|number| {
-            let keeps_connection = number % READERS.div_ceil(KEEPING) == 0;
-            let client = if keeps_connection { client(1) } else { fresh.clone() };
-            runtime.spawn(Reader::new(number, client, keeps_connection, questions).read(stop.clone()))
+            let line = Line::to(address, number % READERS.div_ceil(KEEPING) == 0);
+            runtime.spawn(Reader::new(number, line, questions).read(stop.clone()))
         });
         let readers = readers.collect();
         Self { runtime, stop, readers }
@@ -291,14 +333,9 @@ impl Crowd {
     }
 }
 
-/// Keeps so many connections that are not in use.
-fn client(kept: usize) -> Client {
-    Client::builder().no_proxy().pool_max_idle_per_host(kept).timeout(3 * LONGEST_WAIT).build().unwrap()
-}
-
 /// All that is read again and again, and parts of a map of the first revision.
 fn questions(shown: &ShownHouse) -> Vec<Question> {
-    let whole = |path: &str| Question { url: shown.url(path), parts_of: None };
+    let whole = |path: &str| Question { path: path.to_owned(), parts_of: None };
     let mut questions: Vec<Question> =
         ["/products/latest.json", "/metrics", "/status"].into_iter().map(whole).collect();
     if has_viewer(&shown.house.products()) {
@@ -308,8 +345,8 @@ fn questions(shown: &ShownHouse) -> Vec<Question> {
     let manifest = read_manifest(revision).unwrap();
     let map = manifest.files.iter().find(|file| file.name.ends_with("_mean.tif")).unwrap();
     let below = revision.strip_prefix(shown.house.products()).unwrap().display();
-    let url = shown.url(&format!("/products/{below}/{}", map.name));
-    questions.push(Question { url, parts_of: Some(map.bytes) });
+    let path = format!("/products/{below}/{}", map.name);
+    questions.push(Question { path, parts_of: Some(map.bytes) });
     questions
 }
 
@@ -335,16 +372,16 @@ fn look_after_nothing(house: &TinyHouse) {
 }
 
 /// What an answer costs the daemon, where one reader asks again and again.
-fn tell_costs(daemon: &Daemon<'_>, questions: &Arc<Vec<Question>>) {
+fn tell_costs(daemon: &Daemon<'_>, address: SocketAddr, questions: &Arc<Vec<Question>>) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for (turn, Question { url, .. }) in questions.iter().enumerate() {
-        let mut reader = Reader::new(0, client(1), true, questions);
+    for (turn, Question { path, .. }) in questions.iter().enumerate() {
+        let mut reader = Reader::new(0, Line::to(address, true), questions);
         let before = daemon.processor_seconds();
         for _ in 0..ASKED_ALONE {
             assert!(runtime.block_on(reader.answer(turn)).unwrap().as_u16() < 400);
         }
         let cost_ms = 1e3 * (daemon.processor_seconds() - before) / f64::from(ASKED_ALONE);
-        say(&format!("an answer costs the daemon {cost_ms:.2} ms of a processor: {url}"));
+        say(&format!("an answer costs the daemon {cost_ms:.2} ms of a processor: {path}"));
     }
 }
 
@@ -358,16 +395,18 @@ fn two_hundred_readers_are_answered_while_a_day_is_made() {
     let questions = Arc::new(questions(&shown));
     let ledger = shown.house.ledger();
     let mut daemon = Daemon::start(&shown.house);
-    tell_costs(&daemon, &questions);
+    tell_costs(&daemon, shown.address, &questions);
     let (mut alone, mut beside, mut met) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut own, mut passed) = (0.0, 0.0);
+    let (mut own, mut theirs, mut passed) = (0.0, 0.0, 0.0);
     for _ in 0..PAIRS {
         alone.push(make_again(&mut daemon, &ledger));
         let (clock, before) = (SystemClock::new(), daemon.processor_seconds());
-        let crowd = Crowd::gather(&questions);
+        let without = processor_seconds(std::process::id());
+        let crowd = Crowd::gather(shown.address, &questions);
         beside.push(make_again(&mut daemon, &ledger));
         met.extend(crowd.end());
         own += daemon.processor_seconds() - before;
+        theirs += processor_seconds(std::process::id()) - without;
         passed += clock.monotonic().as_secs_f64();
     }
     daemon.end();
@@ -379,8 +418,12 @@ fn two_hundred_readers_are_answered_while_a_day_is_made() {
     judge(&met);
     // Whatever else the machine does, and wherever the readers are: this is what production cannot have.
     let processors = thread::available_parallelism().unwrap().get();
-    let share = own / passed / processors as f64;
-    say(&format!("the daemon takes {:.1} % of {processors} processors to answer them", 100.0 * share));
+    let [share, of_readers] = [own, theirs].map(|seconds| seconds / passed / processors as f64);
+    say(&format!(
+        "the daemon takes {:.1} % of {processors} processors to answer them, and they {:.1} % to ask",
+        100.0 * share,
+        100.0 * of_readers
+    ));
     assert!(share <= ASKED_RATIO - 1.0, "{share:.3} of the machine is lost to production");
 }
 
@@ -615,7 +658,7 @@ impl Rooted {
         let runs = house.ledger().runs_of(house.day).unwrap();
         let publish = median(runs.iter().map(publishing).collect());
         let daemon = Daemon::start(house);
-        let latest = fetching(&shown.url("/products/latest.json"));
+        let latest = fetching(shown.address, "/products/latest.json");
         daemon.end();
         Self { days, repair, adopt, prune, produce, publish, latest }
     }
@@ -637,11 +680,12 @@ fn publishing(run: &RunRow) -> f64 {
     *seconds
 }
 
-fn fetching(url: &str) -> f64 {
+fn fetching(address: SocketAddr, path: &str) -> f64 {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let client = client(0);
-    let fetch = async || client.get(url).send().await?.error_for_status()?.bytes().await;
-    seconds(|| assert!(!runtime.block_on(fetch()).unwrap().is_empty()))
+    seconds(|| {
+        let answer = runtime.block_on(Line::to(address, false).ask(Request::get(path))).unwrap();
+        assert!(answer.status() == StatusCode::OK && !answer.body().is_empty());
+    })
 }
 
 #[test]
