@@ -136,9 +136,11 @@ fn the_mask_and_what_was_filled_are_the_same_cell_by_cell() {
     let ours: Vec<bool> = both.values::<i32>("mask").iter().map(|value| *value != 0).collect();
     both.assert_same_bits("mask", &ours, &mask);
     both.assert_same_bits("ice flag", &bit(flag::ICE), &mask);
-    for (name, bits) in
-        [("filled_thickness", bit(flag::FILLED_THICKNESS)), ("filled_deformation", bit(flag::FILLED_DRIFT))]
-    {
+    for (name, bits) in [
+        ("filled_thickness", bit(flag::FILLED_THICKNESS)),
+        ("filled_deformation", bit(flag::FILLED_DRIFT)),
+        ("missing_deformation", bit(flag::MISSING_DRIFT)),
+    ] {
         // Published bits are set inside the mask only; the golden ones also where another input was missing.
         let inside: Vec<bool> = golden(name).iter().zip(&mask).map(|(filled, ice)| *filled && *ice).collect();
         both.assert_same_bits(name, &bits, &inside);

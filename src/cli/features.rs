@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &Arguments, inputs: &HandedOver) -> Result<(), Fail
     }
     print(format_args!("  ice              {:>8} cells", count(&prepared, flag::ICE)));
     print(format_args!("  filled drift     {:>8} cells", count(&prepared, flag::FILLED_DRIFT)));
+    print(format_args!("  missing drift    {:>8} cells", count(&prepared, flag::MISSING_DRIFT)));
     print(format_args!("  filled thickness {:>8} cells", count(&prepared, flag::FILLED_THICKNESS)));
     print(format_args!("  missing input    {:>8} cells of ice", count(&prepared, flag::MISSING_INPUT)));
     Ok(())

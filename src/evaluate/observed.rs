@@ -99,11 +99,7 @@ impl DayFields {
             .and(&observed.shear_per_day)
             .map_collect(|divergence, shear| divergence.hypot(*shear));
         let (concentration, low) = (&observed.concentration, &observed.effective_thickness_m);
-        let mask = Zip::from(concentration).and(low).and(&deformation).map_collect(
-            |&concentration, low, deformation| {
-                concentration >= prepare::ICE_EDGE && !(low.is_nan() || deformation.is_nan())
-            },
-        );
+        let mask = prepare::mask(concentration, low);
         let low_m =
             Zip::from(low).and(&mask).map_collect(|&value, &inside| if inside { value } else { f32::NAN });
         let filled = Zip::from(&observed.filled_drift)

@@ -5,8 +5,11 @@ use ndarray::{Array2, Array3, Axis, Zip};
 /// Deformation below this counts as this, 1/day: the noise of the drift product hides anything smaller.
 const SMALLEST_DEFORMATION_PER_DAY: f32 = 2e-3;
 
+/// The channel of the context that has the deformation.
+const DEFORMATION: usize = 2;
+
 /// The context of the network before standardising, `[4, row, column]`: concentration (fraction), effective thickness (m),
-/// ln of the deformation (per day) and the mask. All are 0 where the mask is 0.
+/// ln of the deformation (per day) and the mask. All are 0 where the mask is 0; the deformation is NaN where it is not known.
 #[must_use]
 pub fn context(
     concentration: &Array2<f32>,
@@ -27,14 +30,18 @@ pub fn context(
     channel(effective_thickness_m, |value| value, context.index_axis_mut(Axis(0), 1));
     channel(
         deformation_per_day,
-        |value| value.max(SMALLEST_DEFORMATION_PER_DAY).ln(),
-        context.index_axis_mut(Axis(0), 2),
+        // Not `max`: that would make the smallest of what is not known.
+        |value| {
+            if value < SMALLEST_DEFORMATION_PER_DAY { SMALLEST_DEFORMATION_PER_DAY.ln() } else { value.ln() }
+        },
+        context.index_axis_mut(Axis(0), DEFORMATION),
     );
     context.index_axis_mut(Axis(0), 3).assign(&mask.mapv(|inside| f32::from(u8::from(inside))));
     context
 }
 
-/// Standardises the first three channels of a context inside its mask.
+/// Standardises the first three channels of a context inside its mask. A deformation that is not known becomes 0, the mean of the training data:
+/// so do networks learn to do without it.
 pub fn standardise(context: &mut Array3<f32>, mean: [f32; 3], standard_deviation: [f32; 3]) {
     let mask = context.index_axis(Axis(0), 3).to_owned();
     for channel in 0..3 {
@@ -42,6 +49,8 @@ pub fn standardise(context: &mut Array3<f32>, mean: [f32; 3], standard_deviation
             *value = inside * (*value - mean[channel]) / standard_deviation[channel];
         });
     }
+    let known = |value: f32| if value.is_nan() { 0.0 } else { value };
+    context.index_axis_mut(Axis(0), DEFORMATION).mapv_inplace(known);
 }
 
 /// So many standard deviations of the training data from their mean an input of the network may lie before it is said to be outside
@@ -74,6 +83,18 @@ mod tests {
         let context = context(&array![[0.9, 0.9, 0.9]], &thickness_m, &array![[0.02, 0.02, 0.02]], &mask);
         let found = outside_training_range(&context, [0.9, 1.0, -4.0], [0.1, 1.0, 1.0]);
         assert_eq!(found, array![[false, true, false]]);
+    }
+
+    #[test]
+    fn a_deformation_that_is_not_known_is_shown_as_the_mean_and_no_other_value() {
+        let deformation_per_day = array![[f32::NAN, 1e-5, 0.02]];
+        let mut context =
+            context(&array![[0.9; 3]], &array![[1.8; 3]], &deformation_per_day, &array![[true; 3]]);
+        assert!(context[[2, 0, 0]].is_nan());
+        standardise(&mut context, [0.9, 1.8, -4.0], [0.1, 1.0, 0.5]);
+        assert_eq!(context[[2, 0, 0]], 0.0);
+        assert!(context[[2, 0, 1]] < -4.0 && context[[2, 0, 2]] > 0.0, "{context}");
+        assert!(context.iter().all(|value| value.is_finite()));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub mod flag {
     pub const FILLED_DRIFT: u32 = 8;
     /// The thickness was filled from its neighbourhood.
     pub const FILLED_THICKNESS: u32 = 16;
-    /// Sea of unknown concentration, or ice where another input is missing and could not be filled.
+    /// Sea of unknown concentration, or ice of unknown thickness that could not be filled.
     pub const MISSING_INPUT: u32 = 32;
     /// Ice that covers less than 80 % of the cell.
     pub const BELOW_80_PERCENT: u32 = 512;
@@ -49,6 +49,9 @@ pub mod flag {
     pub const RADIOMETRY_ONLY: u32 = 131_072;
     /// Thickness that the provider interpolated.
     pub const INTERPOLATED_THICKNESS: u32 = 262_144;
+
+    /// Ice whose deformation is not known and could not be filled: the network is told nothing of it.
+    pub const MISSING_DRIFT: u32 = 524_288;
 
     // What is known only when a product is published is set then, never here; these on every cell ...
 
@@ -69,7 +72,7 @@ pub mod flag {
     pub const OUTSIDE_TRAINING_RANGE: u32 = 8192;
 
     /// Every flag with its name in `flag_meanings`.
-    pub const ALL: [(u32, &str); 19] = [
+    pub const ALL: [(u32, &str); 20] = [
         (LAND, "land"),
         (OPEN_WATER, "open_water"),
         (ICE, "ice"),
@@ -89,6 +92,7 @@ pub mod flag {
         (ALTIMETRY_ONLY, "thickness_from_altimetry_only"),
         (RADIOMETRY_ONLY, "thickness_from_radiometry_only"),
         (INTERPOLATED_THICKNESS, "thickness_interpolated_by_provider"),
+        (MISSING_DRIFT, "missing_drift"),
     ];
 }
 
@@ -204,10 +208,7 @@ pub fn prepare(
     let deformation_per_day = Zip::from(&divergence_per_day)
         .and(&shear_per_day)
         .map_collect(|divergence, shear| divergence.hypot(*shear));
-    let mask = Zip::from(&ice)
-        .and(&thickness_m)
-        .and(&deformation_per_day)
-        .map_collect(|&ice, thickness, deformation| ice && !thickness.is_nan() && !deformation.is_nan());
+    let mask = mask(&concentration, &thickness_m);
     let uncertainty_m = uncertainty_m.and_then(|filled| uncertainty::complete(filled, &mask));
     let mut flags = Array2::from_shape_fn(mask.dim(), |cell| {
         let when = |condition: bool, bit: u32| if condition { bit } else { 0 };
@@ -217,6 +218,7 @@ pub fn prepare(
             | when(mask[cell], flag::ICE)
             | when(mask[cell] && filled_drift[cell], flag::FILLED_DRIFT)
             | when(mask[cell] && filled_thickness[cell], flag::FILLED_THICKNESS)
+            | when(mask[cell] && deformation_per_day[cell].is_nan(), flag::MISSING_DRIFT)
             | when(mask[cell] && concentration[cell] < CLOSED_ICE, flag::BELOW_80_PERCENT)
             | when(!land && (concentration[cell].is_nan() || ice[cell] && !mask[cell]), flag::MISSING_INPUT)
     });
@@ -234,6 +236,15 @@ pub fn prepare(
         mask,
         flags,
     }
+}
+
+/// True where there is ice, by `concentration`, whose thickness is known: what is drawn is detail of that thickness. Deformation tells more,
+/// and need not be there.
+#[must_use]
+pub fn mask(concentration: &Array2<f32>, thickness_m: &Array2<f32>) -> Array2<bool> {
+    Zip::from(concentration)
+        .and(thickness_m)
+        .map_collect(|&concentration, thickness| concentration >= ICE_EDGE && !thickness.is_nan())
 }
 
 /// Gives each cell of sea the bits of the nearest cells of the inputs, and says where there are none. What is said of thickness only
@@ -375,9 +386,10 @@ mod tests {
         );
         assert_eq!(
             prepared.flags[[0, 5]],
-            flag::MISSING_INPUT,
+            flag::ICE | flag::MISSING_DRIFT,
             "the edge has no deformation and nothing is filled"
         );
+        assert!(prepared.deformation_per_day[[0, 5]].is_nan());
     }
 
     #[test]
@@ -414,6 +426,15 @@ mod tests {
         assert_eq!(prepared.flags[[5, 2]], flag::ICE | flag::FILLED_THICKNESS);
         assert!((prepared.thickness_m[[5, 2]] - 2.0).abs() < 1e-5);
         assert!(!prepared.mask[[3, 3]] && !prepared.mask[[8, 8]]);
+    }
+
+    #[test]
+    fn ice_of_unknown_thickness_has_no_estimate() {
+        let mut day = Day::new();
+        day.set(1, [5, 5], f32::NAN);
+        let prepared = day.prepare(None);
+        assert_eq!(prepared.flags[[5, 5]], flag::MISSING_INPUT);
+        assert!(!prepared.mask[[5, 5]]);
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub enum ProduceError {
     },
     /// The inputs leave no ice to work on.
     #[error(
-        "{day} has no cell of ice on the grid {grid} where every input is valid; look at the inputs with `nilas features`"
+        "{day} has no cell of ice of known thickness on the grid {grid}; look at the inputs with `nilas features`"
     )]
     NoIce {
         /// The day.

@@ -29,7 +29,8 @@ const COMMENT: &str = "Thickness comes with two meanings, told apart by cell_met
      per area of the cell; variables named over_ice (\"area: mean where sea_ice\") give the mean over the ice-covered part \
      of the cell, which is effective thickness divided by sea_ice_area_fraction. This is a 7-day thickness, not a nowcast: \
      the thickness that the scales are added to is a mean over seven days (variable thickness_window). \
-     Where status_flag says filled_drift or filled_thickness, the input was filled from its surroundings.";
+     Where status_flag says filled_drift or filled_thickness, the input was filled from its surroundings; where it says missing_drift, \
+     the model was told nothing of the deformation.";
 
 const FEATURES_SUMMARY: &str = "The inputs of the Nilas network for one day, on its grid, before standardising: sea-ice concentration, thickness and \
      deformation from satellites, remapped, smoothed and filled as docs/method.md of Nilas says.";

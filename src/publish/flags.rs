@@ -49,13 +49,13 @@ pub(super) struct Class {
 pub(super) const OUTSIDE: u8 = 255;
 
 /// The classes by priority. Ice whose estimate rests on least comes before ice whose estimate rests on more.
-pub(super) const CLASSES: [Class; 9] = [
+pub(super) const CLASSES: [Class; 10] = [
     class(1, "land", "land", [176, 172, 166], flag::LAND),
     class(2, "open_water", "less than 15 % ice", [230, 240, 247], flag::OPEN_WATER),
     class(
         3,
         "no_estimate",
-        "sea that may have ice and has no estimate: an input is missing",
+        "sea that may have ice and has no estimate",
         [214, 196, 222],
         flag::MISSING_INPUT,
     ),
@@ -73,6 +73,7 @@ pub(super) const CLASSES: [Class; 9] = [
         [241, 163, 64],
         flag::FILLED_THICKNESS | flag::INTERPOLATED_THICKNESS,
     ),
+    class(10, "missing_drift", "ice, deformation not known", [247, 197, 128], flag::MISSING_DRIFT),
     class(
         6,
         "filled_drift",
@@ -129,10 +130,11 @@ mod tests {
             ice,
             ice | flag::BELOW_80_PERCENT | flag::FILLED_DRIFT,
             ice | flag::FILLED_DRIFT | flag::FILLED_THICKNESS,
+            ice | flag::MISSING_DRIFT | flag::BELOW_80_PERCENT,
             flag::MISSING_INPUT | flag::OUTSIDE_DOMAIN,
             0
         ]];
-        assert_eq!(classes(&flags), array![[1, 9, 6, 5, 3, OUTSIDE]]);
+        assert_eq!(classes(&flags), array![[1, 9, 6, 5, 10, 3, OUTSIDE]]);
     }
 
     #[test]

@@ -153,7 +153,7 @@ pub struct Figures {
     pub ice_cells: usize,
     /// True area of the ice inside the mask: cell area times concentration, km2.
     pub ice_area_km2: f64,
-    /// The same of ice that has no estimate, because an input is missing, km2; products of early versions do not say so.
+    /// The same of ice that has no estimate, because its thickness is missing, km2; products of early versions do not say so.
     #[serde(default)]
     pub ice_area_without_estimate_km2: f64,
     /// Volume of the ice inside the mask, km3.

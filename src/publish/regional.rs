@@ -22,7 +22,7 @@ pub struct RegionalFigures {
     pub ice_cells: usize,
     /// True area of the ice inside the mask: cell area times concentration, km2.
     pub ice_area_km2: f64,
-    /// The same of ice that has no estimate, because an input is missing: area, volume and thickness leave it out, km2.
+    /// The same of ice that has no estimate, because its thickness is missing: area, volume and thickness leave it out, km2.
     pub ice_area_without_estimate_km2: f64,
     /// Volume of the ice, mean of the members, km3.
     pub ice_volume_km3: f64,

@@ -52,7 +52,7 @@ FIELDS = {
     "shear": "day-1",
     "deformation": "day-1",
 }
-FLAGS = ("mask", "filled_thickness", "filled_deformation")
+FLAGS = ("mask", "filled_thickness", "filled_deformation", "missing_deformation")
 
 
 # Grids
@@ -313,7 +313,7 @@ def features(folder, day, grid):
     divergence, filled_divergence = fill(smooth(divergence), ice)
     shear, filled_shear = fill(smooth(shear), ice)
 
-    valid = np.isfinite(thickness) & np.isfinite(divergence) & np.isfinite(shear)
+    mask = ice & np.isfinite(thickness)
     return {
         "sea_ice_area_fraction": concentration,
         "sea_ice_thickness": thickness,
@@ -321,9 +321,10 @@ def features(folder, day, grid):
         "divergence": divergence,
         "shear": shear,
         "deformation": np.hypot(divergence, shear),
-        "mask": ice & valid,
+        "mask": mask,
         "filled_thickness": filled_thickness,
         "filled_deformation": filled_divergence | filled_shear,
+        "missing_deformation": mask & ~(np.isfinite(divergence) & np.isfinite(shear)),
     }
 
 
