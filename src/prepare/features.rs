@@ -40,8 +40,8 @@ pub fn context(
     context
 }
 
-/// Standardises the first three channels of a context inside its mask. A deformation that is not known becomes 0, the mean of the training data:
-/// so do networks learn to do without it.
+/// Standardises the first three channels of a context inside its mask. A deformation that is not known becomes 0, the mean of the training
+/// data: so do networks learn to do without it.
 pub fn standardise(context: &mut Array3<f32>, mean: [f32; 3], standard_deviation: [f32; 3]) {
     let mask = context.index_axis(Axis(0), 3).to_owned();
     for channel in 0..3 {

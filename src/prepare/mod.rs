@@ -238,8 +238,8 @@ pub fn prepare(
     }
 }
 
-/// True where there is ice, by `concentration`, whose thickness is known: what is drawn is detail of that thickness. Deformation tells more,
-/// and need not be there.
+/// True where there is ice, by `concentration`, whose thickness is known: what is drawn is detail of that thickness. Deformation tells
+/// more, and need not be there.
 #[must_use]
 pub fn mask(concentration: &Array2<f32>, thickness_m: &Array2<f32>) -> Array2<bool> {
     Zip::from(concentration)

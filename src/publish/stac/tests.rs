@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jsonschema::{Retrieve, Uri};
 
 use crate::progress::Bar;
+use crate::publish::flags::CLASSES;
 use crate::publish::synthetic::Synthetic;
 use crate::publish::{Product, WithdrawalNote, publish, remove, withdraw};
 use crate::time::ProductDay;
@@ -125,7 +126,7 @@ fn an_item_describes_the_files_that_lie_beside_it() {
     // All files but the item itself.
     assert_eq!(assets.len(), fs::read_dir(&folder).unwrap().count() - 1);
     assert_eq!(assets["prob-thin"]["bands"][0]["nilas:threshold_m"], 0.3);
-    assert_eq!(assets["class"]["classification:classes"].as_array().unwrap().len(), 9);
+    assert_eq!(assets["class"]["classification:classes"].as_array().unwrap().len(), CLASSES.len());
     let properties = &item["properties"];
     let regions = properties["nilas:regions"].as_array().unwrap();
     assert_eq!(regions.len(), 2);
