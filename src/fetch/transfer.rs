@@ -3,13 +3,18 @@
 use std::fs;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::{Body, FetchError, Version, Wish};
 use crate::sys;
+
+/// So many bytes are made durable at a time, so that a process that ends in the middle of a large file does not begin it anew.
+const DURABLE_STEP: u64 = 1 << 20;
 
 /// The beginning of a file, and the version that it is the beginning of.
 #[derive(Debug)]
@@ -17,8 +22,19 @@ pub(super) struct Partial {
     url: String,
     /// The bytes.
     pub(super) data: PathBuf,
-    /// The [`Version`], as JSON.
+    /// A [`Note`], as JSON.
     note: PathBuf,
+    /// Whether the bytes were written by this process, which has seen no power cut since.
+    is_own: AtomicBool,
+}
+
+/// What lies beside a partial file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    /// What it is the beginning of.
+    version: Version,
+    /// How many of its bytes outlive a power cut. After one the file may be as long as it was, and be zeros.
+    durable_bytes: u64,
 }
 
 /// A file that has come whole; its bytes lie in [`Partial::data`].
@@ -40,14 +56,16 @@ impl Partial {
             url: url.to_owned(),
             data: folder.join(format!("{key}.part")),
             note: folder.join(format!("{key}.json")),
+            is_own: AtomicBool::new(false),
         }
     }
 
-    /// The rest of what is here; none where nothing is here, or nobody knows of what.
+    /// The rest of what is here and certain; none where nothing is here, or nobody knows of what.
     pub(super) fn wish(&self) -> Option<Wish> {
         let length = fs::metadata(&self.data).ok()?.len();
-        let version = serde_json::from_slice(&fs::read(&self.note).ok()?).ok()?;
-        (length > 0).then_some(Wish::From(length, version))
+        let Note { version, durable_bytes } = serde_json::from_slice(&fs::read(&self.note).ok()?).ok()?;
+        let certain = if self.is_own.load(Ordering::Relaxed) { length } else { length.min(durable_bytes) };
+        (certain > 0).then_some(Wish::From(certain, version))
     }
 
     /// Gathers a file. `arrived` hears of every part, in bytes.
@@ -67,11 +85,11 @@ impl Partial {
             return Err(self.too_much(announced, largest_bytes));
         }
         let mut file = self.open_at(body.start, &body.version).await.map_err(|error| self.local(error))?;
-        let (mut size_bytes, mut parts) = (body.start, body.bytes);
+        let (mut size_bytes, mut durable_bytes, mut parts) = (body.start, body.start, body.bytes);
         while let Some(part) = parts.next().await {
             let part = match part {
                 Ok(part) => part,
-                Err(error) => return Err(self.pausing(file, error).await),
+                Err(error) => return Err(self.pausing(&file, &body.version, size_bytes, error).await),
             };
             size_bytes += part.len() as u64;
             arrived(part.len() as u64);
@@ -80,10 +98,14 @@ impl Partial {
                 return Err(self.too_much(announced, largest_bytes));
             }
             file.write_all(&part).await.map_err(|error| self.local(error))?;
+            if size_bytes - durable_bytes >= DURABLE_STEP {
+                self.make_durable(&file, &body.version, size_bytes).await?;
+                durable_bytes = size_bytes;
+            }
         }
         if let Some(size) = announced.filter(|size| size_bytes < *size) {
             let reason = format!("it ended after {size_bytes} of {size} bytes");
-            return Err(self.pausing(file, self.broken(reason)).await);
+            return Err(self.pausing(&file, &body.version, size_bytes, self.broken(reason)).await);
         }
         file.sync_all().await.map_err(|error| self.local(error))?;
         let sha256 = self.digest().await?;
@@ -100,16 +122,25 @@ impl Partial {
             return Ok(file);
         }
         self.discard();
-        sys::replace_file(&self.note, &serde_json::to_vec(version)?)?;
+        self.note(version, 0)?;
+        self.is_own.store(true, Ordering::Relaxed);
         File::create_new(&self.data).await
     }
 
+    fn note(&self, version: &Version, durable_bytes: u64) -> io::Result<()> {
+        let note = Note { version: version.clone(), durable_bytes };
+        sys::replace_file(&self.note, &serde_json::to_vec(&note)?)
+    }
+
     /// Keeps what has come, and hands on why there is no more.
-    async fn pausing(&self, mut file: File, error: FetchError) -> FetchError {
-        match file.flush().await {
-            Ok(()) => error,
-            Err(source) => self.local(source),
-        }
+    async fn pausing(&self, file: &File, version: &Version, bytes: u64, error: FetchError) -> FetchError {
+        self.make_durable(file, version, bytes).await.err().unwrap_or(error)
+    }
+
+    /// Sees that the first `bytes` outlive a power cut, and notes it.
+    async fn make_durable(&self, file: &File, version: &Version, bytes: u64) -> Result<(), FetchError> {
+        file.sync_data().await.map_err(|error| self.local(error))?;
+        self.note(version, bytes).map_err(|error| self.local(error))
     }
 
     async fn digest(&self) -> Result<String, FetchError> {
@@ -145,10 +176,13 @@ impl Partial {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::future;
+    use std::sync::Arc;
 
     use bytes::Bytes;
     use futures_util::stream;
     use tempfile::TempDir;
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -201,6 +235,29 @@ mod tests {
         assert_eq!(partial.wish(), Some(Wish::From(3, version(Some(6)))));
         let rest = partial.receive(body(3, Some(6), vec![Ok(b"def")]), LARGEST, |_| ()).await.unwrap();
         assert_eq!(rest.sha256, sys::sha256("abcdef"));
+    }
+
+    /// A process that is killed leaves a file whose length says nothing: after a power cut it may be zeros.
+    #[tokio::test]
+    async fn of_what_another_process_left_only_that_counts_which_was_made_durable() {
+        let (folder, partial) = partial();
+        let large = vec![b'a'; DURABLE_STEP as usize];
+        for (part, certain) in [(&b"abc"[..], None), (&large, Some(DURABLE_STEP))] {
+            let is_dealt_with = Arc::new(Notify::new());
+            let tells = Arc::clone(&is_dealt_with);
+            let no_more = stream::once(async move {
+                tells.notify_one();
+                future::pending().await
+            });
+            let bytes = stream::iter([Ok(Bytes::copy_from_slice(part))]).chain(no_more).boxed();
+            let body = Body { start: 0, version: version(None), bytes };
+            tokio::select! {
+                received = partial.receive(body, 2 * DURABLE_STEP, |_| ()) => panic!("{received:?}"),
+                () = is_dealt_with.notified() => {}
+            }
+            let left = Partial::of("https://example.org/a", folder.path());
+            assert_eq!(left.wish(), certain.map(|bytes| Wish::From(bytes, version(None))));
+        }
     }
 
     #[tokio::test]
