@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::slice;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row, Statement, named_params};
 
-use super::values::{UtcTime, path_text};
+use super::values::{InOrder, UtcTime, path_text};
 use super::{Ledger, LedgerError};
 use crate::time::ProductDay;
 
@@ -206,8 +206,10 @@ impl Ledger {
         parameters: impl rusqlite::Params,
     ) -> Result<Vec<ProductRow>, LedgerError> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(&format!("SELECT * FROM products {selection}"))?;
-            statement.query_map(parameters, |row| product_row(connection, row))?.collect()
+            let sql = format!("SELECT {COLUMNS} FROM products {selection}");
+            let (mut products, mut inputs) =
+                (connection.prepare_cached(&sql)?, connection.prepare_cached(INPUTS)?);
+            products.query_map(parameters, |row| product_row(row, &mut inputs))?.collect()
         })
     }
 }
@@ -250,37 +252,38 @@ pub(super) fn insert(connection: &Connection, product: &ProductRow) -> rusqlite:
     })
 }
 
-fn product_row(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<ProductRow> {
-    let withdrawn_at = row.get::<_, Option<UtcTime>>("withdrawn_at")?;
-    let reason = row.get::<_, Option<String>>("withdrawal_reason")?;
+/// In the order in which [`product_row`] takes them.
+const COLUMNS: &str = "id, day, revision, run, status, published_at, folder, size_bytes, manifest_sha256,
+                       checkpoint_sha256, config_hash, degradation, withdrawn_at, withdrawal_reason, removed_at";
+
+/// A row of [`COLUMNS`], with what `inputs` says of it.
+fn product_row(row: &Row<'_>, inputs: &mut Statement<'_>) -> rusqlite::Result<ProductRow> {
+    let mut columns = InOrder::of(row);
+    let id = columns.next::<i64>()?;
     Ok(ProductRow {
-        day: row.get("day")?,
-        revision: row.get("revision")?,
-        run: row.get("run")?,
-        is_final: row.get::<_, String>("status")? == "final",
-        published_at: row.get::<_, UtcTime>("published_at")?.0,
-        folder: PathBuf::from(row.get::<_, String>("folder")?),
-        size_bytes: row.get::<_, i64>("size_bytes")? as u64,
-        manifest_sha256: row.get("manifest_sha256")?,
-        checkpoint_sha256: row.get("checkpoint_sha256")?,
-        config_hash: row.get("config_hash")?,
-        degradation: row.get("degradation")?,
-        withdrawal: withdrawn_at.zip(reason).map(|(at, reason)| Withdrawal { at: at.0, reason }),
-        removed_at: row.get::<_, Option<UtcTime>>("removed_at")?.map(|time| time.0),
-        inputs: inputs(connection, row.get("id")?)?,
+        day: columns.next()?,
+        revision: columns.next()?,
+        run: columns.next()?,
+        is_final: columns.next::<String>()? == "final",
+        published_at: columns.next::<UtcTime>()?.0,
+        folder: PathBuf::from(columns.next::<String>()?),
+        size_bytes: columns.next::<i64>()? as u64,
+        manifest_sha256: columns.next()?,
+        checkpoint_sha256: columns.next()?,
+        config_hash: columns.next()?,
+        degradation: columns.next()?,
+        withdrawal: Option::zip(columns.next::<Option<UtcTime>>()?, columns.next()?)
+            .map(|(at, reason)| Withdrawal { at: at.0, reason }),
+        removed_at: columns.next::<Option<UtcTime>>()?.map(|time| time.0),
+        inputs: inputs.query_map([id], product_input)?.collect::<Result<_, _>>()?,
     })
 }
 
-fn inputs(connection: &Connection, product: i64) -> rusqlite::Result<Vec<ProductInput>> {
-    let sql = "SELECT role, name, sha256, age_days FROM product_inputs WHERE product = ?1 ORDER BY role";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map([product], |row| {
-        Ok(ProductInput {
-            role: row.get("role")?,
-            name: row.get("name")?,
-            sha256: row.get("sha256")?,
-            age_days: row.get("age_days")?,
-        })
-    })?;
-    rows.collect()
+const INPUTS: &str =
+    "SELECT role, name, sha256, age_days FROM product_inputs WHERE product = ?1 ORDER BY role";
+
+/// A row of [`INPUTS`].
+fn product_input(row: &Row<'_>) -> rusqlite::Result<ProductInput> {
+    let (role, name, sha256, age_days) = row.try_into()?;
+    Ok(ProductInput { role, name, sha256, age_days })
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::time::ProductDay;
@@ -33,6 +34,26 @@ impl ToSql for ProductDay {
 impl FromSql for ProductDay {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str()?.parse().map_err(FromSqlError::other)
+    }
+}
+
+/// The values of a row in the order of its columns. To look each up by its name is felt where somebody asks for twenty years.
+pub(super) struct InOrder<'row> {
+    row: &'row Row<'row>,
+    column: usize,
+}
+
+impl<'row> InOrder<'row> {
+    /// From the first column on.
+    pub(super) fn of(row: &'row Row<'row>) -> Self {
+        Self { row, column: 0 }
+    }
+
+    /// The next one.
+    pub(super) fn next<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        let value = self.row.get(self.column)?;
+        self.column += 1;
+        Ok(value)
     }
 }
 
