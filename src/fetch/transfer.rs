@@ -24,7 +24,7 @@ pub(super) struct Partial {
     pub(super) data: PathBuf,
     /// A [`Note`], as JSON.
     note: PathBuf,
-    /// Whether the bytes were written by this process, which has seen no power cut since.
+    /// Whether this process writes the file: it has seen no power cut since, so all bytes that are there are certain.
     is_own: AtomicBool,
 }
 
@@ -115,16 +115,19 @@ impl Partial {
     /// The file, ready for the byte `start`. One that begins anew gets an inode of its own: a write of an earlier try that was cut
     /// off may still be under way, and does not reach it.
     async fn open_at(&self, start: u64, version: &Version) -> io::Result<File> {
-        if start > 0 {
+        let file = if start > 0 {
             let mut file = File::options().write(true).open(&self.data).await?;
             file.set_len(start).await?;
             file.seek(SeekFrom::Start(start)).await?;
-            return Ok(file);
-        }
-        self.discard();
-        self.note(version, 0)?;
+            file
+        } else {
+            self.discard();
+            self.note(version, 0)?;
+            File::create_new(&self.data).await?
+        };
+        // What was kept is certain, and all that follows is written here.
         self.is_own.store(true, Ordering::Relaxed);
-        File::create_new(&self.data).await
+        Ok(file)
     }
 
     fn note(&self, version: &Version, durable_bytes: u64) -> io::Result<()> {
@@ -237,27 +240,43 @@ mod tests {
         assert_eq!(rest.sha256, sys::sha256("abcdef"));
     }
 
+    /// Gathers these parts from a byte on and waits for more, until whoever asked no longer waits.
+    async fn is_cut_off(partial: &Partial, start: u64, parts: &[&[u8]]) {
+        let is_dealt_with = Arc::new(Notify::new());
+        let tells = Arc::clone(&is_dealt_with);
+        let no_more = stream::once(async move {
+            tells.notify_one();
+            future::pending().await
+        });
+        let parts: Vec<_> = parts.iter().map(|part| Ok(Bytes::copy_from_slice(part))).collect();
+        let body = Body { start, version: version(None), bytes: stream::iter(parts).chain(no_more).boxed() };
+        tokio::select! {
+            received = partial.receive(body, 2 * DURABLE_STEP, |_| ()) => panic!("{received:?}"),
+            () = is_dealt_with.notified() => {}
+        }
+    }
+
     /// A process that is killed leaves a file whose length says nothing: after a power cut it may be zeros.
     #[tokio::test]
     async fn of_what_another_process_left_only_that_counts_which_was_made_durable() {
         let (folder, partial) = partial();
         let large = vec![b'a'; DURABLE_STEP as usize];
         for (part, certain) in [(&b"abc"[..], None), (&large, Some(DURABLE_STEP))] {
-            let is_dealt_with = Arc::new(Notify::new());
-            let tells = Arc::clone(&is_dealt_with);
-            let no_more = stream::once(async move {
-                tells.notify_one();
-                future::pending().await
-            });
-            let bytes = stream::iter([Ok(Bytes::copy_from_slice(part))]).chain(no_more).boxed();
-            let body = Body { start: 0, version: version(None), bytes };
-            tokio::select! {
-                received = partial.receive(body, 2 * DURABLE_STEP, |_| ()) => panic!("{received:?}"),
-                () = is_dealt_with.notified() => {}
-            }
+            is_cut_off(&partial, 0, &[part]).await;
             let left = Partial::of("https://example.org/a", folder.path());
             assert_eq!(left.wish(), certain.map(|bytes| Wish::From(bytes, version(None))));
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_process_added_itself_counts_before_it_is_durable() {
+        let (folder, partial) = partial();
+        is_cut_off(&partial, 0, &[&vec![b'a'; DURABLE_STEP as usize]]).await;
+        let next = Partial::of("https://example.org/a", folder.path());
+        // The last part may still be on its way to the file; the one before has reached it.
+        is_cut_off(&next, DURABLE_STEP, &[b"abc", b"def"]).await;
+        let Some(Wish::From(bytes, _)) = next.wish() else { panic!("nothing is certain") };
+        assert!(bytes >= DURABLE_STEP + 3, "{bytes}");
     }
 
     #[tokio::test]
