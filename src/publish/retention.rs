@@ -13,6 +13,7 @@ use super::latest::{revisions, revisions_of};
 use super::manifest::manifest_among_others;
 use super::names::{day_folder, revision_name};
 use super::root::{self, Extent};
+use super::withdrawal::is_withdrawn;
 use super::{PublishError, staging};
 
 const MEGABYTE: u64 = 1_000_000;
@@ -30,6 +31,8 @@ pub struct Stored {
     pub created: DateTime<Utc>,
     /// What it takes, bytes.
     pub size_bytes: u64,
+    /// Whether it was taken back: it takes no other's place.
+    pub is_withdrawn: bool,
 }
 
 /// Why something is cleared away.
@@ -87,7 +90,8 @@ fn described(revisions: Vec<(ProductDay, u32, PathBuf)>) -> Result<Vec<Stored>, 
         let Some(manifest) = manifest_among_others(&folder) else { continue };
         let failed = |source| PublishError::File { path: folder.clone(), source };
         let size_bytes = size_of(&folder).map_err(failed)?;
-        found.push(Stored { day, revision, folder, created: manifest.created, size_bytes });
+        let is_withdrawn = is_withdrawn(&folder);
+        found.push(Stored { day, revision, folder, created: manifest.created, size_bytes, is_withdrawn });
     }
     found.sort_by_key(|stored| (stored.day, stored.revision));
     Ok(found)
@@ -96,11 +100,13 @@ fn described(revisions: Vec<(ProductDay, u32, PathBuf)>) -> Result<Vec<Stored>, 
 /// Those of `stored`, the oldest first, that are not kept any more at `now`.
 #[must_use]
 pub fn superfluous(stored: &[Stored], retention: &Retention, now: DateTime<Utc>) -> Vec<(Stored, Reason)> {
-    let Some(newest) = stored.last() else { return Vec::new() };
+    let newest = stored.iter().rfind(|one| !one.is_withdrawn).or(stored.last());
+    let Some(newest) = newest else { return Vec::new() };
     let older_than =
         |time: DateTime<Utc>, days: u32| days > 0 && now - time > TimeDelta::days(i64::from(days));
     let reason = |index: usize, one: &Stored| {
-        let after = stored.get(index + 1).filter(|next| next.day == one.day);
+        let of_its_day = stored[index + 1..].iter().take_while(|next| next.day == one.day);
+        let after = of_its_day.into_iter().find(|next| !next.is_withdrawn);
         if after.is_some_and(|next| older_than(next.created, retention.superseded_days)) {
             Some(Reason::Superseded)
         } else if older_than(one.day.noon().and_utc(), retention.product_days) {
@@ -156,6 +162,7 @@ mod tests {
             folder: PathBuf::from(format!("{day}/{revision}")),
             created: format!("{created}T06:00:00Z").parse().unwrap(),
             size_bytes: megabytes * MEGABYTE,
+            is_withdrawn: false,
         }
     }
 
@@ -188,6 +195,31 @@ mod tests {
         let expected = [too_much("2026-01-01 r1"), too_much("2026-01-01 r2"), too_much("2026-03-01 r1")];
         assert_eq!(gone(&stored, much.clone(), "2026-03-10"), expected);
         assert_eq!(gone(&stored, Retention { product_megabytes: 1, ..much }, "2026-03-10").len(), 4);
+    }
+
+    #[test]
+    fn what_was_taken_back_takes_no_other_s_place() {
+        let taken_back = |one| Stored { is_withdrawn: true, ..one };
+        let stored = [
+            one("2026-01-01", 1, "2026-01-02", 10),
+            taken_back(one("2026-01-01", 2, "2026-01-06", 10)),
+            one("2026-03-01", 1, "2026-03-02", 10),
+            taken_back(one("2026-03-01", 2, "2026-03-06", 10)),
+        ];
+        let superseded = Retention { superseded_days: 10, ..Retention::default() };
+        assert_eq!(gone(&stored, superseded, "2026-06-01"), []);
+        let old = Retention { product_days: 10, ..Retention::default() };
+        let names: Vec<String> = gone(&stored, old, "2026-06-01").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            ["2026-01-01 r1", "2026-01-01 r2", "2026-03-01 r2"],
+            "the newest that stands stays"
+        );
+        let again = [&stored[..2], &[one("2026-01-01", 3, "2026-01-07", 10)]].concat();
+        let superseded = Retention { superseded_days: 10, ..Retention::default() };
+        let names: Vec<String> =
+            gone(&again, superseded, "2026-06-01").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["2026-01-01 r1", "2026-01-01 r2"]);
     }
 
     proptest! {
