@@ -8,7 +8,7 @@ mod fetching;
 mod http_server;
 
 use std::convert::Infallible;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -288,9 +288,15 @@ async fn a_part_that_cannot_be_used_makes_the_whole_be_asked_for() {
 
 #[tokio::test]
 async fn a_file_that_changed_meanwhile_is_begun_anew() {
-    let scene = Scene::new().await;
-    scene.server.fail(PATH, [Fault::ResetAfter(CUT), status(404)]);
-    assert!(scene.fetch().await.unwrap_err().is_not_found());
+    let mut scene = Scene::new().await;
+    let patient = scene.fetching.clone();
+    let pause = 2.0 * patient.deadline_seconds as f64;
+    scene.fetching =
+        Fetching { shortest_pause_seconds: pause, longest_pause_seconds: pause, ..patient.clone() };
+    scene.server.fail(PATH, [Fault::ResetAfter(CUT)]);
+    let error = scene.fetch().await.unwrap_err();
+    assert!(matches!(error, FetchError::GaveUp { tries: 1, .. }), "{error}");
+    scene.fetching = patient;
     scene.serve(NAME, &noise(2, SIZE));
     let fetched = scene.fetch_under([Fault::None]).await;
     assert_eq!(scene.begun_at().last(), Some(&(CUT as u64)), "the rest was asked for");
@@ -736,6 +742,38 @@ async fn the_cache_keeps_its_limit() {
         paths.iter().map(|path| path.exists()).collect::<Vec<_>>(),
         [false, false, false, true, true, true]
     );
+}
+
+/// What breaks off takes room, too, and comes back under another name at every look.
+#[tokio::test]
+async fn the_cache_keeps_its_limit_also_with_files_that_never_come_whole() {
+    let mut scene = Scene::new().await;
+    scene.fetching.cache_megabytes = 1;
+    scene.fetching.largest_file_megabytes = 1;
+    let partial = scene.cache().join("inputs/partial");
+    fs::create_dir_all(&partial).unwrap();
+    let long_ago = SystemTime::from(SystemClock::new().now()) - Duration::from_hours(2);
+    for number in 0..4 {
+        let left = File::create(partial.join(format!("{number}.part"))).unwrap();
+        left.set_len(300_000).unwrap();
+        left.set_modified(long_ago).unwrap();
+    }
+    scene.serve("good.nc", &noise(1, 300_000));
+    let good = scene.fetcher(ServerKind::Thredds).fetch(SERVER, &remote("good.nc")).await.unwrap();
+    scene.serve("large.nc", &noise(2, 1_000_001));
+    let error = scene.fetcher(ServerKind::Thredds).fetch(SERVER, &remote("large.nc")).await.unwrap_err();
+    assert!(matches!(error, FetchError::TooLarge { .. }), "{error}");
+    assert!(size_of(&scene.cache()) <= 1_000_000);
+    assert!(good.path.exists(), "what is whole goes after what broke off");
+}
+
+/// What the server says by that is that nobody can go on with what has come.
+#[tokio::test]
+async fn of_a_file_that_is_gone_meanwhile_nothing_is_kept() {
+    let scene = Scene::new().await;
+    scene.server.fail(PATH, [Fault::ResetAfter(CUT), status(404)]);
+    assert!(scene.fetch().await.unwrap_err().is_not_found());
+    assert_eq!(fs::read_dir(scene.cache().join("inputs/partial")).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ async fn a_stalled_transfer_is_given_up() {
 #[tokio::test]
 async fn a_cut_transfer_does_not_pass_for_a_whole_one() {
     assert_broken(&read_under(Fault::CutAfter(CUT)).await, "426 it broke");
+    assert_broken(&read_under(Fault::GoneAfter(CUT)).await, "as if there were no such file");
     let vanished = read_under(Fault::VanishAfter(CUT)).await;
     assert!(matches!(vanished, FetchError::Broken { .. }), "{vanished}");
 }

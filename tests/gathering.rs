@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/scripted_ftp.rs"]
+mod scripted_ftp;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,12 +16,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use common::demo_window::repository;
 use common::series::{Series, name_of};
-use nilas::config::{Config, Overrides, Processing, Server};
+use nilas::config::{Config, Overrides, Place, Processing, Server, ServerKind};
 use nilas::ledger::{Ledger, Severity, Verdict};
 use nilas::produce::{AcceptedFile, GatherError, Gathered, Gatherer, Watch};
 use nilas::source::{Availability, InspectionProgram, Role};
 use nilas::sys;
 use nilas::time::{Clock, ProductDay, SystemClock};
+use scripted_ftp::{MODERN, ScriptedFtp};
 use tempfile::TempDir;
 
 const DAY: &str = "2022-04-15";
@@ -476,6 +479,26 @@ fn a_server_with_many_bad_files_is_not_asked_for_all_of_them() {
     }
     // What was accepted before is there without a server.
     assert_eq!(house.gather(DAY).unwrap().thickness.name(), name_of(Role::Thickness, DAY));
+}
+
+#[test]
+fn a_server_that_lists_what_it_does_not_have_is_not_asked_for_all_of_it() {
+    let mut house = House::with_the_day();
+    fs::remove_file(issue(&house, 1)).unwrap();
+    let names = (1..=8).map(|number| issue(&house, number).file_name().unwrap().to_str().unwrap().to_owned());
+    let lines: Vec<String> = names.map(|name| format!("type=file;size=5; {name}")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let ftp = runtime.block_on(ScriptedFtp::start(MODERN, b"", &lines, []));
+    let server = ftp.configured(ServerKind::Ftp);
+    // It knows no file with this word in its path.
+    let address = format!("{}folder/", server.address);
+    house.config.servers.insert("awi".to_owned(), Server { address, ..server });
+    house.config.inputs.thickness.places = vec![Place::try_from("awi:".to_owned()).unwrap()];
+    let error = house.gather(DAY).unwrap_err();
+    assert!(matches!(error, GatherError::NotYet { .. }), "{error}");
+    let asked = ftp.heard().iter().filter(|command| command.starts_with("SIZE")).count();
+    assert_eq!(asked, 5, "{:?}", ftp.heard());
 }
 
 #[test]

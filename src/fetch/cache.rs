@@ -14,7 +14,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::transfer::Partial;
@@ -23,6 +23,8 @@ use crate::sys;
 
 /// Folder of fetched files in the cache folder.
 const FOLDER: &str = "inputs";
+/// A transfer to which nothing was added for so long has broken off.
+const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(1);
 /// Between two looks at an address that another process is at.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -180,7 +182,16 @@ impl Cache {
         sys::replace_file(&entry, &text).map_err(local(&entry))?;
         touch(&entry, known.fetched_at);
         partial.discard();
-        self.evict(&[&path, &entry]).map_err(local(&self.root))
+        self.evict(&[&path, &entry], known.fetched_at).map_err(local(&self.root))
+    }
+
+    /// Gives up files where the limit asks for it.
+    ///
+    /// # Errors
+    /// [`FetchError::Local`].
+    pub(super) fn cut_back(&self, now: DateTime<Utc>) -> Result<(), FetchError> {
+        let _guard = self.lock_files()?;
+        self.evict(&[], now).map_err(local(&self.root))
     }
 
     /// The files that were not used since `before`, with their sizes; unless this is a `rehearsal` they are given up.
@@ -227,12 +238,17 @@ impl Cache {
         File::open(folder)?.sync_all()
     }
 
-    /// Removes the longest unused files until the rest is within the limit, in which what else lies in the cache counts, too.
-    fn evict(&self, spared: &[&Path]) -> io::Result<()> {
+    /// Removes files until the rest is within the limit, in which what else lies in the cache counts, too: first transfers that nobody has
+    /// gone on with, then the longest unused.
+    fn evict(&self, spared: &[&Path], now: DateTime<Utc>) -> io::Result<()> {
+        let (partial, still_at_work) = (self.root.join("partial"), SystemTime::from(now - LONGEST_SILENCE));
         let mut stored = self.stored()?;
         let sum = |stored: &[Stored]| stored.iter().map(|file| file.size_bytes).sum::<u64>();
         let mut total = sum(&stored) + sum(&self.beside()?);
-        stored.sort_by(|one, other| (one.used, &one.path).cmp(&(other.used, &other.path)));
+        let is_kept = |file: &Stored| file.used >= still_at_work || !file.path.starts_with(&partial);
+        stored.sort_by(|one, other| {
+            (is_kept(one), one.used, &one.path).cmp(&(is_kept(other), other.used, &other.path))
+        });
         for file in stored.iter().filter(|file| !spared.contains(&&*file.path)) {
             if total <= self.largest_bytes {
                 break;

@@ -145,7 +145,10 @@ impl Fetcher {
         let _slot = server.slots.acquire().await;
         let begin = self.clock.monotonic();
         let attempt = || self.receive(&request);
-        let outcome = self.patience.persevere(&url, &*self.clock, self.seed(&url), attempt).await?;
+        let outcome = match self.patience.persevere(&url, &*self.clock, self.seed(&url), attempt).await {
+            Ok(outcome) => outcome,
+            Err(error) => return Err(self.without(request.partial, error).await),
+        };
         let transferred_bytes = request.transferred.load(Ordering::Relaxed);
         let known = match outcome {
             Outcome::Still(known) => known,
@@ -211,6 +214,17 @@ impl Fetcher {
             transferred.fetch_add(bytes, Ordering::Relaxed);
         };
         partial.receive(body, self.largest_bytes, arrived).await.map(Outcome::Came)
+    }
+
+    /// Sees that what has come of a file that does not come takes no more room than it may.
+    async fn without(&self, partial: Partial, error: FetchError) -> FetchError {
+        // The other errors do not pass, and nobody goes on with it.
+        if !matches!(error, FetchError::GaveUp { .. } | FetchError::Local { .. }) {
+            partial.discard();
+        }
+        let (cache, now) = (self.cache.clone(), self.clock.now());
+        let cut_back = self.aside(move || cache.cut_back(now)).await;
+        cut_back.err().unwrap_or(error)
     }
 
     async fn look_up(&self, url: &str) -> Result<Option<Known>, FetchError> {

@@ -60,7 +60,9 @@ impl Transport for FolderTransport {
     async fn open(&self, file: &Remote, wish: &Wish) -> Result<Reply, FetchError> {
         let path = self.inside(&file.path)?;
         let failed = |source| failure(&path, source);
-        let mut opened = File::open(&path).await.map_err(failed)?;
+        // What has become a pipe since it was listed would be waited for without end.
+        let mut opened =
+            File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).await.map_err(failed)?;
         let metadata = opened.metadata().await.map_err(failed)?;
         if !metadata.is_file() {
             return Err(FetchError::NotFound { url: self.url(&file.path) });
@@ -169,6 +171,20 @@ mod tests {
         fs::write(root.path().join("in/b.nc"), "others").unwrap();
         let (start, bytes, _) = read(&transport, file, &Wish::From(3, version)).await;
         assert_eq!((start, &bytes[..]), (0, &b"others"[..]));
+    }
+
+    #[tokio::test]
+    async fn what_has_become_a_pipe_is_not_waited_for() {
+        let (root, transport) = folder();
+        let pipe = root.path().join("in/c.nc");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let file = Remote { name: "c.nc".into(), path: "in/c.nc".into(), size_bytes: None };
+        let opened =
+            tokio::time::timeout(std::time::Duration::from_secs(20), transport.open(&file, &Wish::Whole))
+                .await;
+        // A thread that waits would let the test wait, too.
+        let _frees = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+        assert!(opened.unwrap().unwrap_err().is_not_found());
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! An FTP server of one folder with one file, which knows as much of the protocol as it is told and misbehaves as it is told.
 
+#![allow(clippy::allow_attributes, dead_code, reason = "each test program uses its own part of this")]
+
 use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
@@ -33,6 +35,8 @@ pub(crate) enum Fault {
     StallAfter(usize),
     /// After so many bytes the data connection is closed, and the server says so.
     CutAfter(usize),
+    /// After so many bytes the data connection is closed, and the server says that there is no such file.
+    GoneAfter(usize),
     /// After so many bytes the data connection is reset and the control connection closed.
     VanishAfter(usize),
 }
@@ -189,7 +193,10 @@ impl Connection {
             pending::<()>().await;
         }
         self.say("150 here it comes").await?;
-        let Some(Fault::StallAfter(end) | Fault::CutAfter(end) | Fault::VanishAfter(end)) = self.fault else {
+        let Some(
+            Fault::StallAfter(end) | Fault::CutAfter(end) | Fault::GoneAfter(end) | Fault::VanishAfter(end),
+        ) = self.fault
+        else {
             data.write_all(bytes).await?;
             drop(data);
             self.say("226 that was all").await?;
@@ -201,6 +208,11 @@ impl Connection {
             Some(Fault::CutAfter(_)) => {
                 drop(data);
                 self.say("426 it broke").await?;
+                Ok(true)
+            }
+            Some(Fault::GoneAfter(_)) => {
+                drop(data);
+                self.say("550 no such file").await?;
                 Ok(true)
             }
             _ => {

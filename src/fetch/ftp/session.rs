@@ -272,7 +272,15 @@ fn bytes_of(
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(failure(&url, FtpError::ConnectionError(error))),
         }
-        answered(stall, &url, "end of the transfer", transfer.finish()).await.map(|()| None)
+        match answered(stall, &url, "end of the transfer", transfer.finish()).await {
+            Ok(()) => Ok(None),
+            // Of a file that has come in part nobody can say that it is not there.
+            Err(error) if error.is_not_found() => {
+                let reason = "the server ended it as if there were no such file".to_owned();
+                Err(FetchError::Broken { url, reason })
+            }
+            Err(error) => Err(error),
+        }
     };
     stream::try_unfold((transfer, stall, url), next).boxed()
 }

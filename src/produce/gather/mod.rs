@@ -64,6 +64,8 @@ struct Search {
     unreachable: Vec<String>,
     /// Files that are there and did not come, for people.
     not_fetched: Vec<String>,
+    /// How many were listed and are not there; a provider has just replaced them, or lists what it does not have.
+    vanished: usize,
     /// How it stands with the file that is centred on the day.
     own: Availability,
     series: Series,
@@ -163,6 +165,7 @@ impl Gatherer {
             refused: Vec::new(),
             unreachable: survey.failures.iter().map(|(_, error)| error.to_string()).collect(),
             not_fetched: Vec::new(),
+            vanished: 0,
             own: Availability::at(self.clock.now(), role, day, input),
             series: self.series(&survey, role, day)?,
         };
@@ -181,7 +184,7 @@ impl Gatherer {
                 }
                 Outcome::Refused(refused) => search.refused.push(refused),
                 Outcome::Gone => {}
-                Outcome::NotFetched(error) if error.is_not_found() => {}
+                Outcome::NotFetched(error) if error.is_not_found() => search.vanished += 1,
                 Outcome::NotFetched(error) => {
                     // After all its tries a server is not asked for older files as well.
                     if matches!(error, FetchError::GaveUp { .. }) {
@@ -238,6 +241,6 @@ impl Search {
 
     /// Whether so many files have failed that servers are not asked for others.
     fn is_exhausted(&self) -> bool {
-        self.refused.len() + self.not_fetched.len() >= MOST_FAILED
+        self.refused.len() + self.not_fetched.len() + self.vanished >= MOST_FAILED
     }
 }
