@@ -363,6 +363,18 @@ async fn a_service_that_sends_elsewhere_is_not_followed() {
     assert_eq!(service.paths(), ["POST /hook"]);
 }
 
+/// A redirect would bring what is published to where nobody has named.
+#[tokio::test]
+async fn a_store_that_sends_elsewhere_is_not_followed() {
+    let mut server = WebhookServer::start().await;
+    server.answer(302);
+    let house = House::new(named(&[("store", target(TargetKind::S3, &server.url()))]));
+    let carried = house.carry().await;
+    let (error, waiting) = carried[0].failure.as_ref().unwrap();
+    assert!(error.to_string().contains("302") && *waiting == 2, "{error}");
+    assert_eq!(server.paths(), ["PUT /hook/2026/03/02/r01/mean.tif"]);
+}
+
 #[test]
 fn a_target_that_cannot_be_meant_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();

@@ -342,6 +342,24 @@ async fn a_store_that_is_not_there_is_unreachable() {
     assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
 }
 
+#[tokio::test]
+async fn five_redirects_of_a_store_are_followed_and_not_one_more() {
+    let (_root, tree) = folder();
+    let server = HttpServer::start(&tree).await;
+    let address = format!("{}bucket", server.url("127.0.0.1"));
+    let configured = Server { kind: ServerKind::S3, address, ..server.configured(ServerKind::Http) };
+    let transport = ObjectStoreTransport::new("test", &configured, &impatient(), None).unwrap();
+    let redirect = |number: u8| Fault::Status(302, vec![("Location", format!("/{number}"))]);
+    let page = b"<ListBucketResult><Contents><Key>a/b.nc</Key><Size>1</Size>\
+        <LastModified>2026-03-01T00:00:00Z</LastModified></Contents></ListBucketResult>";
+    server.fail("", (0..5).map(redirect).chain([Fault::Body(Vec::new(), page.to_vec())]));
+    assert_eq!(transport.list("a").await.unwrap().len(), 1);
+    server.fail("", (0..6).map(redirect));
+    let error = transport.list("a").await.unwrap_err();
+    assert!(matches!(error, FetchError::Answer { .. }), "{error}");
+    assert_eq!(server.asked().len(), 12);
+}
+
 /// Makes a test of every property for every transport.
 macro_rules! conformance {
     ($($name:ident: $peer:ident,)+) => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -18,6 +19,10 @@ use crate::source::InspectionProgram;
 use crate::sys::WorkGroup;
 use crate::time::{Clock, SystemClock};
 
+/// What the end waits for threads that are at work. A copy to a mount whose server is gone may never come to its end; one that is cut
+/// short is made again.
+const LONGEST_END: Duration = Duration::from_secs(10);
+
 /// Makes every day when its inputs are there, until it is stopped. Started by systemd.
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -32,10 +37,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ledger = Arc::new(open_ledger(&config, &*clock)?);
     let service = Service::new(ledger, Arc::clone(&clock), builder(path, clock)?)?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended: Result<(), Failure> = runtime.block_on(async {
         let signals = Signals::of_process().map_err(Failure::other)?;
         Ok(Box::pin(service.run(signals)).await?)
-    })
+    });
+    runtime.shutdown_timeout(LONGEST_END);
+    ended
 }
 
 /// Builds the world that the configuration file describes at the time.

@@ -3,8 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 
 use crate::config::Target;
 
@@ -13,21 +15,35 @@ use super::{DeliverError, Place};
 /// A folder of this machine, or one that is mounted.
 pub(super) struct Folder {
     path: PathBuf,
+    /// Held by the copy that is under way. One to a mount whose server is gone may never end: others would hang as it does, each in a
+    /// thread of its own.
+    copying: Arc<Mutex<()>>,
 }
 
 impl Folder {
     pub(super) fn new(target: &Target) -> Self {
-        Self { path: target.address.as_deref().unwrap_or_default().into() }
+        Self { path: target.address.as_deref().unwrap_or_default().into(), copying: Arc::default() }
     }
 }
 
 #[async_trait]
 impl Place for Folder {
+    fn address(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
     async fn put(&self, path: &str, file: &Path) -> Result<(), DeliverError> {
+        let Ok(copying) = Arc::clone(&self.copying).try_lock_owned() else {
+            let reason = "a copy that was begun before has not come to its end; see to the mount";
+            return Err(DeliverError::Refused { place: self.address(), reason: reason.to_owned() });
+        };
         let (file, there) = (file.to_owned(), self.path.join(path));
         let failed = |path: &Path, source| DeliverError::File { path: path.to_owned(), source };
-        let copied =
-            tokio::task::spawn_blocking(move || copy(&file, &there).map_err(|source| failed(&there, source)));
+        let copied = tokio::task::spawn_blocking(move || {
+            let copied = copy(&file, &there).map_err(|source| failed(&there, source));
+            drop(copying);
+            copied
+        });
         copied.await.map_err(|error| failed(&self.path, io::Error::other(error)))?
     }
 
@@ -59,6 +75,10 @@ fn copy(file: &Path, there: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time;
+
     use super::*;
 
     #[test]
@@ -72,5 +92,27 @@ mod tests {
         let there: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(there, ["manifest.json"]);
         assert_eq!(fs::read(folder.join("manifest.json")).unwrap(), b"whole");
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_hangs_is_joined_by_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let (pipe, file) = (root.path().join("pipe"), root.path().join("latest.json"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::write(&file, "{}").unwrap();
+        let folder = Folder { path: root.path().join("target"), copying: Arc::default() };
+        // Nobody writes to the pipe that it reads.
+        let hanging = time::timeout(Duration::from_millis(200), folder.put("pipe", &pipe)).await;
+        let refused = folder.put("latest.json", &file).await;
+        loop {
+            drop(fs::File::options().read(true).write(true).open(&pipe).unwrap());
+            time::sleep(Duration::from_millis(10)).await;
+            if folder.put("latest.json", &file).await.is_ok() {
+                break;
+            }
+        }
+        assert!(hanging.is_err());
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("has not come to its end"), "{error}");
     }
 }

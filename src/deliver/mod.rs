@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time;
 
 use crate::config::{Config, Target, TargetKind};
 use crate::ledger::{Ledger, LedgerError, ProductRow};
@@ -24,6 +26,10 @@ use crate::time::{Clock, ProductDay};
 use folder::Folder;
 use service::Service;
 use store::Store;
+
+/// What a file may take on its way to a place: the largest, of 64 MB, needs nine minutes on a line of 1 Mbit/s. Without an end, a mount
+/// whose server is gone would keep from every other target what is new.
+const LONGEST_PUT: Duration = Duration::from_mins(30);
 
 /// Why something could not be carried. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +50,7 @@ pub enum DeliverError {
         /// What the system said.
         source: io::Error,
     },
-    /// A store or a service does not take it.
+    /// A place or a service does not take it.
     #[error("{place}: {reason}")]
     Refused {
         /// The address, without what is secret.
@@ -78,6 +84,9 @@ pub enum DeliverError {
 /// A place for files.
 #[async_trait]
 pub trait Place: Send + Sync {
+    /// Its address or path, without what is secret.
+    fn address(&self) -> String;
+
     /// Puts a file under a path below the place, with slashes; one that is there is replaced as a whole.
     ///
     /// # Errors
@@ -254,7 +263,7 @@ impl Trip<'_> {
 
     async fn put(&self, place: &dyn Place, product: &ProductRow, name: &str) -> Result<(), DeliverError> {
         let path = self.below_root(&product.folder.join(name));
-        place.put(&path, &self.root.join(&path)).await
+        put(place, &path, &self.root.join(&path)).await
     }
 
     /// The files of the root that lead to revisions, where the target does not have them as they are.
@@ -272,7 +281,7 @@ impl Trip<'_> {
             return Ok(());
         }
         for path in &files {
-            place.put(path, &self.root.join(path)).await?;
+            put(place, path, &self.root.join(path)).await?;
         }
         Ok(self.ledger.set_delivered_root(self.target, &digest, self.clock.now())?)
     }
@@ -285,6 +294,15 @@ impl Trip<'_> {
     fn below_root(&self, path: &Path) -> String {
         path.strip_prefix(self.root).unwrap_or(path).to_string_lossy().into_owned()
     }
+}
+
+/// Puts a file under a path below a place, which may not take for ever.
+async fn put(place: &dyn Place, path: &str, file: &Path) -> Result<(), DeliverError> {
+    time::timeout(LONGEST_PUT, place.put(path, file)).await.unwrap_or_else(|_| {
+        let minutes = LONGEST_PUT.as_secs() / 60;
+        let reason = format!("did not take {path} within {minutes} min; see to the mount or the network");
+        Err(DeliverError::Refused { place: place.address(), reason })
+    })
 }
 
 /// Holds a file against its record in the manifest: what has gone bad on the disk must not go bad elsewhere, too.
@@ -324,4 +342,49 @@ fn media_type(path: &str) -> &'static str {
 /// The bytes of a file that is small.
 fn read(file: &Path) -> Result<Vec<u8>, DeliverError> {
     fs::read(file).map_err(|source| DeliverError::File { path: file.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SystemClock;
+
+    /// A folder whose server may be gone.
+    struct Mount {
+        hangs: bool,
+    }
+
+    #[async_trait]
+    impl Place for Mount {
+        fn address(&self) -> String {
+            "/mnt/ice".to_owned()
+        }
+
+        async fn put(&self, _path: &str, _file: &Path) -> Result<(), DeliverError> {
+            if self.hangs { std::future::pending().await } else { Ok(()) }
+        }
+
+        async fn probe(&self) -> Result<(), DeliverError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_hangs_is_left_and_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("ledger.sqlite")).unwrap();
+        fs::write(folder.path().join("latest.json"), "{}").unwrap();
+        let receiver =
+            |(name, hangs): (&str, bool)| (name.to_owned(), Receiver::Place(Box::new(Mount { hangs })));
+        let carrier = Carrier { receivers: [("gone", true), ("mirror", false)].map(receiver).into() };
+        let clock = SystemClock::new();
+        let carrying = carrier.carry(&ledger, folder.path(), &clock, |_| true);
+        let carried = time::timeout(Duration::from_hours(24), carrying).await.unwrap().unwrap();
+        let (error, _) = carried[0].failure.as_ref().unwrap();
+        let words = "/mnt/ice: did not take latest.json within 30 min; see to the mount";
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(carried[1].failure.is_none(), "{carried:?}");
+        assert!(ledger.delivered_root("gone").unwrap().is_none());
+        assert!(ledger.delivered_root("mirror").unwrap().is_some());
+    }
 }

@@ -12,7 +12,7 @@ use object_store::{ObjectStore, RetryConfig};
 use tokio::io::AsyncReadExt;
 
 use crate::config::Target;
-use crate::fetch::{self, Credentials, S3Settings};
+use crate::fetch::{self, Credentials, Purpose, S3Settings};
 use crate::publish;
 
 use super::{DeliverError, Place, media_type, read};
@@ -45,6 +45,7 @@ impl Store {
             authorities: target.authorities.as_deref(),
             connect: CONNECT,
             stall: STALL,
+            purpose: Purpose::Write,
         };
         let (builder, root) = fetch::s3(&settings, credentials)?;
         let retries =
@@ -91,6 +92,10 @@ impl Store {
 
 #[async_trait]
 impl Place for Store {
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+
     async fn put(&self, path: &str, file: &FilePath) -> Result<(), DeliverError> {
         let key = path.split('/').fold(self.root.clone(), Path::join);
         let attributes = Attributes::from_iter([
@@ -111,5 +116,65 @@ impl Place for Store {
     async fn probe(&self) -> Result<(), DeliverError> {
         let listed = self.bucket.list_with_delimiter(Some(&self.root)).await;
         listed.map(drop).map_err(|error| self.refused(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::config::TargetKind;
+
+    /// A store whose every answer begins so, and goes on a little later.
+    async fn store_that_answers(begin: &'static str, rest: Vec<u8>) -> (Store, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target {
+            kind: TargetKind::S3,
+            address: Some(format!("http://{}/bucket", listener.local_addr().unwrap())),
+            address_file: None,
+            products_url: None,
+            credentials: None,
+            authorities: None,
+            region: None,
+        };
+        let answering = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"\r\n\r\n") {
+                    asked.push(stream.read_u8().await.unwrap());
+                }
+                stream.write_all(begin.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                // A client that has had enough goes away.
+                let _ = stream.write_all(&rest).await;
+            }
+        });
+        (Store::new(&target).unwrap(), answering)
+    }
+
+    /// What is said to be so long would be given so much memory once a second piece of it is there.
+    #[tokio::test]
+    async fn a_refusal_without_end_is_a_refusal() {
+        let begin = "HTTP/1.1 400 Bad Request\r\nContent-Length: 4611686018427387904\r\n\r\na";
+        let (store, answering) = store_that_answers(begin, b"b".to_vec()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("latest.json");
+        std::fs::write(&file, "{}").unwrap();
+        let error = store.put("latest.json", &file).await.unwrap_err().to_string();
+        answering.abort();
+        assert!(error.contains("400 Bad Request"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_broken_off() {
+        let begin = "HTTP/1.1 200 OK\r\nContent-Length: 9437184\r\n\r\n";
+        let (store, answering) = store_that_answers(begin, vec![b' '; 9 << 20]).await;
+        let error = store.probe().await.unwrap_err().to_string();
+        answering.abort();
+        assert!(error.contains("larger than 8388608 bytes"), "{error}");
     }
 }

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::sys;
 use crate::text::is_plain;
 
-pub use self::object_store::{ObjectStoreTransport, S3Settings, cause_of_store_error, s3};
+pub use self::object_store::{ObjectStoreTransport, Purpose, S3Settings, cause_of_store_error, s3};
 pub use authorities::read as read_authorities;
 pub use cache::kept_file;
 pub use credentials::Credentials;

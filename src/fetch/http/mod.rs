@@ -256,7 +256,7 @@ fn trusted(server: &Server) -> Result<Vec<Certificate>, String> {
 }
 
 /// Whether a redirect is followed. The client itself drops credentials where it leads to another host or port.
-fn follow(attempt: Attempt<'_>) -> Action {
+pub(super) fn follow(attempt: Attempt<'_>) -> Action {
     let encrypted = attempt.previous().last().is_some_and(|previous| previous.scheme() == "https");
     if attempt.previous().len() > MOST_REDIRECTS {
         attempt.error(format!("more than {MOST_REDIRECTS} redirects"))

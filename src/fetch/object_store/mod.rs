@@ -12,15 +12,16 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::path::Path;
-use object_store::{
-    Certificate, ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig,
-};
+use object_store::{Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client};
 use secrecy::ExposeSecret;
 use url::Url;
 
 use crate::config::{Fetching, Server};
 
 use super::bounds::refuse_if_too_many;
+use super::http::follow;
 use super::{
     Body, Credentials, FetchError, Remote, Reply, Transport, Version, Wish, address, authorities,
     is_plain_name,
@@ -64,13 +65,12 @@ impl ObjectStoreTransport {
             authorities: server.authorities.as_deref(),
             connect: Duration::from_secs(fetching.connect_seconds),
             stall: Duration::from_secs(fetching.stall_seconds),
+            purpose: Purpose::Read,
         };
         let address = address::parse(&server.address, &["https", "http"]).map_err(refuse)?;
         let (builder, root) = s3(&settings, credentials).map_err(refuse)?;
-        let builder = builder
-            .with_http_connector(Connector)
-            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
         let store = builder
+            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
             .build()
             .map_err(|error| refuse(format!("{error}; correct the server in the configuration")))?;
         Ok(Self { address, root, store })
@@ -132,6 +132,17 @@ pub struct S3Settings<'a> {
     pub connect: Duration,
     /// What may pass without a byte.
     pub stall: Duration,
+    /// What it is asked for.
+    pub purpose: Purpose,
+}
+
+/// What a store is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its files. It may send elsewhere for them, as any data server may.
+    Read,
+    /// To take files. It may not send elsewhere.
+    Write,
 }
 
 /// What leads to a store that is asked with a signature where there are credentials, else without, and the folder in it that the
@@ -145,19 +156,10 @@ pub fn s3(
 ) -> Result<(AmazonS3Builder, Path), String> {
     let address = address::parse(settings.address, &["https", "http"])?;
     let (bucket, root) = place_of(&address)?;
-    let mut client = ClientOptions::new()
-        .with_allow_http(address.scheme() == "http")
-        .with_connect_timeout(settings.connect)
-        .with_read_timeout(settings.stall)
-        .with_timeout_disabled();
-    for authority in authorities::read(settings.authorities)? {
-        let authority = Certificate::from_der(&authority).map_err(|error| error.to_string())?;
-        client = client.with_root_certificate(authority);
-    }
     let mut builder = AmazonS3Builder::new()
         .with_endpoint(address.origin().ascii_serialization())
         .with_bucket_name(bucket)
-        .with_client_options(client);
+        .with_http_connector(Connector::new(client(settings, &address)?, settings.purpose));
     if let Some(region) = settings.region {
         builder = builder.with_region(region);
     }
@@ -168,6 +170,28 @@ pub fn s3(
         None => builder.with_skip_signature(true),
     };
     Ok((builder, root))
+}
+
+/// What speaks to a store.
+fn client(settings: &S3Settings<'_>, address: &Url) -> Result<Client, String> {
+    let authorities = authorities::read(settings.authorities)?;
+    let authorities: Result<Vec<_>, _> =
+        authorities.iter().map(|authority| Certificate::from_der(authority)).collect();
+    let redirects = match settings.purpose {
+        Purpose::Read => Policy::custom(follow),
+        Purpose::Write => Policy::none(),
+    };
+    Client::builder()
+        .user_agent(concat!("nilas/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(settings.connect)
+        .read_timeout(settings.stall)
+        .redirect(redirects)
+        .referer(false)
+        .tls_certs_merge(authorities.map_err(|error| error.to_string())?)
+        .https_only(address.scheme() == "https")
+        .http1_only()
+        .build()
+        .map_err(|error| format!("{error:?}; check the authorities that the system trusts, and the proxy"))
 }
 
 #[async_trait]
@@ -236,32 +260,17 @@ fn place_of(address: &Url) -> Result<(String, Path), String> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::config::ServerKind;
     use crate::fetch::bounds::{LARGEST_LISTING, MOST_FILES};
 
-    /// Lists a store that has the same page for every request.
-    async fn listed(page: String) -> Result<Vec<Remote>, FetchError> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}/bucket/days", listener.local_addr().unwrap());
-        let store = tokio::spawn(async move {
-            let head =
-                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", page.len());
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut asked = Vec::new();
-                while !asked.ends_with(b"\r\n\r\n") {
-                    asked.push(stream.read_u8().await.unwrap());
-                }
-                stream.write_all(head.as_bytes()).await.unwrap();
-                // A client that has had enough goes away.
-                let _ = stream.write_all(page.as_bytes()).await;
-            }
-        });
+    /// What speaks to the store behind a listener.
+    fn transport(listener: &TcpListener) -> ObjectStoreTransport {
         let server = Server {
             kind: ServerKind::S3,
-            address,
+            address: format!("http://{}/bucket/days", listener.local_addr().unwrap()),
             connections: 1,
             credentials: None,
             authorities: None,
@@ -277,7 +286,34 @@ mod tests {
             largest_file_megabytes: 1,
             cache_megabytes: 1,
         };
-        let listed = ObjectStoreTransport::new("store", &server, &fetching, None).unwrap().list("").await;
+        ObjectStoreTransport::new("store", &server, &fetching, None).unwrap()
+    }
+
+    /// The next connection, when its request has come.
+    async fn asked(listener: &TcpListener) -> TcpStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            asked.push(stream.read_u8().await.unwrap());
+        }
+        stream
+    }
+
+    /// Lists a store that has the same page for every request.
+    async fn listed(page: String) -> Result<Vec<Remote>, FetchError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let transport = transport(&listener);
+        let store = tokio::spawn(async move {
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", page.len());
+            loop {
+                let mut stream = asked(&listener).await;
+                stream.write_all(head.as_bytes()).await.unwrap();
+                // A client that has had enough goes away.
+                let _ = stream.write_all(page.as_bytes()).await;
+            }
+        });
+        let listed = transport.list("").await;
         store.abort();
         listed
     }
@@ -308,5 +344,28 @@ mod tests {
         let error = listed(page(1, &" ".repeat(LARGEST_LISTING))).await.unwrap_err();
         let FetchError::Answer { reason, .. } = &error else { panic!("{error}") };
         assert!(reason.contains("larger than 8388608 bytes"), "{reason}");
+    }
+
+    /// What is said to be so long would be given so much memory once a second piece of it is there.
+    #[tokio::test]
+    async fn what_comes_with_a_condition_that_failed_is_not_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let transport = transport(&listener);
+        let store = tokio::spawn(async move {
+            loop {
+                let mut stream = asked(&listener).await;
+                let begin =
+                    b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 4611686018427387904\r\n\r\na";
+                stream.write_all(begin).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                // A client that has had enough goes away.
+                let _ = stream.write_all(b"b").await;
+            }
+        });
+        let file = Remote { name: "1.nc".into(), path: "1.nc".into(), size_bytes: None };
+        let version = Version { entity_tag: Some("\"1\"".into()), modified: None, size_bytes: Some(9) };
+        transport.open(&file, &Wish::From(1, version)).await.unwrap_err();
+        transport.list("").await.unwrap_err();
+        store.abort();
     }
 }

@@ -6,13 +6,16 @@ use std::iter::successors;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
-    HttpService, ReqwestConnector,
+    HttpService,
 };
 use object_store::{ClientOptions, Error};
+use reqwest::header::CONTENT_LENGTH;
 
+use super::Purpose;
 use crate::fetch::FetchError;
 use crate::fetch::bounds::LARGEST_LISTING;
 use crate::fetch::http::retry_after;
@@ -31,9 +34,9 @@ struct Refusal {
     retry_after: Option<Duration>,
 }
 
-/// A page of a listing that is larger than any.
+/// An answer that is no file and larger than any page of a listing.
 #[derive(Debug, thiserror::Error)]
-#[error("a page of the listing is larger than {LARGEST_LISTING} bytes")]
+#[error("the answer is larger than {LARGEST_LISTING} bytes")]
 struct TooLarge;
 
 /// What it means that a request failed.
@@ -48,7 +51,9 @@ pub(super) fn failure(url: &str, error: &Error) -> FetchError {
             _ => FetchError::Answer { url, reason: format!("the server answers {reason}") },
         };
     }
-    if find::<TooLarge>(error).is_some() {
+    if find::<TooLarge>(error).is_some()
+        || find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_redirect)
+    {
         return FetchError::Answer { url, reason };
     }
     match find::<HttpError>(error).map(HttpError::kind) {
@@ -78,31 +83,43 @@ fn chain(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     successors(Some(error as &(dyn StdError + 'static)), |&error| error.source())
 }
 
-/// Connects as `object_store` does, keeps refusals apart, and reads no listing without end.
-#[derive(Debug)]
-pub(super) struct Connector;
+/// Asks with an own client, keeps refusals apart where files are read, and reads no answer without end: `object_store` reads all but files
+/// to their end, into as much memory as the server says.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    client: HttpClient,
+    purpose: Purpose,
+}
 
-impl HttpConnector for Connector {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        ReqwestConnector::default().connect(options).map(|client| HttpClient::new(Client(client)))
+impl Connector {
+    pub(super) fn new(client: reqwest::Client, purpose: Purpose) -> Self {
+        Self { client: HttpClient::new(client), purpose }
     }
 }
 
-#[derive(Debug)]
-struct Client(HttpClient);
+impl HttpConnector for Connector {
+    fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
 
 #[async_trait]
-impl HttpService for Client {
+impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let is_listing = request.uri().query().is_some_and(|query| query.contains("list-type="));
-        let response = self.0.execute(request).await?;
+        let is_file = self.purpose == Purpose::Read
+            && request.uri().query().is_none_or(|query| !query.contains("list-type="));
+        let response = self.client.execute(request).await?;
         let status = response.status();
-        if status.is_success() && is_listing {
-            return page(response).await;
+        if status.is_success() {
+            return if is_file { Ok(response) } else { whole(response).await };
+        }
+        if self.purpose == Purpose::Write {
+            return Ok(shortened(response).await);
         }
         // What follows from a condition is known to `object_store`.
-        if status.is_success() || matches!(status.as_u16(), 304 | 412) {
-            return Ok(response);
+        if matches!(status.as_u16(), 304 | 412) {
+            let (head, _) = response.into_parts();
+            return Ok(HttpResponse::from_parts(head, Bytes::new().into()));
         }
         let retry_after = retry_after(response.headers());
         let code = code_of(response.into_body()).await;
@@ -112,14 +129,23 @@ impl HttpService for Client {
     }
 }
 
-/// The page of a listing, which has come whole.
-async fn page(response: HttpResponse) -> Result<HttpResponse, HttpError> {
+/// An answer that is no file, and has come whole.
+async fn whole(response: HttpResponse) -> Result<HttpResponse, HttpError> {
     let (head, body) = response.into_parts();
-    let page = read(body, LARGEST_LISTING).await?;
-    if page.len() > LARGEST_LISTING {
+    let answer = read(body, LARGEST_LISTING).await?;
+    if answer.len() > LARGEST_LISTING {
         return Err(HttpError::new(HttpErrorKind::Unknown, TooLarge));
     }
-    Ok(HttpResponse::from_parts(head, page.into()))
+    Ok(HttpResponse::from_parts(head, answer.into()))
+}
+
+/// A refusal with the beginning of what it says. It keeps its status, by which `object_store` tells whether to ask again.
+async fn shortened(response: HttpResponse) -> HttpResponse {
+    let (mut head, body) = response.into_parts();
+    head.headers.remove(CONTENT_LENGTH);
+    let mut text = read(body, LONGEST_REFUSAL).await.unwrap_or_default();
+    text.truncate(LONGEST_REFUSAL);
+    HttpResponse::from_parts(head, String::from_utf8_lossy(&text).into_owned().into())
 }
 
 /// The one word in which a store says what is wrong.
