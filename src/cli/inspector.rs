@@ -36,8 +36,9 @@ pub fn inspector() -> ExitCode {
 }
 
 fn inspect(options: &Options) -> Result<(), Failure> {
-    say(stdout(), INSPECTOR_GREETING)?;
     confine(&options.file, options.memory_megabytes << 20, options.cpu_seconds).map_err(Failure::other)?;
+    // From here on all that happens is the file's doing.
+    say(stdout(), INSPECTOR_GREETING)?;
     if options.fields {
         let mut out = BufWriter::new(stdout());
         return hand_over(decode(&options.file), &mut out).and_then(|()| out.flush()).map_err(not_written);

@@ -20,8 +20,8 @@ use crate::source::{Decoded, Measured, OtherRole, SourceError};
 use crate::sys;
 use crate::text::{excerpt, plain_text};
 
-/// What `nilas-inspect` says before it opens the file, which shows that it is the program that it should be: whatever comes behind this
-/// line is the file's doing.
+/// What `nilas-inspect` says once it is confined and before it opens the file, which shows that it is the program that it should be:
+/// whatever comes behind this line is the file's doing.
 pub const INSPECTOR_GREETING: &str = concat!("nilas-inspect ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// What the process may say. Its own words are far from that.
@@ -192,7 +192,8 @@ impl Ended {
                 let expected = INSPECTOR_GREETING.trim_end();
                 Err(format!("its answer makes no sense (it does not begin with \"{expected}\")"))
             }
-            (Some(code), _) => Err(format!("it ended with code {code}: {}", self.complaint.trim())),
+            (Some(code), Some(_)) => Ok(Err(asked.confused(&format!("nothing, and end with code {code}")))),
+            (Some(code), None) => Err(format!("it ended with code {code}: {}", self.complaint.trim())),
         }
     }
 }
@@ -345,6 +346,7 @@ mod tests {
             (1, cut, "makes nilas-inspect say more than anybody reads"),
             (0, &unknown, "makes nilas-inspect say what makes no sense (unknown variant `xxx"),
             (0, INSPECTOR_GREETING, "makes nilas-inspect say what makes no sense (EOF"),
+            (1, INSPECTOR_GREETING, "makes nilas-inspect say nothing, and end with code 1"),
         ] {
             let Refusal { kind, reason } = judged(code, answer).unwrap().unwrap_err();
             assert_eq!(kind, "crashed");
@@ -358,7 +360,7 @@ mod tests {
         for (code, answer, words) in [
             (0, String::new(), "does not begin with \"nilas-inspect "),
             (0, "nilas-inspect 0.0.0\n{}".into(), "does not begin with \"nilas-inspect "),
-            (1, greeted(""), "it ended with code 1: it complains"),
+            (1, String::new(), "it ended with code 1: it complains"),
             (2, String::new(), "it ended with code 2: it complains"),
         ] {
             let reason = judged(code, &answer).unwrap_err();

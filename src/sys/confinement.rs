@@ -25,7 +25,7 @@ const RULES: ABI = ABI::V6;
 
 /// What a process needs of the kernel that reads a file, computes and writes to what is open already; how files are opened and what may be
 /// executed is said below.
-const HARMLESS_CALLS: [i64; 43] = [
+const HARMLESS_CALLS: [i64; 42] = [
     libc::SYS_access,
     libc::SYS_brk,
     libc::SYS_clock_getres,
@@ -36,7 +36,6 @@ const HARMLESS_CALLS: [i64; 43] = [
     libc::SYS_exit_group,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
-    libc::SYS_fcntl,
     libc::SYS_flock,
     libc::SYS_fstat,
     libc::SYS_futex,
@@ -69,6 +68,19 @@ const HARMLESS_CALLS: [i64; 43] = [
     libc::SYS_uname,
     libc::SYS_write,
     libc::SYS_writev,
+];
+
+/// What may be done to an open file beside reading it. Not among them are those by which the kernel is made to send signals, to whatever
+/// process of the same user.
+const HARMLESS_COMMANDS: [i32; 8] = [
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_GETFL,
+    libc::F_GETLK,
+    libc::F_SETFD,
+    libc::F_SETLK,
+    libc::F_SETLKW,
 ];
 
 /// Confines this process for the rest of its life to reading `file`: the memory that it may address, the processor time, and no large
@@ -162,10 +174,10 @@ fn refuse_calls() -> io::Result<()> {
         (libc::SYS_prlimit64, 0, SeccompCmpOp::Eq, 0),
         (libc::SYS_tgkill, 0, SeccompCmpOp::Eq, u64::from(std::process::id())),
     ] {
-        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, comparison, value);
-        let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
-        rules.insert(call, vec![rule.map_err(io::Error::other)?]);
+        rules.insert(call, vec![where_argument(argument, comparison, value)?]);
     }
+    let commands = HARMLESS_COMMANDS.map(|command| where_argument(1, SeccompCmpOp::Eq, command as u64));
+    rules.insert(libc::SYS_fcntl, commands.into_iter().collect::<io::Result<_>>()?);
     let program: BpfProgram = SeccompFilter::new(
         rules,
         SeccompAction::Errno(libc::EPERM as u32),
@@ -175,6 +187,12 @@ fn refuse_calls() -> io::Result<()> {
     .and_then(TryInto::try_into)
     .map_err(io::Error::other)?;
     seccompiler::apply_filter(&program).map_err(io::Error::other)
+}
+
+/// Lets a call pass by one of its arguments.
+fn where_argument(argument: u8, comparison: SeccompCmpOp, value: u64) -> io::Result<SeccompRule> {
+    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, comparison, value);
+    condition.and_then(|condition| SeccompRule::new(vec![condition])).map_err(io::Error::other)
 }
 
 /// What compares an argument with 0, with none but these bits looked at.
@@ -187,6 +205,7 @@ mod tests {
     use std::fs::{self, File};
     use std::io::{ErrorKind, Write};
     use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
     use std::process::Command;
 
     use super::*;
@@ -255,12 +274,21 @@ mod tests {
                     ("a folder", fs::create_dir(folder.path().join("new"))),
                     ("a program", Command::new("/bin/true").status().map(drop)),
                     ("the network", TcpListener::bind("127.0.0.1:0").map(drop)),
+                    ("another process, by a signal", sends_signals(&File::open(&file).unwrap())),
                 ]
             },
         );
         for (what, result) in refused {
             assert_eq!(result.unwrap_err().kind(), ErrorKind::PermissionDenied, "{what}");
         }
+    }
+
+    /// Asks that signals about a file be sent, to this very process.
+    fn sends_signals(file: &File) -> io::Result<()> {
+        #[expect(unsafe_code, reason = "no safe call asks for that")]
+        // SAFETY: the file is open, and the command takes a number.
+        let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETOWN, libc::getpid()) };
+        if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     #[test]
