@@ -43,6 +43,7 @@ fn memory_is_bounded_and_does_not_grow_with_the_members() {
                 .option("--products", products.path())
                 .option("--members", members.to_string())
                 .option("--steps", "2")
+                .arg("--no-calibration")
                 .option("--device", "cpu")
                 .expect_code(0);
             let revision = format!("2022/04/15/r{:02}", earlier + 1);

@@ -121,17 +121,13 @@ fn the_manifest_says_where_the_product_comes_from() {
         assert_eq!(manifest[key], expected, "{key}");
     }
     let lineage = &manifest["lineage"];
-    let path = repository("models/small.safetensors");
-    let (checkpoint, info) = (sys::sha256_of_file(&path).unwrap(), CheckpointInfo::read(&path).unwrap());
-    // As text, where single precision has few digits.
-    let calibration = serde_json::to_string(&info.calibration.unwrap()).unwrap();
-    let calibration: Value = serde_json::from_str(&calibration).unwrap();
+    let checkpoint = sys::sha256_of_file(&repository("models/small.safetensors")).unwrap();
     for (key, expected) in [
         ("seed", Value::from(1)),
         ("steps", 2.into()),
         ("sampler", "dpm-solver++".into()),
         ("time_grid", "log-snr".into()),
-        ("calibration", calibration),
+        ("calibration", Value::Null),
         ("input_perturbed", true.into()),
         ("degradation", Value::Null),
         ("device", "cpu".into()),
@@ -281,6 +277,49 @@ fn a_thickness_whose_uncertainty_cannot_be_read_makes_a_product_that_says_so() {
     for absent in ["sea_ice_thickness_spread_input", "sea_ice_thickness_low_resolution_uncertainty"] {
         assert!(file.variable(absent).is_none(), "{absent}");
     }
+}
+
+#[test]
+fn a_thickness_whose_flags_are_in_other_words_makes_a_product_that_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let inputs = root.path().join("inputs");
+    copy_tree(&repository("tests/data/sample-day"), &inputs);
+    layouts::changed(&inputs, layouts::THICKNESS, |sample| {
+        let meanings = "both altimetry_only radiometry_only gap_filled";
+        layouts::add_quality_flag(sample, "analysis_sea_ice_thickness", meanings);
+    })
+    .unwrap();
+    let products = root.path().join("products");
+    let expected = "without knowing where the provider interpolated the thickness";
+    quick_production(DAY, &products).option("--inputs", &inputs).expecting(expected).expect_code(0);
+    let manifest = json(&products.join("2022/04/15/r01/manifest.json"));
+    let said = manifest["lineage"]["degradation"].as_str().unwrap();
+    assert!(said.contains(expected) && !said.contains("; and "), "{said}");
+}
+
+#[test]
+fn a_spread_that_was_fitted_for_another_sampler_makes_a_product_that_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let house = TinyHouse::new(root.path(), &[("calibrate = false", "calibrate = true")]).delivered();
+    let produce =
+        |steps: &str| house.nilas("produce").option("--date", house.day.to_string()).option("--steps", steps);
+    let expected = "drawn with a sampler that its spread was not fitted for";
+    produce("10").expect_code(0);
+    produce("2").expecting(expected).expect_code(0);
+
+    let info = CheckpointInfo::read(&repository("models/small.safetensors")).unwrap();
+    // As text, where single precision has few digits.
+    let calibration = serde_json::to_string(&info.calibration.unwrap()).unwrap();
+    let calibration: Value = serde_json::from_str(&calibration).unwrap();
+    let revisions = house.revisions();
+    let [fitted, other] = &revisions[..] else { panic!("{revisions:?}") };
+    let lineage = |revision: &Path| json(&revision.join("manifest.json"))["lineage"].clone();
+    let (as_fitted, as_drawn) = (lineage(fitted), lineage(other));
+    assert_eq!((&as_fitted["calibration"], &as_fitted["degradation"]), (&calibration, &Value::Null));
+    assert_eq!(as_drawn["calibration"], calibration);
+    let said = as_drawn["degradation"].as_str().unwrap();
+    assert!(said.contains(expected), "{said}");
+    assert_eq!(netcdf_in(other).attribute("degradation").unwrap().value().unwrap(), said.into());
 }
 
 #[test]

@@ -104,6 +104,7 @@ impl World {
             .option("--cache", shared("cache"))
             .option("--members", "2")
             .option("--steps", "1")
+            .arg("--no-calibration")
             .option("--device", "cpu")
     }
 

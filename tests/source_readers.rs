@@ -17,6 +17,7 @@ use common::netcdf_copy::{Dataset, Values};
 use common::sample_layouts as layouts;
 use nilas::field::Field;
 use nilas::source;
+use nilas::source::merged_thickness::Basis;
 use nilas::source::{SourceError, ThicknessLayout, merged_thickness, osisaf_concentration, osisaf_drift};
 use nilas::time::ProductDay;
 
@@ -153,6 +154,34 @@ fn the_fine_thickness_decodes_to_the_same_values_in_kilometres_and_metres() {
                 let expected = two.values()[[row / 2, column / 2]];
                 value.to_bits() == expected.to_bits() || value.is_nan() && expected.is_nan()
             }));
+        }
+    }
+}
+
+#[test]
+fn what_a_thickness_rests_on_is_told_in_words_that_are_known_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layouts::thickness_v300(folder.path(), "m").unwrap();
+    let flagged = folder.path().join("flagged.nc");
+    let known = "combined_altimetry_radiometry altimetry_only radiometry_only interpolated";
+    let other = known.replace("interpolated", "gap_filled");
+    for (meanings, fourth) in [(known, Basis::Interpolated), (other.as_str(), Basis::Unknown)] {
+        let mut dataset = Dataset::read(&path).unwrap();
+        layouts::add_quality_flag(&mut dataset, "sea_ice_thickness", meanings);
+        dataset.write(&flagged, netcdf::Options::NETCDF4).unwrap();
+        let read = thickness(&flagged).unwrap();
+        let (rows, columns) = read.basis.dim();
+        for ((row, column), basis) in read.basis.indexed_iter() {
+            let expected = match ((rows - 1 - row) * columns + column) % 5 {
+                0 => Some(Basis::Combined),
+                1 => Some(Basis::AltimetryOnly),
+                2 => Some(Basis::RadiometryOnly),
+                // A word that is not known matters where there is a value.
+                3 if fourth == Basis::Unknown && read.thickness_m.values()[[row, column]].is_nan() => None,
+                3 => Some(fourth),
+                _ => None,
+            };
+            assert_eq!(*basis, expected, "row {row}, column {column}: {meanings}");
         }
     }
 }

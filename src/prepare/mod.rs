@@ -216,7 +216,7 @@ pub fn prepare(
         when(land, flag::LAND)
             | when(!land && concentration[cell] < ICE_EDGE, flag::OPEN_WATER)
             | when(mask[cell], flag::ICE)
-            | when(mask[cell] && filled_drift[cell], flag::FILLED_DRIFT)
+            | when(filled_drift[cell], flag::FILLED_DRIFT)
             | when(mask[cell] && filled_thickness[cell], flag::FILLED_THICKNESS)
             | when(mask[cell] && deformation_per_day[cell].is_nan(), flag::MISSING_DRIFT)
             | when(mask[cell] && concentration[cell] < CLOSED_ICE, flag::BELOW_80_PERCENT)
@@ -435,6 +435,16 @@ mod tests {
         let prepared = day.prepare(None);
         assert_eq!(prepared.flags[[5, 5]], flag::MISSING_INPUT);
         assert!(!prepared.mask[[5, 5]]);
+    }
+
+    #[test]
+    fn filled_deformation_is_told_of_ice_of_unknown_thickness_too() {
+        let mut day = Day::new();
+        let unknown = Array2::from_elem((SIZE, SIZE), f32::NAN);
+        day.fields[1] = Field::new(Arc::clone(&day.grid.spec), unknown).unwrap();
+        let prepared = day.prepare(Some(150.0));
+        assert_eq!(prepared.flags[[0, 5]], flag::MISSING_INPUT | flag::FILLED_DRIFT);
+        assert_eq!(prepared.flags[[5, 5]], flag::MISSING_INPUT);
     }
 
     #[test]

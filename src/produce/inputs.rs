@@ -109,6 +109,11 @@ fn record(
 }
 
 impl Inputs {
+    /// Whether the thickness file says what its values rest on in words that are not known.
+    pub(super) fn has_unknown_basis(&self) -> bool {
+        self.thickness.basis.iter().any(|basis| *basis == Some(Basis::Unknown))
+    }
+
     /// Makes the network's inputs from them.
     pub(super) fn prepare(
         &self,
@@ -160,5 +165,6 @@ fn flag_of(basis: Basis) -> u32 {
         Basis::AltimetryOnly => flag::ALTIMETRY_ONLY,
         Basis::RadiometryOnly => flag::RADIOMETRY_ONLY,
         Basis::Interpolated => flag::INTERPOLATED_THICKNESS,
+        Basis::Unknown => 0,
     }
 }

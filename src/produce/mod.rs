@@ -14,16 +14,16 @@ use std::fs;
 use std::iter;
 use std::path::{Path, PathBuf};
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{self, ArchiveError, Observed};
-use crate::config::{Config, ConfigError, Precision};
+use crate::config::{Config, ConfigError, Precision, SamplerChoice};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, Regions, RemapCache};
-use crate::model::{Checkpoint, ModelError, Placement, Sampler, select_placements};
-use crate::prepare::{Prepared, flag, outside_training_range};
+use crate::model::{self, Checkpoint, FeatureStatistics, ModelError, Placement, Sampler, select_placements};
+use crate::prepare::{Prepared, flag, outside_training_range, standardise};
 use crate::progress::{StageTiming, Stages};
 use crate::publish::{
     self, Features, InputRecord, Lineage, Product, PublishError, Published, ScratchFile, Status,
@@ -52,6 +52,13 @@ const MOST_ROUNDING: f64 = 0.1;
 
 /// What a product was made without where its thickness file says nothing of its error that can be used.
 const NO_UNCERTAINTY: &str = "made without the uncertainty of the thickness, which its file does not state in metres: the spread is that of the fine scales only";
+
+/// What a product was made without where its thickness file has words of its own for what its values rest on.
+const UNKNOWN_BASIS: &str = "made without knowing where the provider interpolated the thickness: the words of its file for that are not known";
+
+/// How a product was drawn whose calibration was fitted to members of another sampler.
+const OTHER_SAMPLER: &str =
+    "drawn with a sampler that its spread was not fitted for: the spread may be too small or too large";
 
 /// Why a day could not be produced. Nothing was published then (but see [`PublishError::NotLatest`]), and what was published
 /// before stays.
@@ -260,8 +267,8 @@ pub fn produce(
     )?;
     let lineage = lineage(order, config.hash(&grid_file)?, &inputs, &checkpoint, &plan);
     let timings = stages.timings().to_vec();
-    let channels = &checkpoint.info.statistics;
-    let outside_training_range = outside_training_range(&context, channels.mean, channels.standard_deviation);
+    let info = &checkpoint.info;
+    let outside_training_range = far_from_training(&context, &info.statistics, info.features);
     let product = Product {
         day,
         status: inputs.status,
@@ -427,6 +434,18 @@ fn plan<'a>(day: ProductDay, config: &Config, sampler: Sampler, prepared: &'a Pr
     }
 }
 
+/// Where what the network sees of a context lies far from what it was trained with: a channel that it is not shown changes nothing.
+fn far_from_training(
+    context: &Array3<f32>,
+    statistics: &FeatureStatistics,
+    features: model::Features,
+) -> Array2<bool> {
+    let mut seen = context.clone();
+    standardise(&mut seen, statistics.mean, statistics.standard_deviation);
+    features.hide_unused(&mut seen);
+    outside_training_range(&seen)
+}
+
 fn scratch(config: &Config) -> Result<ScratchFile, ProduceError> {
     let folder = config.folders.cache.join("scratch");
     ScratchFile::create_in(&folder).map_err(|source| ProduceError::Scratch { folder, source })
@@ -463,17 +482,43 @@ fn lineage(
         precision: placement.precision.name().into(),
         config_hash,
         code_version: env!("CARGO_PKG_VERSION").into(),
-        degradation: degradation(order, plan),
+        degradation: degradation(order, inputs, checkpoint, plan),
     }
 }
 
-/// What is worse than it should be: what was known before, and that the uncertainty of the thickness is not known.
-fn degradation(order: &Order, plan: &Plan<'_>) -> Option<String> {
-    let lacks_uncertainty = order.config.ensemble.perturb_input && plan.input_uncertainty_m.is_none();
-    if lacks_uncertainty {
-        tracing::warn!("the product is {NO_UNCERTAINTY}");
-    }
-    let known = order.degradation.clone().into_iter();
-    let reasons: Vec<_> = known.chain(lacks_uncertainty.then(|| NO_UNCERTAINTY.to_owned())).collect();
+/// What is worse than it should be: what was known before, and what inputs and plan show.
+fn degradation(order: &Order, inputs: &Inputs, checkpoint: &Checkpoint, plan: &Plan<'_>) -> Option<String> {
+    let info = &checkpoint.info;
+    let is_calibrated = plan.calibrated && info.calibration.is_some();
+    // A calibration is for the sampler that stands beside it in the checkpoint.
+    let is_fitted = info.sampler(SamplerChoice::default()).is_ok_and(|fitted| fitted == plan.sampler);
+    let shown = [
+        (order.config.ensemble.perturb_input && plan.input_uncertainty_m.is_none(), NO_UNCERTAINTY),
+        (inputs.has_unknown_basis(), UNKNOWN_BASIS),
+        (is_calibrated && !is_fitted, OTHER_SAMPLER),
+    ];
+    let shown = shown.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason.to_owned());
+    let shown = shown.inspect(|reason| tracing::warn!("the product is {reason}"));
+    let reasons: Vec<_> = order.degradation.clone().into_iter().chain(shown).collect();
     (!reasons.is_empty()).then(|| reasons.join("; and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn what_the_network_is_not_shown_is_not_far_from_its_training() {
+        let mut context = Array3::<f32>::ones((4, 1, 2));
+        (context[[0, 0, 0]], context[[1, 0, 1]]) = (9.0, 9.0);
+        let statistics = FeatureStatistics { mean: [1.0; 3], standard_deviation: [1.0; 3] };
+        let far = |concentration: bool| {
+            let features = model::Features { concentration, ..model::Features::default() };
+            far_from_training(&context, &statistics, features)
+        };
+        assert_eq!(far(true), array![[true, true]]);
+        assert_eq!(far(false), array![[false, true]]);
+    }
 }

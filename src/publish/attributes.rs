@@ -36,7 +36,8 @@ const FEATURES_SUMMARY: &str = "The inputs of the Nilas network for one day, on 
      deformation from satellites, remapped, smoothed and filled as docs/method.md of Nilas says.";
 
 const FEATURES_COMMENT: &str = "sea_ice_thickness is the mean over the ice-covered part of a cell; effective_sea_ice_thickness is the volume of ice per \
-     area of the cell. Where status_flag says filled_drift or filled_thickness, the value was filled from its surroundings.";
+     area of the cell. Where status_flag says filled_drift or filled_thickness, the value was filled from its surroundings; where it says missing_drift, \
+     the deformation is not known.";
 
 const SOURCE: &str = "satellite sea-ice concentration and drift (EUMETSAT OSI SAF), merged satellite sea-ice thickness (ESA/AWI)";
 

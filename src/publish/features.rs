@@ -56,7 +56,10 @@ fn define(
 
 fn mask_variable() -> Variable {
     let mut attributes = vec![
-        ("long_name", "1 where the network works: sea ice with every input there".into()),
+        (
+            "long_name",
+            "1 where the network works: sea ice of known thickness; deformation may be missing".into(),
+        ),
         ("units", "1".into()),
         ("flag_values", vec![0_i32, 1].into()),
         ("flag_meanings", "outside inside".into()),

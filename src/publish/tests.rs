@@ -406,6 +406,11 @@ fn the_networks_inputs_are_written_beside_their_lineage() {
     }
     let mask = file.variable("mask").unwrap().get_values::<i32, _>(..).unwrap();
     assert!(mask.iter().map(|&bit| bit == 1).eq(product.prepared.mask.iter().copied()));
+    let name = file.variable("mask").unwrap().attribute_value("long_name").unwrap().unwrap();
+    let expected = "1 where the network works: sea ice of known thickness; deformation may be missing";
+    assert_eq!(name, expected.into());
+    let comment = format!("{:?}", file.attribute("comment").unwrap().value().unwrap());
+    assert!(comment.contains("missing_drift"), "{comment}");
 }
 
 #[test]

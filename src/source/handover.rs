@@ -272,7 +272,7 @@ mod tests {
             Decoded::Thickness(Thickness {
                 thickness_m: field(&thick, value),
                 uncertainty_m: Some(field(&thick, |cell| value(cell) / 2.0)),
-                basis: Array2::from_shape_fn(thick.shape(), |(row, _)| Basis::ALL.get(row % 5).copied()),
+                basis: Array2::from_shape_fn(thick.shape(), |(row, _)| Basis::ALL.get(row % 6).copied()),
                 layout,
                 identity: identity(),
                 window: window(),

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use ndarray::Array2;
+use ndarray::{Array2, Zip};
 
 use crate::field::Field;
 use crate::grid::{GridError, GridSpec};
@@ -33,21 +33,23 @@ pub enum Basis {
     RadiometryOnly,
     /// What lies around it.
     Interpolated,
+    /// Something that the file has no word for, or none that is known here.
+    Unknown,
 }
 
 impl Basis {
     /// All of them.
-    pub(super) const ALL: [Self; 4] =
-        [Self::Combined, Self::AltimetryOnly, Self::RadiometryOnly, Self::Interpolated];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Combined, Self::AltimetryOnly, Self::RadiometryOnly, Self::Interpolated, Self::Unknown];
 
     /// Numbers are the provider's business and may change; the words are what is relied on.
-    fn from_meaning(meaning: &str) -> Option<Self> {
+    fn from_meaning(meaning: &str) -> Self {
         match meaning {
-            "combined_altimetry_radiometry" => Some(Self::Combined),
-            "altimetry_only" => Some(Self::AltimetryOnly),
-            "radiometry_only" => Some(Self::RadiometryOnly),
-            "interpolated" => Some(Self::Interpolated),
-            _ => None,
+            "combined_altimetry_radiometry" => Self::Combined,
+            "altimetry_only" => Self::AltimetryOnly,
+            "radiometry_only" => Self::RadiometryOnly,
+            "interpolated" => Self::Interpolated,
+            _ => Self::Unknown,
         }
     }
 }
@@ -93,21 +95,32 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
     Ok(Thickness {
         thickness_m: grid.field(&thickness)?,
         uncertainty_m: uncertainty.map(|values| grid.field(&not_negative(&values))).transpose()?,
-        basis: basis(&file, &grid)?,
+        basis: basis(&file, &grid, &thickness)?,
         layout,
         identity: Identity::new(product, file.text("product_version").as_deref(), path),
         window,
     })
 }
 
-/// None anywhere in files without the flag, and where its meaning is another one.
-fn basis(file: &NetcdfFile, grid: &NativeGrid) -> Result<Array2<Option<Basis>>, SourceError> {
+/// None anywhere in files without the flag, and where it is missing.
+fn basis(
+    file: &NetcdfFile,
+    grid: &NativeGrid,
+    thickness: &Array2<f64>,
+) -> Result<Array2<Option<Basis>>, SourceError> {
     let Some(flag) = file.find(&["quality_flag"]) else {
         return Ok(Array2::from_elem(grid.shape(), None));
     };
     let meanings = flags::listed(&flag)?;
-    let basis = |code: i32| Basis::from_meaning(meanings.get(&u32::try_from(code).ok()?)?);
-    Ok(grid.codes(&flag, 0)?.mapv(basis))
+    let basis = |code: i32| {
+        let meaning = meanings.get(&u32::try_from(code).ok()?);
+        Some(meaning.map_or(Basis::Unknown, |meaning| Basis::from_meaning(meaning)))
+    };
+    // What is said of cells without a value, in whatever words, says nothing of one.
+    let is_told = |basis: Basis, thickness: f64| basis != Basis::Unknown || !thickness.is_nan();
+    Ok(Zip::from(&grid.codes(&flag, -1)?)
+        .and(thickness)
+        .map_collect(|&code, &thickness| basis(code).filter(|basis| is_told(*basis, thickness))))
 }
 
 /// The resolution tells the versions apart; their names for the variables have changed more often.

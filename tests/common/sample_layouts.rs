@@ -71,6 +71,20 @@ pub(crate) fn drift_405c(folder: &Path) -> netcdf::Result<PathBuf> {
     Ok(path)
 }
 
+/// Adds what the values of `thickness` rest on, as v300 tells it: the flags 0 to 3, which `meanings` explains, and none, in turn, cell
+/// by cell in the order of the file.
+pub(crate) fn add_quality_flag(dataset: &mut Dataset, thickness: &str, meanings: &str) {
+    let mut flag = dataset.variable(thickness).clone();
+    "quality_flag".clone_into(&mut flag.name);
+    flag.attributes.clear();
+    flag.set("_FillValue", -1_i32);
+    flag.set("flag_values", vec![0_i32, 1, 2, 3]);
+    flag.set("flag_meanings", meanings);
+    let flags = (0..flag.values.len()).map(|cell| [0, 1, 2, 3, -1][cell % 5]);
+    flag.values = Values::Int(flags.collect());
+    dataset.variables.push(flag);
+}
+
 /// The thickness on 12.5 km as v300 has it: every cell of the sample four times, rows from the bottom to the top, and the
 /// axes in `unit`, km or m. The grid mapping has another name and no PROJ string, as may be.
 pub(crate) fn thickness_v300(folder: &Path, unit: &str) -> netcdf::Result<PathBuf> {

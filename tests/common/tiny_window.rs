@@ -94,6 +94,8 @@ impl TinyHouse {
                 ("processing = [\"o\"]", "processing = [\"r\"]"),
                 ("members = 30", "members = 2"),
                 ("#steps = 10", "steps = 1"),
+                // It was fitted for 10 steps, and every product would say so.
+                ("calibrate = true", "calibrate = false"),
                 ("device = \"auto\"", "device = \"cpu\""),
                 ("least_free_megabytes = 2000", "least_free_megabytes = 10"),
                 ("#first_day = \"2026-10-15\"", &format!("first_day = \"{}\"", self.day)),

@@ -53,7 +53,8 @@ pub(in super::super) fn refresh(root: &Path, extent: Extent) -> Result<(), Publi
     years.retain(|year| root.join(year).is_dir());
     match all.iter().find_map(|(day, _, folder)| readable(root, &entry(root, *day, folder)?)) {
         Some(newest) => {
-            let first = all.last().map(|(day, ..)| *day);
+            let stands = |(day, _, folder): &&(ProductDay, u32, PathBuf)| entry(root, *day, folder).is_some();
+            let first = all.iter().rev().find(stands).map(|(day, ..)| *day);
             write(root, &root.join(names::COLLECTION), &collection(&newest, &years, first))?;
             write(root, &root.join(names::CATALOG), &catalog(&newest))
         }

@@ -53,6 +53,8 @@ pub(in super::super) fn write(
 fn properties(product: &Product<'_>, revision: u32, seas: &[RegionalFigures]) -> Value {
     let (lineage, day) = (product.lineage, product.day);
     let place = |rank: usize| seas.iter().find(|sea| sea.thickness_rank == Some(rank)).map(|sea| &sea.id);
+    // Seas of the same thickness share a rank, and the ranks behind it are left out.
+    let last = seas.iter().filter_map(|sea| sea.thickness_rank).max();
     let inputs: Vec<_> = lineage
         .inputs
         .iter()
@@ -91,10 +93,7 @@ fn properties(product: &Product<'_>, revision: u32, seas: &[RegionalFigures]) ->
     add("nilas:degradation", lineage.degradation.as_ref().map(|text| json!(text)));
     add("nilas:regions_source", product.regions.map(|regions| json!(regions.source)));
     add("nilas:thickest_region", place(1).map(|id| json!(id)));
-    add(
-        "nilas:thinnest_region",
-        place(seas.iter().filter(|sea| sea.thickness_rank.is_some()).count()).map(|id| json!(id)),
-    );
+    add("nilas:thinnest_region", last.and_then(place).map(|id| json!(id)));
     properties
 }
 

@@ -8,7 +8,7 @@ use jsonschema::{Retrieve, Uri};
 use crate::progress::Bar;
 use crate::publish::flags::CLASSES;
 use crate::publish::synthetic::Synthetic;
-use crate::publish::{Product, WithdrawalNote, publish, remove, withdraw};
+use crate::publish::{Product, RegionalFigures, WithdrawalNote, publish, remove, withdraw};
 use crate::time::ProductDay;
 
 use super::*;
@@ -135,6 +135,43 @@ fn an_item_describes_the_files_that_lie_beside_it() {
         let links = links(&item, relation);
         assert!(folder.join(&links[0]).is_file(), "{relation} {links:?}");
     }
+}
+
+#[test]
+fn seas_of_the_same_thickness_hide_neither_the_thickest_nor_the_thinnest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("item.json");
+    let sea = |id: &str, thickness_rank: Option<usize>| RegionalFigures {
+        id: id.into(),
+        title: id.into(),
+        ice_cells: 1,
+        ice_area_km2: 1.0,
+        ice_area_without_estimate_km2: 0.0,
+        ice_volume_km3: 1.0,
+        ice_volume_spread_km3: 0.1,
+        mean_thickness_m: thickness_rank.map(|_| 1.0),
+        thickness_rank,
+    };
+    let seas = [sea("a", Some(2)), sea("b", Some(1)), sea("c", Some(2)), sea("d", None)];
+    let synthetic = Synthetic::new(40);
+    let product = synthetic.product();
+    write(&path, &product, 1, (product.grid.spec.as_ref(), ""), (&[][..], &seas[..])).unwrap();
+    let item = read(&path);
+    assert_eq!(item["properties"]["nilas:thickest_region"], "b");
+    assert_eq!(item["properties"]["nilas:thinnest_region"], "a");
+}
+
+#[test]
+fn the_collection_begins_with_the_oldest_day_that_stands() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    for day in ["2026-02-27", "2026-02-28", "2026-03-01"] {
+        published(root, day, 1);
+    }
+    let start = || read(&root.join("collection.json"))["extent"]["temporal"]["interval"][0][0].clone();
+    assert_eq!(start(), "2026-02-27T00:00:00Z");
+    withdraw(root, "2026-02-27".parse().unwrap(), 1, &note()).unwrap();
+    assert_eq!(start(), "2026-02-28T00:00:00Z");
 }
 
 #[test]
