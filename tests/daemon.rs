@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::demo_window::repository;
 use common::nilas::Nilas;
 use common::tiny_window::TinyHouse;
-use nilas::ledger::{DayState, Ledger};
+use nilas::ledger::{Channel, DayState, Ledger};
 use nilas::publish::read_latest;
 use nilas::source::Role;
 use nilas::time::{Clock, SystemClock};
@@ -242,6 +242,46 @@ fn a_program_that_does_not_start_or_is_of_another_version_fails_the_check() {
     let failed: Vec<_> = run.stdout.lines().filter(|line| line.starts_with("FAILS")).collect();
     assert!(failed[0].contains("nilas-engine does not start (exit status: 1)"), "{failed:?}");
     assert!(failed[1].contains("nilas-inspect is of version "), "{failed:?}");
+}
+
+/// Credentials that systemd gives to the service alone cannot be read in a shell.
+#[test]
+fn a_product_is_taken_back_also_where_nobody_can_be_told_from() {
+    let root = tempfile::tempdir().unwrap();
+    let enabled = "it is one of this machine).\nenabled = true\nurl_file = \"alarm\"";
+    let house = TinyHouse::new(
+        root.path(),
+        &[
+            ("it is one of this machine).\nenabled = false", enabled),
+            ("interval_minutes = 5", "interval_minutes = 5\nurl_file = \"watcher\""),
+        ],
+    );
+    house.deliver();
+    let day = house.day.to_string();
+    house.nilas("produce").option("--date", &day).expect_code(0);
+    let run = house.nilas("withdraw").arg(&day).option("--reason", "wrong ice").expect_code(0);
+    assert!(run.stdout.starts_with(&format!("revision 1 of {day} is taken back\n")), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("url_file = \"alarm\" is the name of a systemd credential"),
+        "{}",
+        run.stdout
+    );
+    let ledger = house.ledger();
+    assert!(ledger.products_of(house.day).unwrap()[0].withdrawal.is_some());
+    assert_eq!(ledger.unsent(Channel::Webhook).unwrap(), 1, "it waits for the daemon");
+}
+
+/// A daemon that is started while a target is down makes its products all the same.
+#[test]
+fn a_target_that_is_down_fails_a_check_and_no_start() {
+    let root = tempfile::tempdir().unwrap();
+    let down = "[targets.mirror]\nkind = \"folder\"\naddress = \"/proc/mirror\"";
+    let house = TinyHouse::new(root.path(), &[("#[targets.mirror]", down)]);
+    house.deliver();
+    let run = house.nilas("check").expecting("checks failed").expect_code(1);
+    assert!(run.stdout.contains("FAILS   target         /proc/mirror: "), "{}", run.stdout);
+    let run = house.nilas("check").arg("--offline").expect_code(0);
+    assert!(run.stdout.contains("ok      target         mirror: not asked"), "{}", run.stdout);
 }
 
 #[test]

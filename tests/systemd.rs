@@ -125,6 +125,7 @@ fn configure(machine: &Machine) {
         set(configuration, "model.device", "cpu");
         set(configuration, "ensemble.members", 2);
         set(configuration, "ensemble.steps", 1);
+        set(configuration, "model.calibrate", false);
         set(configuration, "notify.mail.enabled", true);
         set(configuration, "notify.mail.server", "127.0.0.1");
         set(configuration, "notify.mail.port", 25);

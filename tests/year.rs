@@ -20,12 +20,13 @@ use common::stand_in::publish;
 use nilas::config::{Config, Inspection, Overrides, Place, Server, ServerKind};
 use nilas::daemon::{Ended, Mishap, Producer, Service, Signals, World};
 use nilas::deliver::Carrier;
-use nilas::ledger::{DayState, Ledger};
+use nilas::ledger::{DayState, Ledger, Origin};
 use nilas::notify::{Courier, Letter, Notifier, Undelivered};
 use nilas::produce::{Failed, Gatherer, Order, Watch};
 use nilas::source::{Inspected, Inspector, Measured, Refusal, Role, SourceError, recognise, window_end};
 use nilas::sys;
 use nilas::time::{Clock, ProductDay, Window};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
@@ -530,6 +531,65 @@ async fn days_that_are_asked_for_are_made_and_never_hold_up_a_new_one() {
             runs.iter().filter(|run| run.end.as_ref().unwrap().outcome.name() == "abandoned").count();
     }
     assert!(abandoned > 0, "a new day was ready while one that was asked for was made");
+}
+
+/// While a provider is away nobody knows whether its file is still bad: that is neither the end of the matter nor a new one.
+#[tokio::test(start_paused = true)]
+async fn a_refused_file_that_cannot_be_seen_for_a_day_is_no_news() {
+    let house = House::new(Duration::from_mins(1));
+    let providers = house.root.path().join("providers");
+    for server in ["met", "awi"] {
+        fs::create_dir_all(providers.join(server)).unwrap();
+    }
+    let away = midnight(day(BEGIN).plus_days(11)) + TimeDelta::hours(1);
+    let mut events = events(&providers);
+    for (_, event) in &mut events {
+        if let Event::Arrival { content, .. } = event
+            && content.contains("concentration")
+        {
+            *content = "broken".to_owned();
+        }
+    }
+    events.push((away, Event::Down("met")));
+    events.push((away + TimeDelta::days(1), Event::Up("met")));
+    events.sort_by_key(|(at, _)| *at);
+    let world = tokio::spawn(happen(providers.clone(), events, house.clock.clone()));
+    time::sleep(Duration::from_hours(24 * 9)).await;
+    house.work_until(away + TimeDelta::days(2), None).await;
+    world.abort();
+
+    let letters = house.letters.lock().unwrap();
+    let of_it =
+        letters.iter().map(|letter| &letter.subject).filter(|subject| subject.contains("cannot be made"));
+    let news: Vec<_> = of_it.filter(|subject| !subject.contains("reminder")).collect();
+    let [begun] = &news[..] else { panic!("{news:?}") };
+    assert!(begun.starts_with("[Nilas] failure: "), "{begun}");
+}
+
+/// After a few ends systemd starts it no more, and it would stay away when the ledger can be written again.
+#[tokio::test(start_paused = true)]
+async fn a_start_whose_ledger_cannot_be_written_waits_until_it_can() {
+    let house = House::new(Duration::from_mins(1));
+    let providers = house.root.path().join("providers");
+    for server in ["met", "awi"] {
+        fs::create_dir_all(providers.join(server)).unwrap();
+    }
+    let begin = day(BEGIN);
+    let ledger = house.ledger();
+    let cut_off = ledger.begin_run(begin, Origin::Schedule, 0, house.clock.now()).unwrap();
+    let path = house.config.lock().unwrap().folders.state.join(Ledger::FILE_NAME);
+    let mut holder = Connection::open(path).unwrap();
+    let held = async {
+        let held = holder.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        time::sleep(Duration::from_mins(10)).await;
+        drop(held);
+    };
+    tokio::join!(held, house.work_until(midnight(begin) + TimeDelta::hours(2), None));
+
+    let end = ledger.runs_of(begin).unwrap()[0].end.clone();
+    assert_eq!((cut_off.id, end.map(|end| end.outcome.name())), (1, Some("lost")));
+    let letters = house.letters.lock().unwrap();
+    assert!(letters[0].subject.contains("the ledger cannot be written"), "{}", letters[0].subject);
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ledger = house::ledger(&config)?;
     let notifier =
-        Notifier::new(&config.notify, Arc::clone(&ledger), Arc::clone(&clock)).map_err(Failure::other)?;
+        Notifier::patient(&config.notify, Arc::clone(&ledger), Arc::clone(&clock)).map_err(Failure::other)?;
     let which = (arguments.day, arguments.revision);
     let withdrawn = daemon::withdraw(&ledger, &notifier, &config, which, &arguments.reason, clock.now())?;
     let day = arguments.day;

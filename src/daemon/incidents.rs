@@ -61,16 +61,29 @@ pub(super) fn not_held(ledger: &Ledger, now: DateTime<Utc>) -> Result<(), Daemon
     settle(ledger, HELD, "production goes on", now)
 }
 
+/// What a look at days has met of files that were refused.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// The days that cannot be made because of one, with its reason.
+    pub(super) days: Vec<(ProductDay, String)>,
+    /// Whether servers did not answer, so that nobody knows of all files.
+    pub(super) is_partial: bool,
+}
+
 /// Days that cannot be made because a file was refused, of those that were looked at.
 pub(super) fn note_refused(
     ledger: &Ledger,
-    refused: &[(ProductDay, String)],
+    refused: &Refusals,
     now: DateTime<Utc>,
 ) -> Result<(), DaemonError> {
-    let Some((day, reason)) = refused.first() else {
+    let Some((day, reason)) = refused.days.first() else {
+        // A file that is not seen because its server is away may be as bad as before.
+        if refused.is_partial {
+            return Ok(());
+        }
         return settle(ledger, REFUSED, "no day lacks a file that was refused", now);
     };
-    let more = match refused.len() {
+    let more = match refused.days.len() {
         1 => String::new(),
         several => format!(" ({} more days lack files that were refused)", several - 1),
     };

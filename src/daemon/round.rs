@@ -13,6 +13,7 @@ use crate::produce::{GatherError, Gathered, Gatherer, ProduceError};
 use crate::source::{Availability, Role};
 use crate::time::{Clock, ProductDay};
 
+use super::incidents::Refusals;
 use super::planner::{self, Cause, Decision, DueDay, History};
 use super::production::{Conclusion, Productions};
 use super::pulse::Pulse;
@@ -59,7 +60,7 @@ impl Round<'_> {
         }
         incidents::not_held(self.ledger, self.clock.now())?;
         self.gatherer.look_anew();
-        let mut refused = Vec::new();
+        let mut refused = Refusals::default();
         let mut tried = BTreeSet::new();
         while let Some(due) = self.next(&tried, Cause::is_regular)? {
             tried.insert(due.day);
@@ -85,7 +86,7 @@ impl Round<'_> {
             let Some(due) = self.next(&tried, |cause| !cause.is_regular())? else { break };
             tried.insert(due.day);
             let urgent = self.stop.child_token();
-            let mut refused = Vec::new();
+            let mut refused = Refusals::default();
             let mut backfill = std::pin::pin!(self.attend(due.day, Origin::Backfill, &mut refused, &urgent));
             tokio::select! {
                 attended = &mut backfill => attended?,
@@ -132,12 +133,13 @@ impl Round<'_> {
         &self,
         day: ProductDay,
         origin: Origin,
-        refused: &mut Vec<(ProductDay, String)>,
+        refused: &mut Refusals,
         stop: &CancellationToken,
     ) -> Result<(), DaemonError> {
         match self.gather(day).await? {
             Gathering::Interrupted => Ok(()),
             Gathering::Unknown(state, note) => {
+                refused.is_partial = true;
                 self.ledger.set_day(day, state, &note, self.clock.now())?;
                 Ok(())
             }
@@ -157,7 +159,7 @@ impl Round<'_> {
                     self.ledger.settle_asked(day)?;
                     tracing::warn!(%day, "asked for, and not made: {reason}");
                 }
-                refused.push((day, reason));
+                refused.days.push((day, reason));
                 Ok(())
             }
         }

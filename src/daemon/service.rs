@@ -120,15 +120,19 @@ impl Service {
     /// [`DaemonError`] where it cannot go on: the ledger cannot be used, or the address not be listened on.
     pub async fn run(&self, mut signals: Signals) -> Result<(), DaemonError> {
         self.listen(&signals).await?;
-        self.take_over()?;
+        let mut lived = self.take_over();
         systemd::ready(&self.state()?);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "nilas is at work");
         let mut told_at = None;
-        while let Err(error) = self.live(&mut signals).await {
+        if lived.is_ok() {
+            lived = self.live(&mut signals).await;
+        }
+        while let Err(error) = lived {
             if !error.of_ledger().is_some_and(LedgerError::may_pass) {
                 return Err(error);
             }
             self.wait_for_ledger(&error, &mut told_at, &signals).await?;
+            lived = self.live(&mut signals).await;
         }
         systemd::stopping();
         tracing::info!("nilas has ended its work");
@@ -158,10 +162,14 @@ impl Service {
         let text = format!("the ledger cannot be written, and nothing is produced until it can: {error}");
         tracing::error!("{text}");
         systemd::status(&text);
-        if told_at.is_none_or(|at| now >= at + BETWEEN_TELLINGS) {
-            self.world().notifier.tell_now(LEDGER, &text).await?;
-            *told_at = Some(now);
-        }
+        // Beside the rest: a mail server may let us wait for longer than the watchdog does.
+        let tell = async {
+            if told_at.is_none_or(|at| now >= at + BETWEEN_TELLINGS) {
+                self.world().notifier.tell_now(LEDGER, &text).await?;
+                *told_at = Some(now);
+            }
+            std::future::pending().await
+        };
         let again = async {
             loop {
                 time::sleep(self.tick).await;
@@ -178,11 +186,11 @@ impl Service {
             }
         };
         tokio::select! {
-            () = again => {}
-            () = self.feed_forever() => {}
-            () = signals.stop.cancelled() => {}
+            told = tell => told,
+            () = again => Ok(()),
+            () = self.feed_forever() => Ok(()),
+            () = signals.stop.cancelled() => Ok(()),
         }
-        Ok(())
     }
 
     async fn work(&self, signals: &mut Signals) -> Result<(), DaemonError> {

@@ -3,7 +3,7 @@
 //! A message of an incident and the note at the incident that people were told are one transaction: a process that is killed between
 //! deciding and sending neither forgets a message nor queues it twice.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::values::{UtcTime, named_value};
@@ -102,6 +102,9 @@ pub struct Delivery {
     pub attempts: u32,
 }
 
+/// No try of a delivery is put off for so long.
+const LONGEST_PUT_OFF: TimeDelta = TimeDelta::hours(2);
+
 impl Ledger {
     /// Notes at an incident that people are told, and queues the message for those who have not an older one of the same incident on
     /// its way. A reminder takes the place of one that has not gone out. Without recipients only the note is made. True where
@@ -155,7 +158,8 @@ impl Ledger {
     }
 
     /// What is to be tried now by a channel, the oldest first. While the server itself is being waited for, nothing is: every
-    /// message would fail as the last one did.
+    /// message would fail as the last one did. A try that seems to be put off for longer than any was put off by a clock that was
+    /// ahead: it is due.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -163,12 +167,15 @@ impl Ledger {
         self.read(|connection| {
             let sql = "SELECT deliveries.id, message, kind, severity, queued_at, payload, channel, recipient, attempts
                        FROM deliveries JOIN messages ON messages.id = deliveries.message
-                       WHERE sent_at IS NULL AND channel = :channel AND next_try_at <= :now
+                       WHERE sent_at IS NULL AND channel = :channel AND (next_try_at <= :now OR next_try_at > :latest)
                            AND NOT EXISTS (SELECT 1 FROM deliveries AS waiting WHERE waiting.sent_at IS NULL
-                               AND waiting.channel = :channel AND waiting.is_channel_down AND waiting.next_try_at > :now)
+                               AND waiting.channel = :channel AND waiting.is_channel_down
+                               AND waiting.next_try_at > :now AND waiting.next_try_at <= :latest)
                        ORDER BY message, deliveries.id";
             let mut statement = connection.prepare_cached(sql)?;
-            statement.query_map(named_params! { ":channel": channel, ":now": UtcTime(now) }, delivery)?.collect()
+            let parameters =
+                named_params! { ":channel": channel, ":now": UtcTime(now), ":latest": UtcTime(now + LONGEST_PUT_OFF) };
+            statement.query_map(parameters, delivery)?.collect()
         })
     }
 

@@ -92,7 +92,7 @@ const KNOWN: [(&str, Advice); 17] = [
         "degraded",
         Advice {
             meanwhile: "Days are made all the same, and their products say what is worse in them; drawn on the CPU they take longer.",
-            remedy: "Where it was drawn on the CPU, look at the device: `nvidia-smi`, and the kernel's log. Where it was made without the uncertainty of the thickness, ask the provider why the file states none in metres. The next product that is as it should be ends this.",
+            remedy: "Where it was drawn on the CPU, look at the device: `nvidia-smi`, and the kernel's log. Where it was made without the uncertainty of the thickness, ask the provider why the file states none in metres. Where the words for what was interpolated are not known, tell us, with the file. Where the spread was not fitted for the sampler, leave [ensemble] sampler, steps, time_grid and lowest_noise_rate out, or fit it with `nilas model calibrate`. The next product that is as it should be ends this.",
         },
     ),
     (

@@ -31,6 +31,20 @@ pub enum Undelivered {
     Letter(String),
 }
 
+/// What stands in for a courier that this process cannot set up: nothing goes its way, and each try says why.
+pub(super) struct Unready(pub(super) String);
+
+#[async_trait]
+impl Courier for Unready {
+    async fn deliver(&self, _: &Letter, _: &str) -> Result<(), Undelivered> {
+        Err(Undelivered::Channel(self.0.clone()))
+    }
+
+    fn place(&self) -> String {
+        "nowhere".to_owned()
+    }
+}
+
 /// An error with its causes, in one line; a cause that it repeats in its own words is said once.
 pub(super) fn causes(error: &dyn Error) -> String {
     let mut said = error.to_string();

@@ -25,6 +25,7 @@ mod webhook;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 
@@ -42,6 +43,7 @@ pub use smtp::SmtpCourier;
 pub use templates::{commands, shell};
 pub use webhook::WebhookCourier;
 
+use courier::Unready;
 use decision::{Rhythm, backoff, next_step};
 use letter::{Content, Open, Told};
 use templates::{Matter, Templates, Words};
@@ -50,6 +52,8 @@ use webhook::Heartbeat;
 /// What has not arrived after this time is given up: an open incident comes again by its reminders, and nobody wants a week's mails
 /// at once.
 const LONGEST_WAY: TimeDelta = TimeDelta::days(7);
+/// A round of deliveries begins no other letter after this time: whoever waits for it has more to do, and the rest has its turn next time.
+const LONGEST_ROUND: Duration = Duration::from_mins(10);
 /// A picture larger than this is left out of a mail, bytes: mail servers refuse more.
 const LARGEST_PICTURE: u64 = 5 << 20;
 /// The webhook has one recipient.
@@ -146,6 +150,22 @@ impl Notifier {
         let mail = mail.map(|courier| Box::new(courier) as Box<dyn Courier>);
         let webhook = webhook.map(|courier| Box::new(courier) as Box<dyn Courier>);
         Self::with_couriers(config, ledger, clock, mail, webhook)
+    }
+
+    /// The same for whoever has something to do that is more urgent than telling of it: where a courier cannot be set up, such as one
+    /// whose credentials systemd gives to the service alone, what is queued waits for a process that can. It has no heartbeat.
+    ///
+    /// # Errors
+    /// [`NotifyError`] where templates cannot be used.
+    pub fn patient(
+        config: &config::Notify,
+        ledger: Arc<Ledger>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, NotifyError> {
+        let mail = config.mail.enabled.then(|| or_unready(SmtpCourier::new(&config.mail)));
+        let webhook = config.webhook.enabled.then(|| or_unready(WebhookCourier::new(&config.webhook)));
+        let config = config::Notify { heartbeat: config::HeartbeatSettings::default(), ..config.clone() };
+        Self::with_couriers(&config, ledger, clock, mail, webhook)
     }
 
     /// The same with other couriers; the configuration still says who gets what.
@@ -287,7 +307,11 @@ impl Notifier {
     ) -> Result<Delivered, NotifyError> {
         let mut done = Delivered::default();
         let Some(courier) = courier else { return Ok(done) };
+        let begin = self.clock.monotonic();
         for delivery in self.ledger.due_deliveries(channel, self.clock.now())? {
+            if self.clock.monotonic().saturating_sub(begin) >= LONGEST_ROUND {
+                break;
+            }
             let tried = match self.letter(&delivery) {
                 Ok(letter) => courier.deliver(&letter, &delivery.recipient.address).await,
                 Err(error) => Err(Undelivered::Letter(error.to_string())),
@@ -475,6 +499,13 @@ impl Letter {
         let Words { subject, text, html, json } = words;
         let (severity, date) = (matter.severity, matter.date);
         Self { severity, subject, text, html, json, date, id, follows, picture }
+    }
+}
+
+fn or_unready(courier: Result<impl Courier + 'static, NotifyError>) -> Box<dyn Courier> {
+    match courier {
+        Ok(courier) => Box::new(courier),
+        Err(error) => Box::new(Unready(error.to_string())),
     }
 }
 

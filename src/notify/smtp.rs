@@ -19,6 +19,9 @@ use crate::fetch::{Credentials, read_authorities};
 
 /// A connection must stand within this time.
 const CONNECT: Duration = Duration::from_secs(20);
+/// The connection, the greeting, TLS and the login together take at most this long: a server that says nothing would otherwise hold up each
+/// letter anew.
+const LONGEST_WELCOME: Duration = Duration::from_mins(1);
 /// All of a letter's way takes at most this long; a picture over a slow line takes its time.
 const LONGEST: Duration = Duration::from_mins(3);
 
@@ -63,7 +66,9 @@ impl SmtpCourier {
 
     async fn send(&self, letter: &Letter, recipient: &str) -> Result<(), Undelivered> {
         let mail = self.sender.mail(letter, recipient).map_err(Undelivered::Letter)?;
-        let mut connection = self.connect().await.map_err(Undelivered::Channel)?;
+        let connected = time::timeout(LONGEST_WELCOME, self.connect()).await;
+        let mut connection =
+            connected.unwrap_or_else(|_| Err(self.silence())).map_err(Undelivered::Channel)?;
         let sent = connection.send(mail.envelope(), &mail.formatted()).await;
         let sent = sent.map_err(|error| {
             Undelivered::Letter(self.reason(&format!("does not take the mail to {recipient}"), &error))
@@ -101,6 +106,14 @@ impl SmtpCourier {
             })?;
         }
         Ok(connection)
+    }
+
+    fn silence(&self) -> String {
+        format!(
+            "the mail server {} lets nobody in within {} s; check notify.mail.server, port and security, and the server",
+            self.place(),
+            LONGEST_WELCOME.as_secs()
+        )
     }
 
     /// What went wrong, in words without the password, should the server repeat it.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::samples;
 use super::*;
-use crate::config::{Notify, Recipients};
+use crate::config::{HeartbeatSettings, Notify, Recipients};
 
 /// A clock that is moved by hand.
 struct HandClock(Mutex<DateTime<Utc>>);
@@ -39,6 +39,8 @@ struct Notes {
     taken: Mutex<Vec<(String, Letter)>>,
     tries: Mutex<usize>,
     is_down: Mutex<bool>,
+    /// The clock, where each letter takes three minutes, and none arrives.
+    slow: Mutex<Option<Arc<HandClock>>>,
     refused: Mutex<Vec<String>>,
 }
 
@@ -48,6 +50,10 @@ struct NotingCourier(Arc<Notes>);
 impl Courier for NotingCourier {
     async fn deliver(&self, letter: &Letter, recipient: &str) -> Result<(), Undelivered> {
         *locked(&self.0.tries) += 1;
+        if let Some(clock) = &*locked(&self.0.slow) {
+            *locked(&clock.0) += TimeDelta::minutes(3);
+            return Err(Undelivered::Letter("not within 180 s".to_owned()));
+        }
         if *locked(&self.0.is_down) {
             return Err(Undelivered::Channel("nobody listens".to_owned()));
         }
@@ -289,6 +295,61 @@ fn reminders_do_not_pile_up_while_a_server_is_down() {
     *locked(&world.mail.is_down) = false;
     world.rounds(2);
     assert_eq!(world.mails().len(), 3, "what is over is not reminded of");
+}
+
+#[test]
+fn a_round_of_slow_letters_ends_and_the_others_have_their_turn_later() {
+    let world = World::new();
+    *locked(&world.mail.slow) = Some(Arc::clone(&world.clock));
+    for key in ["a", "b", "c", "d"] {
+        world.raise(key, Severity::Failure);
+    }
+    let first = world.round();
+    assert_eq!((first.failed, first.waiting), (4, 8), "a round of twelve minutes, of eight letters");
+    *locked(&world.mail.slow) = None;
+    world.rounds(1);
+    assert_eq!(world.mails().len(), 8);
+}
+
+/// A clock that was ahead has put the next try far off, and what was said then came from the future.
+#[test]
+fn a_clock_that_was_ahead_holds_up_no_letter_when_it_is_right_again() {
+    let world = World::new();
+    world.pass(365 * 24 * 60);
+    *locked(&world.mail.is_down) = true;
+    world.raise("a", Severity::Warning);
+    assert_eq!(world.round().failed, 1);
+    *locked(&world.mail.is_down) = false;
+    world.pass(-365 * 24 * 60);
+    world.raise("b", Severity::Warning);
+    assert_eq!(world.round().sent, 2);
+}
+
+#[test]
+fn who_cannot_tell_queues_for_who_can() {
+    let mut world = World::new();
+    world.config.mail.enabled = true;
+    world.config.mail.server = "smtp.example.org".to_owned();
+    world.config.mail.from = "Nilas <nilas@example.org>".to_owned();
+    world.config.mail.credentials = Some("mail".into());
+    world.config.heartbeat.url_file = Some("watcher".into());
+    let clock: Arc<dyn Clock> = Arc::clone(&world.clock) as _;
+    assert!(Notifier::new(&world.config, Arc::clone(&world.ledger), Arc::clone(&clock)).is_err());
+    let patient = Notifier::patient(&world.config, Arc::clone(&world.ledger), clock).unwrap();
+    assert!(
+        patient.queue_announcement("a", Severity::Warning, "a was taken back", "Do not use it.").unwrap()
+    );
+    let delivered = deliver(&patient);
+    assert_eq!((delivered.failed, delivered.waiting), (1, 1));
+    assert!(
+        delivered
+            .first_failure
+            .unwrap()
+            .contains("credentials = \"mail\" is the name of a systemd credential")
+    );
+    world.config.heartbeat = HeartbeatSettings::default();
+    world.pass(2);
+    assert_eq!(world.round().sent, 1, "the daemon can");
 }
 
 #[test]
