@@ -211,7 +211,7 @@ fn days_without_a_truth_are_looked_at() {
     let of = |row: &Value, measure: &str| row["measures"][measure]["value"].as_f64().unwrap();
     let [published, raw] = [&rows[0], &rows[1]];
     // A network that has learnt nothing draws what few corrections cannot bring back, but they bring it nearer.
-    let [nearer, as_drawn] = [published, raw].map(|row| of(row, "coarse_inner_m"));
+    let [nearer, as_drawn] = [published, raw].map(|row| of(row, "seen_inner_m"));
     assert!(nearer < as_drawn, "{nearer} {as_drawn}");
     for measure in ["bump", "hole_gradient", "daily_change", "deviation_over_truth"] {
         assert!(of(published, measure).is_finite(), "{measure}");

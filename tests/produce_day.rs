@@ -18,7 +18,7 @@ use common::tiny_window::TinyHouse;
 use gdal::Metadata;
 use gdal::spatial_ref::{CoordTransform, SpatialRef};
 use ndarray::Array2;
-use nilas::ensemble::{CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M};
+use nilas::ensemble::{EDGE_TOLERANCE_M, INNER_TOLERANCE_M, SatelliteView};
 use nilas::model::CheckpointInfo;
 use nilas::sys;
 use rand_chacha::ChaCha20Rng;
@@ -240,11 +240,12 @@ fn members_show_satellites_what_the_satellites_showed() {
     let shape = (816, 384);
     let on_grid = |values: Vec<f32>| Array2::from_shape_vec(shape, values).unwrap();
     let low = on_grid(field(&file, "sea_ice_thickness_low_resolution"));
+    let concentration = on_grid(field(&file, "sea_ice_area_fraction"));
     let members = members(&file);
     for member in members.chunks_exact(shape.0 * shape.1) {
         let member = on_grid(member.to_vec());
-        let found =
-            CoarseMean::over(&member.mapv(|value| !value.is_nan())).difference(member.view(), low.view());
+        let mask = member.mapv(|value| !value.is_nan());
+        let found = SatelliteView::of_day(&mask, concentration.view()).difference(member.view(), low.view());
         assert!(found.inner_m < INNER_TOLERANCE_M && found.edge_m < EDGE_TOLERANCE_M, "{found:?}");
         assert!(found.inner_m > 0.0, "a member has detail");
     }

@@ -320,7 +320,7 @@ fn options_that_make_no_sense_end_with_2() {
         ("--min-signal-rate", "0.99"),
         ("--holes", "2"),
         ("--clip-gradient", "0"),
-        ("--time-power", "0"),
+        ("--log-snr-share", "1.5"),
         ("--validation-days", "1.5"),
     ];
     for (option, value) in wrong {

@@ -82,9 +82,10 @@ pub(super) struct Arguments {
     /// Signal rate at diffusion time 1.
     #[arg(long, default_value_t = Schedule::default().min_signal_rate)]
     min_signal_rate: f64,
-    /// Power that diffusion times, drawn evenly, are taken to: above 1 there are more samples with little noise.
-    #[arg(long, default_value_t = TrainOptions::default().time_power)]
-    time_power: f64,
+    /// Share of each batch, rounded to samples, whose diffusion times are even in the logarithm of signal over noise: more with little
+    /// noise and with much.
+    #[arg(long, default_value_t = TrainOptions::default().log_snr_share)]
+    log_snr_share: f64,
     /// Let the anomaly's scale grow with the thickness instead of one standard deviation.
     #[arg(long)]
     scale_grows_with_thickness: bool,
@@ -94,7 +95,8 @@ pub(super) struct Arguments {
     /// Share of samples with holes in their inputs: along coasts, around a pole, in the drift, in the concentration.
     #[arg(long, default_value_t = TrainOptions::default().holes)]
     holes: f64,
-    /// Share of the samples with holes whose drift and thickness are filled as in production; in the others the ice mask ends at a hole.
+    /// Share of the samples with holes whose drift and thickness are filled as in production; in the others the deformation is hidden
+    /// in holes, and the ice mask ends where thickness or concentration is missing.
     #[arg(long, default_value_t = TrainOptions::default().fill_holes)]
     fill_holes: f64,
     /// Number format of the convolutions; weights, normalisation and loss are f32. Only f32 goes on to the bit after an interruption.
@@ -199,7 +201,7 @@ impl Arguments {
             clip_gradient: self.clip_gradient,
             ema_decay: self.ema_decay,
             schedule,
-            time_power: self.time_power,
+            log_snr_share: self.log_snr_share,
             scale_grows_with_thickness: self.scale_grows_with_thickness,
             drop_deformation: self.drop_deformation,
             holes: self.holes,

@@ -32,7 +32,7 @@ pub struct Plan<'a> {
     pub batch: usize,
     /// Whether the spread is that which was fitted, where the checkpoint has a calibration.
     pub calibrated: bool,
-    /// Whether members are moved until their coarse mean is that of what they started from.
+    /// Whether members are moved until the thickness product would see in them what they started from.
     pub consistent: bool,
     /// Standard deviation of the low-resolution effective thickness, m, `[row, column]`; each member then starts from a
     /// thickness of its own. None takes the thickness as it is.

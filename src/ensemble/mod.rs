@@ -1,12 +1,12 @@
 //! The ensemble: noise per member, members one by one, and their statistics. No IO of its own, no clock.
 
-mod coarse;
 pub(crate) mod dice;
 mod draw;
 mod frame;
 mod input;
 mod noise;
 mod rounding;
+mod satellite_view;
 mod scene;
 mod statistics;
 mod store;
@@ -15,10 +15,10 @@ use ndarray::Array2;
 
 use statistics::Streaming;
 
-pub use coarse::{CoarseDifference, CoarseMean, EDGE_TOLERANCE_M, INNER_TOLERANCE_M};
 pub use draw::{EnsembleError, Plan, draw, draw_together, regress};
 pub use noise::{member_noise, standard_normal};
 pub use rounding::relative_difference;
+pub use satellite_view::{EDGE_TOLERANCE_M, INNER_TOLERANCE_M, SatelliteView, SeenDifference};
 pub use statistics::distribution;
 #[cfg(test)]
 pub(crate) use store::conformance;

@@ -3,9 +3,9 @@
 use ndarray::{Array2, Array3, Axis, Zip};
 use tch::{Cuda, Device, Kind, TchError, Tensor};
 
-use super::coarse::CoarseMean;
 use super::frame::Frame;
 use super::input::{input_field, perturbed};
+use super::satellite_view::SatelliteView;
 use super::{Plan, member_noise};
 use crate::model::{AtLeast, Calibration, Checkpoint, CheckpointInfo, ModelError};
 use crate::prepare;
@@ -45,9 +45,11 @@ pub(super) struct Question {
 pub(super) struct Ground<'a> {
     info: &'a CheckpointInfo,
     calibration: Option<&'a Calibration>,
-    coarse: Option<CoarseMean>,
+    view: Option<SatelliteView>,
     uncertainty_m: Option<Array2<f32>>,
     pub(super) frame: Frame,
+    /// Low-resolution concentration, fraction.
+    concentration: Array2<f32>,
     /// Low-resolution effective thickness, m.
     low: Array2<f32>,
     pub(super) mask: Array2<bool>,
@@ -62,17 +64,18 @@ impl<'a> Ground<'a> {
         Self {
             info: &checkpoint.info,
             calibration: None,
-            coarse: None,
+            view: None,
             uncertainty_m: None,
+            concentration: frame.cut(&context.index_axis(Axis(0), prepare::CONCENTRATION_CHANNEL).to_owned()),
             low: frame.cut(&context.index_axis(Axis(0), THICKNESS_CHANNEL).to_owned()),
             mask: frame.cut(&mask),
             frame,
         }
     }
 
-    /// Ready for members, whose spread may be calibrated and which may be held to the coarse input.
+    /// Ready for members, whose spread may be calibrated and which may be held to what the satellites saw.
     pub(super) fn for_members(mut self, plan: Plan<'_>) -> Self {
-        self.coarse = plan.consistent.then(|| CoarseMean::over(&self.mask));
+        self.view = plan.consistent.then(|| SatelliteView::of_day(&self.mask, self.concentration.view()));
         self.calibration = self.info.calibration.as_ref().filter(|_| plan.calibrated);
         self.uncertainty_m = plan.input_uncertainty_m.map(|uncertainty_m| self.frame.cut(uncertainty_m));
         self
@@ -146,8 +149,8 @@ impl<'a> Ground<'a> {
                 true => thickness,
             };
         });
-        if let Some(coarse) = &self.coarse {
-            coarse.hold(&mut field, low.view());
+        if let Some(view) = &self.view {
+            view.hold(&mut field, low.view());
         }
         let at_zero = field.iter().filter(|&&value| value <= 0.0).count();
         Member { field, low, at_zero }

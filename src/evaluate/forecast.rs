@@ -20,7 +20,7 @@ pub enum Variant {
     Published,
     /// The spread as the network has it, not as it was fitted.
     Uncalibrated,
-    /// Their coarse mean as it came.
+    /// As they came, whatever the thickness product would see in them.
     Inconsistent,
     /// Neither calibrated nor made consistent.
     Raw,
@@ -39,11 +39,13 @@ impl Variant {
     fn meaning(self) -> &'static str {
         match self {
             Self::Published => {
-                "as they are published: calibrated, if the checkpoint is, and consistent with the input at coarse scales"
+                "as they are published: calibrated, if the checkpoint is, and moved until the thickness product would see the input in them"
             }
-            Self::Uncalibrated => "not calibrated, but consistent with the input at coarse scales",
-            Self::Inconsistent => "calibrated, if the checkpoint is, but not made consistent with the input",
-            Self::Raw => "neither calibrated nor made consistent with the input",
+            Self::Uncalibrated => {
+                "not calibrated, but moved until the thickness product would see the input in them"
+            }
+            Self::Inconsistent => "calibrated, if the checkpoint is, but not moved towards the input",
+            Self::Raw => "neither calibrated nor moved towards the input",
         }
     }
 

@@ -290,8 +290,10 @@ fn row(name: String, days: &[ProductDay], seen: &[Seen], truth: Option<&[ClassTa
             measures.insert(name, ObservedMeasure { value, by_day: seen.iter().map(of).collect() });
         }
     };
-    tell("coarse_inner_m", &|seen| seen.coarse.inner_m());
-    tell("coarse_edge_m", &|seen| seen.coarse.edge_m());
+    tell("seen_inner_m", &|seen| seen.coarse.seen.inner_m());
+    tell("seen_edge_m", &|seen| seen.coarse.seen.edge_m());
+    tell("coarse_inner_m", &|seen| seen.coarse.close.inner_m());
+    tell("coarse_edge_m", &|seen| seen.coarse.close.edge_m());
     tell("hole_gradient", &|seen| seen.hole.ratio());
     tell("bump", &|seen| bump(&seen.spectra.members, &seen.spectra.wavelengths_km()));
     tell("bump_of_low", &|seen| bump(&seen.spectra.low, &seen.spectra.wavelengths_km()));

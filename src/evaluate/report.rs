@@ -26,7 +26,7 @@ struct Column {
     wanted: Option<[f64; 2]>,
 }
 
-const COLUMNS: [Column; 21] = [
+const COLUMNS: [Column; 23] = [
     column("fair_mean_rmse_m", "RMSE of the mean, m", "of endlessly many members", 4, None),
     column("fair_rmse_over_regression", "… over regression", "at most 1.03", 3, Some([0.0, 1.03])),
     column("mean_bias_m", "bias, m", "mean minus truth", 4, None),
@@ -44,8 +44,10 @@ const COLUMNS: [Column; 21] = [
     column("medium_scale_ratio", "power 20–100 km", "1 is right", 3, None),
     column("rank_deviation", "worst rank", "at most 0.25", 2, Some([0.0, 0.25])),
     column("rank_deviation_thin", "worst rank, thin", "at most 0.25", 2, Some([0.0, 0.25])),
-    column("coarse_inner_m", "coarse, m", "at most 0.02", 4, Some([0.0, 0.02])),
-    column("coarse_edge_m", "coarse at edge, m", "at most 0.04", 4, Some([0.0, 0.04])),
+    column("seen_inner_m", "product sees, m", "at most 0.02", 4, Some([0.0, 0.02])),
+    column("seen_edge_m", "… near edges, m", "at most 0.04", 4, Some([0.0, 0.04])),
+    column("coarse_inner_m", "26 km means, m", "as the truth", 4, None),
+    column("coarse_edge_m", "… near edges, m", "as the truth", 4, None),
     column("similarity", "SSIM", "1 is the same", 3, None),
     column("low_similarity", "SSIM of low", "1 is the same", 3, None),
 ];
@@ -140,9 +142,11 @@ struct ObservedMaps<'a> {
     days: Vec<(&'a str, Vec<Picture>)>,
 }
 
-const OBSERVED_COLUMNS: [Column; 10] = [
-    column("coarse_inner_m", "coarse, m", "at most 0.02", 4, Some([0.0, 0.02])),
-    column("coarse_edge_m", "coarse at edge, m", "at most 0.04", 4, Some([0.0, 0.04])),
+const OBSERVED_COLUMNS: [Column; 12] = [
+    column("seen_inner_m", "product sees, m", "at most 0.02", 4, Some([0.0, 0.02])),
+    column("seen_edge_m", "… near edges, m", "at most 0.04", 4, Some([0.0, 0.04])),
+    column("coarse_inner_m", "26 km means, m", "as the truth", 4, None),
+    column("coarse_edge_m", "… near edges, m", "as the truth", 4, None),
     column(
         "deviation_over_truth_0.3_0.8",
         "anomaly std, 0.3–0.8 m",

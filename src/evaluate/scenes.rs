@@ -1,6 +1,6 @@
 //! The scenes: days of an archive, or a window of each.
 
-use ndarray::{Array2, Array3, Zip, s};
+use ndarray::{Array2, Array3, Axis, Zip, s};
 use rand_chacha::ChaCha20Rng;
 
 use crate::archive::{Archive, Sample};
@@ -45,16 +45,22 @@ pub(super) struct SceneFields {
     pub(super) truth_m: Array2<f32>,
     /// Low-resolution effective thickness, m; NaN outside the mask.
     pub(super) low_m: Array2<f32>,
-    /// Ice with every field.
+    /// Ice whose thickness is known.
     pub(super) mask: Array2<bool>,
 }
 
 impl SceneFields {
     pub(super) fn view(&self) -> Scene<'_> {
-        Scene { truth_m: &self.truth_m, low_m: &self.low_m, mask: &self.mask, cell_km: CELL_KM }
+        Scene {
+            truth_m: &self.truth_m,
+            low_m: &self.low_m,
+            concentration: self.context.index_axis(Axis(0), prepare::CONCENTRATION_CHANNEL),
+            mask: &self.mask,
+            cell_km: CELL_KM,
+        }
     }
 
-    /// The same rule as in training: ice where concentration says so and no field is missing.
+    /// The same rule as in training: ice where concentration says so and thickness is known.
     pub(super) fn of(day: ProductDay, sample: &Sample) -> Self {
         let deformation = Zip::from(&sample.low_divergence_per_day)
             .and(&sample.low_shear_per_day)
@@ -62,10 +68,8 @@ impl SceneFields {
         let mask = Zip::from(&sample.low_concentration)
             .and(&sample.effective_thickness_m)
             .and(&sample.low_effective_thickness_m)
-            .and(&deformation)
-            .map_collect(|&concentration, truth, low, deformation| {
-                concentration >= prepare::ICE_EDGE
-                    && !(truth.is_nan() || low.is_nan() || deformation.is_nan())
+            .map_collect(|&concentration, truth, low| {
+                concentration >= prepare::ICE_EDGE && !(truth.is_nan() || low.is_nan())
             });
         let inside = |values: &Array2<f32>| {
             Zip::from(values).and(&mask).map_collect(|&value, &inside| if inside { value } else { f32::NAN })

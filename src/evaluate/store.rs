@@ -17,7 +17,7 @@ use super::scenes::{Place, SceneFields};
 use super::{EvaluateError, EvaluateOptions};
 
 /// Goes up when a tally comes to mean something else.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Cells along a side of the zoomed piece of a map.
 const ZOOM: usize = 80;
 /// Longer side of a picture, pixels; the page enlarges it.

@@ -36,6 +36,15 @@ impl Schedule {
         self.max_signal_rate.acos().sin()
     }
 
+    /// The diffusion time at which the logarithm of signal over noise has gone this share, in 0..1, of its way down.
+    #[must_use]
+    pub fn time_of_log_snr(&self, share: f64) -> f64 {
+        let (first, last) = (self.max_signal_rate.acos(), self.min_signal_rate.acos());
+        let log_noise_to_signal = |angle: f64| angle.tan().ln();
+        let (from, to) = (log_noise_to_signal(first), log_noise_to_signal(last));
+        ((from + share * (to - from)).exp().atan() - first) / (last - first)
+    }
+
     /// The rates at diffusion time `t` in 0..1.
     #[must_use]
     pub fn rates(&self, t: f64) -> Rates {
@@ -57,5 +66,18 @@ mod tests {
         assert_abs_diff_eq!(schedule.rates(0.0).signal, 0.95, epsilon = 1e-12);
         assert_abs_diff_eq!(schedule.rates(1.0).signal, 0.02, epsilon = 1e-12);
         assert_abs_diff_eq!(schedule.rates(1.0 / 40.0).noise, 0.341, epsilon = 5e-4);
+    }
+
+    #[test]
+    fn times_are_even_in_the_logarithm_of_signal_over_noise() {
+        let schedule = Schedule { max_signal_rate: 0.9998, min_signal_rate: 0.005 };
+        let log_snr = |share: f64| {
+            let Rates { signal, noise } = schedule.rates(schedule.time_of_log_snr(share));
+            (signal / noise).ln()
+        };
+        let (first, last) = (log_snr(0.0), log_snr(1.0));
+        assert_abs_diff_eq!(schedule.time_of_log_snr(0.0), 0.0, epsilon = 1e-9);
+        assert_abs_diff_eq!(schedule.time_of_log_snr(1.0), 1.0, epsilon = 1e-9);
+        assert_abs_diff_eq!(log_snr(0.3), first + 0.3 * (last - first), epsilon = 1e-6);
     }
 }

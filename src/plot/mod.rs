@@ -106,6 +106,8 @@ pub struct Quicklook<'a> {
     pub subheading: String,
     /// A word in a red box at the top, where readers must be warned.
     pub stamp: Option<String>,
+    /// Lines in red below the others that say what is wrong.
+    pub notice: Option<String>,
     /// The maps.
     pub panels: [Panel<'a>; 2],
     /// The lines at the foot.

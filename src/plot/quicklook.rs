@@ -15,6 +15,10 @@ const WIDEST: usize = 1480;
 const MARGIN: usize = 30;
 const HEADER: usize = 150;
 const TALLEST_MAP: usize = 900;
+/// Letters of a line of a notice that fit into the narrowest picture.
+const NOTICE_LETTERS: usize = 125;
+/// Height of a line of it.
+const NOTICE_LINE: usize = 24;
 /// Below each map: the colour bar with its ticks.
 const BAR_SPACE: usize = 86;
 /// At the foot: the key of the colours and two lines of text.
@@ -26,7 +30,8 @@ const FOOTER: usize = 116;
 /// [`PlotError`] when something cannot be drawn or the file cannot be written.
 pub fn draw_quicklook(path: &Path, quicklook: &Quicklook<'_>) -> Result<(), PlotError> {
     let (width, frames) = layout(quicklook);
-    let height = HEADER + frames[0].height + BAR_SPACE + FOOTER;
+    let header = header(quicklook);
+    let height = header + frames[0].height + BAR_SPACE + FOOTER;
     let mut canvas = Canvas::new(width, height)?;
     draw_header(&mut canvas, quicklook)?;
     for (panel, frame) in quicklook.panels.iter().zip(frames) {
@@ -35,7 +40,7 @@ pub fn draw_quicklook(path: &Path, quicklook: &Quicklook<'_>) -> Result<(), Plot
         map::draw_graticule(&mut canvas, frame, quicklook.ground.grid)?;
         draw_outline(&mut canvas, frame)?;
         let middle = (frame.left + frame.width / 2) as i32;
-        canvas.text(&panel.title, (middle, HEADER as i32 - 22), letters(21.0, true, INK, Anchor::Centre))?;
+        canvas.text(&panel.title, (middle, header as i32 - 22), letters(21.0, true, INK, Anchor::Centre))?;
         let length = (frame.width * 3 / 4).max(300);
         let left = (frame.left + frame.width / 2).saturating_sub(length / 2);
         bar::draw(&mut canvas, (left, frame.top + frame.height + 18), length, &panel.scale)?;
@@ -53,7 +58,7 @@ fn layout(quicklook: &Quicklook<'_>) -> (usize, [Frame; 2]) {
     let picture = (2 * side(columns) + 3 * MARGIN).clamp(NARROWEST, WIDEST);
     let frames = [0, 1].map(|number| {
         let left = MARGIN + number * (half(picture) + MARGIN) + (half(picture) - side(columns)) / 2;
-        Frame { left, top: HEADER, width: side(columns), height: side(rows), scale }
+        Frame { left, top: header(quicklook), width: side(columns), height: side(rows), scale }
     });
     (picture, frames)
 }
@@ -62,12 +67,36 @@ fn draw_header(canvas: &mut Canvas, quicklook: &Quicklook<'_>) -> Result<(), Plo
     let left = MARGIN as i32;
     canvas.text(&quicklook.heading, (left, 42), letters(34.0, true, INK, Anchor::Left))?;
     canvas.text(&quicklook.subheading, (left, 84), letters(19.0, false, QUIET, Anchor::Left))?;
+    for (line, text) in notice(quicklook).iter().enumerate() {
+        let y = 112 + (NOTICE_LINE * line) as i32;
+        canvas.text(text, (left, y), letters(16.0, true, WARNING, Anchor::Left))?;
+    }
     let Some(stamp) = &quicklook.stamp else { return Ok(()) };
     let right = (canvas.width - MARGIN) as i32;
     let width = 20 * stamp.chars().count() as i32 + 28;
     let corners = [(right - width, 20), (right, 64)];
     canvas.draw(|area| area.draw(&Rectangle::new(corners, WARNING.filled())))?;
     canvas.text(stamp, (right - width / 2, 42), letters(25.0, true, WHITE, Anchor::Centre))
+}
+
+/// Height of what stands above the maps.
+fn header(quicklook: &Quicklook<'_>) -> usize {
+    HEADER + NOTICE_LINE * notice(quicklook).len()
+}
+
+/// The notice in lines that fit.
+fn notice(quicklook: &Quicklook<'_>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in quicklook.notice.iter().flat_map(|text| text.split_whitespace()) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= NOTICE_LETTERS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn draw_outline(canvas: &mut Canvas, frame: Frame) -> Result<(), PlotError> {
@@ -128,10 +157,17 @@ mod tests {
             heading: "heading".into(),
             subheading: "subheading".into(),
             stamp: Some("PROVISIONAL".into()),
+            notice: Some("It was made without its right hand. ".repeat(9)),
             panels: [panel.clone(), panel],
             footer: ["one".into(), "two".into()],
         };
         draw_quicklook(&path, &quicklook).unwrap();
+        let lines = notice(&quicklook);
+        assert!(
+            lines.len() == 3 && lines.iter().all(|line| line.chars().count() <= NOTICE_LETTERS),
+            "{lines:?}"
+        );
+        assert_eq!(lines.join(" "), quicklook.notice.unwrap().trim());
         let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap()));
         let width = decoder.read_info().unwrap().info().width as usize;
         assert!((NARROWEST..=WIDEST).contains(&width), "{width}");

@@ -5,6 +5,8 @@ use ndarray::{Array2, Array3, Axis, Zip};
 /// Deformation below this counts as this, 1/day: the noise of the drift product hides anything smaller.
 const SMALLEST_DEFORMATION_PER_DAY: f32 = 2e-3;
 
+/// The channel of the context that has the concentration.
+pub const CONCENTRATION_CHANNEL: usize = 0;
 /// The channel of the context that has the deformation.
 const DEFORMATION: usize = 2;
 
@@ -26,7 +28,7 @@ pub fn context(
             }
         });
     };
-    channel(concentration, |value| value, context.index_axis_mut(Axis(0), 0));
+    channel(concentration, |value| value, context.index_axis_mut(Axis(0), CONCENTRATION_CHANNEL));
     channel(effective_thickness_m, |value| value, context.index_axis_mut(Axis(0), 1));
     channel(
         deformation_per_day,

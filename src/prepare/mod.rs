@@ -15,7 +15,7 @@ use crate::field::Field;
 use crate::grid::{Grid, Weights};
 
 pub use deformation::{Deformation, deformation};
-pub use features::{context, outside_training_range, standardise};
+pub use features::{CONCENTRATION_CHANNEL, context, outside_training_range, standardise};
 pub use smooth::smooth;
 
 /// What is known of a cell, as bits. The bits are the published ones (`status_flag`).

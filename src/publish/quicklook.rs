@@ -30,7 +30,12 @@ pub(super) fn write(
         subheading: format!(
             "{revision}, {status}  ·  effective thickness: ice volume per cell area  ·  a 7-day thickness, not a nowcast"
         ),
-        stamp: (product.status == Status::Provisional).then(|| "PROVISIONAL".to_owned()),
+        stamp: match (product.status, &product.lineage.degradation) {
+            (Status::Provisional, _) => Some("PROVISIONAL".to_owned()),
+            (Status::Final, Some(_)) => Some("DEGRADED".to_owned()),
+            (Status::Final, None) => None,
+        },
+        notice: product.lineage.degradation.as_ref().map(|why| format!("Degraded: this product was {why}")),
         panels: panels(product),
         footer: footer(product, figures),
     };

@@ -1,21 +1,32 @@
-//! Coarse consistency: whether members, seen as the satellites see, are what the satellites saw.
+//! Coarse consistency: whether the thickness product would see in members what it saw of the ice.
 
-use ndarray::{Array2, Axis, Zip};
+use ndarray::{Array2, ArrayView2, Axis, Zip};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Scene;
 
 /// Standard deviation of the Gaussian that stands for the thickness product, km.
-const SIGMA_KM: f64 = 26.0;
-/// Its reach, in standard deviations.
+const PRODUCT_SIGMA_KM: f64 = 38.0;
+/// Standard deviation of a Gaussian that looks closer than the product, km.
+const CLOSE_SIGMA_KM: f64 = 26.0;
+/// The reach of both, in standard deviations.
 const REACH: f64 = 4.0;
 /// Cells nearer to the mask's edge are scored apart, km.
 const EDGE_KM: f64 = 45.0;
 
-/// Squared differences, m^2, between smoothed members and the smoothed low-resolution field, mean over the members.
+/// Differences between members and the low-resolution field that they stand on, mean over the members.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CoarseTally {
+    /// What the thickness product sees in members, less the low-resolution field.
+    pub seen: DifferenceTally,
+    /// Members less the low-resolution field, both smoothed over 26 km: what members add to the input at scales that it may have missed.
+    pub close: DifferenceTally,
+}
+
+/// Squared differences, m^2.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DifferenceTally {
     /// Cells farther than 45 km from the edge of the mask.
     pub inner_cells: f64,
     /// Their squares.
@@ -28,50 +39,61 @@ pub struct CoarseTally {
 
 impl CoarseTally {
     pub(super) fn of(scene: &Scene<'_>, members: &[Array2<f32>]) -> Self {
-        Self::between(scene.low_m, members, scene.mask, scene.cell_km)
-    }
-
-    /// The squares between members and the field that they stand on.
-    #[must_use]
-    pub fn between(low_m: &Array2<f32>, members: &[Array2<f32>], mask: &Array2<bool>, cell_km: f64) -> Self {
+        let Scene { low_m, mask, cell_km, .. } = *scene;
         let from_edge = distance_from_edge(mask, (EDGE_KM / cell_km).ceil() as usize + 1);
-        // Smoothing is linear: the difference is smoothed, once for a member.
+        let is_inner = from_edge.mapv(|cells| f64::from(cells) * cell_km > EDGE_KM);
+        let product = Product::of_day(&scene.concentration, mask, PRODUCT_SIGMA_KM / cell_km);
         let of_each: Vec<Self> = members
             .par_iter()
             .map(|member| {
-                let difference = smooth_over_ice(&(member - low_m), mask, SIGMA_KM / cell_km);
-                let mut sum = Self::default();
-                Zip::from(&difference).and(&from_edge).and(mask).for_each(|&value, &distance, &inside| {
-                    if inside {
-                        let square = f64::from(value).powi(2);
-                        if f64::from(distance) * cell_km > EDGE_KM {
-                            sum.inner_cells += 1.0;
-                            sum.inner += square;
-                        } else {
-                            sum.edge_cells += 1.0;
-                            sum.edge += square;
-                        }
-                    }
-                });
-                sum
+                let seen = product.sees(member);
+                // Smoothing is linear: the difference is smoothed, once for a member.
+                let close = smooth_over_ice(&(member - low_m), mask, CLOSE_SIGMA_KM / cell_km);
+                let squares = |difference: &Array2<f32>| DifferenceTally::of(difference, mask, &is_inner);
+                Self { seen: squares(&(seen - low_m)), close: squares(&close) }
             })
             .collect();
+        let mut sum = Self::default();
+        of_each.iter().for_each(|one| sum.add(one));
         let share = 1.0 / members.len().max(1) as f64;
-        of_each.iter().fold(Self::default(), |mut total, one| {
-            total.inner_cells += share * one.inner_cells;
-            total.inner += share * one.inner;
-            total.edge_cells += share * one.edge_cells;
-            total.edge += share * one.edge;
-            total
-        })
+        Self { seen: sum.seen.times(share), close: sum.close.times(share) }
     }
 
     /// Adds the sums of another scene.
     pub fn add(&mut self, other: &Self) {
+        self.seen.add(&other.seen);
+        self.close.add(&other.close);
+    }
+}
+
+impl DifferenceTally {
+    fn of(difference: &Array2<f32>, mask: &Array2<bool>, is_inner: &Array2<bool>) -> Self {
+        let mut sum = Self::default();
+        Zip::from(difference).and(is_inner).and(mask).for_each(|&value, &is_inner, &inside| {
+            let square = f64::from(value).powi(2);
+            match (inside, is_inner) {
+                (false, _) => {}
+                (true, true) => (sum.inner_cells, sum.inner) = (sum.inner_cells + 1.0, sum.inner + square),
+                (true, false) => (sum.edge_cells, sum.edge) = (sum.edge_cells + 1.0, sum.edge + square),
+            }
+        });
+        sum
+    }
+
+    fn add(&mut self, other: &Self) {
         self.inner_cells += other.inner_cells;
         self.inner += other.inner;
         self.edge_cells += other.edge_cells;
         self.edge += other.edge;
+    }
+
+    fn times(&self, factor: f64) -> Self {
+        Self {
+            inner_cells: factor * self.inner_cells,
+            inner: factor * self.inner,
+            edge_cells: factor * self.edge_cells,
+            edge: factor * self.edge,
+        }
     }
 
     /// Root mean square difference far from the edge, m.
@@ -84,6 +106,26 @@ impl CoarseTally {
     #[must_use]
     pub fn edge_m(&self) -> Option<f64> {
         (self.edge_cells > 0.0).then(|| (self.edge / self.edge_cells).sqrt())
+    }
+}
+
+/// The thickness product on one day: volume over area, both smoothed, for the ice in each cell.
+struct Product<'a> {
+    mask: &'a Array2<bool>,
+    sigma_cells: f64,
+    /// Concentration over smoothed concentration.
+    per_volume: Array2<f32>,
+}
+
+impl<'a> Product<'a> {
+    fn of_day(concentration: &ArrayView2<'_, f32>, mask: &'a Array2<bool>, sigma_cells: f64) -> Self {
+        let area = smooth_over_ice(&concentration.to_owned(), mask, sigma_cells);
+        Self { mask, sigma_cells, per_volume: concentration / &area }
+    }
+
+    /// What it has of a field of effective thickness; NaN outside the mask.
+    fn sees(&self, field: &Array2<f32>) -> Array2<f32> {
+        smooth_over_ice(field, self.mask, self.sigma_cells) * &self.per_volume
     }
 }
 
@@ -175,19 +217,55 @@ mod tests {
         let mut mask = Array2::from_elem(shape, true);
         mask.slice_mut(ndarray::s![..20, ..]).fill(false);
         let low = Array2::from_elem(shape, 1.0);
-        let shifted = &low + 0.05;
-        let tally = CoarseTally::between(&low, &[shifted], &mask, 3.0);
-        assert!(
-            (tally.inner_m().unwrap() - 0.05).abs() < 1e-4 && (tally.edge_m().unwrap() - 0.05).abs() < 1e-4
-        );
+        let concentration = Array2::from_elem(shape, 0.9);
+        let scene = Scene {
+            truth_m: &low,
+            low_m: &low,
+            concentration: concentration.view(),
+            mask: &mask,
+            cell_km: 3.0,
+        };
+        let CoarseTally { seen, close } = CoarseTally::of(&scene, &[&low + 0.05]);
+        for found in [seen.inner_m(), seen.edge_m(), close.inner_m(), close.edge_m()] {
+            assert!((found.unwrap() - 0.05).abs() < 1e-4, "{found:?}");
+        }
         // 15 cells from each side; the upper one begins 20 cells down.
         let inner = (160.0 - 20.0 - 30.0) * (160.0 - 30.0);
-        assert!((tally.inner_cells - inner).abs() < 1e-6, "{}", tally.inner_cells);
-        assert!((tally.edge_cells + inner - 140.0 * 160.0).abs() < 1e-6);
+        assert!((seen.inner_cells - inner).abs() < 1e-6, "{}", seen.inner_cells);
+        assert!((close.edge_cells + inner - 140.0 * 160.0).abs() < 1e-6);
         let checked =
             Array2::from_shape_fn(shape, |(row, column)| 1.0 + 0.3 * (((row + column) % 2) as f32 - 0.5));
-        let tally = CoarseTally::between(&low, &[checked], &mask, 3.0);
-        assert!(tally.inner_m().unwrap() < 1e-3);
+        let CoarseTally { seen, close } = CoarseTally::of(&scene, &[checked]);
+        assert!(seen.inner_m().unwrap() < 1e-3 && close.inner_m().unwrap() < 1e-3);
+    }
+
+    /// Floes of one thickness: the product gets them right whatever their concentration is, a mean over cells does not.
+    #[test]
+    fn the_product_sees_the_thickness_of_floes_through_gaps_between_them() {
+        let shape = (200, 200);
+        let mask = Array2::from_elem(shape, true);
+        let concentration = Array2::from_shape_fn(shape, |(row, _)| if row < 100 { 0.3 } else { 1.0 });
+        let thickness = concentration.mapv(|concentration| 2.0 * concentration);
+        let low = thickness.clone();
+        let scene = Scene {
+            truth_m: &low,
+            low_m: &low,
+            concentration: concentration.view(),
+            mask: &mask,
+            cell_km: 3.0,
+        };
+        let CoarseTally { seen, .. } = CoarseTally::of(&scene, &[thickness]);
+        assert!(seen.inner_m().unwrap() < 1e-5 && seen.edge_m().unwrap() < 1e-5, "{seen:?}");
+        // Where thickness itself has a wave, the product sees what the Gaussian leaves of it: exp(-(2 pi 38 / 300)^2 / 2).
+        let wave = Array2::from_shape_fn((100, 400), |(_, c)| {
+            (std::f64::consts::TAU * c as f64 / 100.0).cos() as f32
+        });
+        let (even, ice) = (Array2::from_elem((100, 400), 1.0), Array2::from_elem((100, 400), true));
+        let member = &even + 0.1 * &wave;
+        let seen = Product::of_day(&even.view(), &ice, 38.0 / 3.0).sees(&member);
+        let left = (seen[[50, 200]] - 1.0) / 0.1;
+        let expected = (-0.5 * (std::f64::consts::TAU * 38.0 / 300.0).powi(2)).exp();
+        assert!((f64::from(left) - expected).abs() < 5e-3, "{left} {expected}");
     }
 
     /// A Gaussian of sigma s leaves exp(-(2 pi s / L)^2 / 2) of a wave of length L.

@@ -14,7 +14,7 @@ pub struct Measure {
 }
 
 /// Every measure, in the order in which they are told.
-pub const MEASURES: [Measure; 27] = [
+pub const MEASURES: [Measure; 33] = [
     Measure { name: "low_rmse_m", meaning: "RMSE of the low-resolution field, m", of: low_rmse },
     Measure { name: "mean_rmse_m", meaning: "RMSE of the members' mean, m", of: mean_rmse },
     Measure {
@@ -93,14 +93,44 @@ pub const MEASURES: [Measure; 27] = [
         of: |tally| largest_deviation(&tally.ranks.thin),
     },
     Measure {
+        name: "seen_inner_m",
+        meaning: "what the thickness product sees in members from what it saw, farther than 45 km from the mask's edge, m",
+        of: |tally| tally.coarse.seen.inner_m(),
+    },
+    Measure {
+        name: "seen_edge_m",
+        meaning: "the same within 45 km of the mask's edge, m",
+        of: |tally| tally.coarse.seen.edge_m(),
+    },
+    Measure {
         name: "coarse_inner_m",
-        meaning: "members from the low resolution after smoothing by 26 km, farther than 45 km from the mask's edge, m",
-        of: |tally| tally.coarse.inner_m(),
+        meaning: "members from the low resolution, both smoothed by 26 km, farther than 45 km from the mask's edge, m",
+        of: |tally| tally.coarse.close.inner_m(),
     },
     Measure {
         name: "coarse_edge_m",
         meaning: "the same within 45 km of the mask's edge, m",
-        of: |tally| tally.coarse.edge_m(),
+        of: |tally| tally.coarse.close.edge_m(),
+    },
+    Measure {
+        name: "truth_seen_inner_m",
+        meaning: "what the thickness product sees in the truth from what it saw, farther than 45 km from the mask's edge, m",
+        of: |tally| tally.coarse_of_truth.seen.inner_m(),
+    },
+    Measure {
+        name: "truth_seen_edge_m",
+        meaning: "the same within 45 km of the mask's edge, m",
+        of: |tally| tally.coarse_of_truth.seen.edge_m(),
+    },
+    Measure {
+        name: "truth_coarse_inner_m",
+        meaning: "the truth from the low resolution, both smoothed by 26 km, farther than 45 km from the mask's edge, m",
+        of: |tally| tally.coarse_of_truth.close.inner_m(),
+    },
+    Measure {
+        name: "truth_coarse_edge_m",
+        meaning: "the same within 45 km of the mask's edge, m",
+        of: |tally| tally.coarse_of_truth.close.edge_m(),
     },
     Measure {
         name: "similarity",

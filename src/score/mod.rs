@@ -19,7 +19,7 @@ mod tally;
 mod variability;
 
 pub use bootstrap::{Estimate, bands, estimates, ratio};
-pub use coarse::{CoarseTally, distance_from_edge, smooth_over_ice};
+pub use coarse::{CoarseTally, DifferenceTally, distance_from_edge, smooth_over_ice};
 pub use fourier::Fourier;
 pub use measures::{CLASS_MEASURES, MEASURES, Measure, measure};
 pub use points::{PointTally, fair_crps};

@@ -1,6 +1,6 @@
 //! All sums of one scene together.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use super::{ClassTally, CoarseTally, PointTally, Ranks, ReliabilityTally, SimilarityTally, SpectraTally};
@@ -12,6 +12,8 @@ pub struct Scene<'a> {
     pub truth_m: &'a Array2<f32>,
     /// Low-resolution effective thickness, m; a number wherever the mask is true.
     pub low_m: &'a Array2<f32>,
+    /// Low-resolution concentration, fraction; a number wherever the mask is true.
+    pub concentration: ArrayView2<'a, f32>,
     /// The cells that count.
     pub mask: &'a Array2<bool>,
     /// Side of a cell, km.
@@ -35,6 +37,8 @@ pub struct Tally {
     pub spectra: SpectraTally,
     /// Coarse consistency.
     pub coarse: CoarseTally,
+    /// The same of the truth.
+    pub coarse_of_truth: CoarseTally,
     /// Structural similarity, where it was asked for.
     pub similarity: Option<SimilarityTally>,
 }
@@ -58,6 +62,7 @@ pub fn tally(
         reliability: ReliabilityTally::of(scene, members),
         spectra: SpectraTally::of(scene, members),
         coarse: CoarseTally::of(scene, members),
+        coarse_of_truth: CoarseTally::of(scene, std::slice::from_ref(scene.truth_m)),
         similarity: with_similarity.then(|| SimilarityTally::of(scene, members)),
     }
 }
@@ -74,6 +79,7 @@ impl Tally {
         self.reliability.iter_mut().zip(&other.reliability).for_each(|(sum, event)| sum.add(event));
         self.spectra.add(&other.spectra);
         self.coarse.add(&other.coarse);
+        self.coarse_of_truth.add(&other.coarse_of_truth);
         if let Some(similarity) = &other.similarity {
             self.similarity.get_or_insert_default().add(similarity);
         }
@@ -124,19 +130,27 @@ pub(super) mod fixtures {
     pub(in crate::score) struct Owned {
         pub(in crate::score) truth_m: Array2<f32>,
         pub(in crate::score) low_m: Array2<f32>,
+        pub(in crate::score) concentration: Array2<f32>,
         pub(in crate::score) mask: Array2<bool>,
         pub(in crate::score) cell_km: f64,
     }
 
     impl Owned {
         pub(in crate::score) fn view(&self) -> Scene<'_> {
-            Scene { truth_m: &self.truth_m, low_m: &self.low_m, mask: &self.mask, cell_km: self.cell_km }
+            Scene {
+                truth_m: &self.truth_m,
+                low_m: &self.low_m,
+                concentration: self.concentration.view(),
+                mask: &self.mask,
+                cell_km: self.cell_km,
+            }
         }
     }
 
     pub(in crate::score) fn scene_of(truth_m: Array2<f32>, low_m: Array2<f32>) -> Owned {
-        let mask = Array2::from_elem(truth_m.dim(), true);
-        Owned { truth_m, low_m, mask, cell_km: 3.0 }
+        let (mask, concentration) =
+            (Array2::from_elem(truth_m.dim(), true), Array2::from_elem(truth_m.dim(), 1.0));
+        Owned { truth_m, low_m, concentration, mask, cell_km: 3.0 }
     }
 }
 
@@ -177,6 +191,7 @@ mod tests {
         close("medium_scale_ratio", 1.0, 0.15);
         assert!((measure("deviation_ratio_0.3_0.8").unwrap().of)(&sum).is_none());
         assert!(of("coarse_inner_m") < 0.01 && of("coarse_edge_m") < 0.02);
+        assert!(of("seen_inner_m") < 0.01 && of("seen_edge_m") < 0.02);
     }
 
     #[test]
@@ -200,6 +215,18 @@ mod tests {
         assert!((of("fair_crps_m").unwrap() - 0.5).abs() < 1e-9);
         for name in ["spread_skill", "rank_deviation", "similarity", "fine_scale_bias"] {
             assert_eq!(of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn members_and_truth_are_each_held_against_the_low_resolution() {
+        let low = Array2::from_elem((64, 64), 1.0);
+        let scene = scene_of(&low + 0.05, low.clone());
+        let found = tally(&scene.view(), &[&low + 0.02], false, &mut || 0.5);
+        for name in ["seen_inner_m", "seen_edge_m", "coarse_inner_m", "coarse_edge_m"] {
+            let of = |name: &str| (measure(name).unwrap().of)(&found).unwrap();
+            let (member, truth) = (of(name), of(&format!("truth_{name}")));
+            assert!((member - 0.02).abs() < 1e-4 && (truth - 0.05).abs() < 1e-4, "{name}: {member} {truth}");
         }
     }
 

@@ -56,11 +56,27 @@ pub(super) fn listed(variable: &PackedVariable<'_>) -> Result<BTreeMap<u32, Stri
         let found = format!("{} flag_values and {} flag_meanings", values.len(), meanings.len());
         return Err(refusal(variable, "a meaning for each flag".into(), found));
     }
-    let meanings = meanings.into_iter().map(str::to_owned);
-    Ok(values.into_iter().map(|value| value as u32).zip(meanings).collect())
+    Ok(paired(&values, &meanings))
+}
+
+/// The meaning of each flag. Readers take a value below 0 for one that is missing; what is said of it would pass for the meaning of 0.
+fn paired(values: &[f64], meanings: &[&str]) -> BTreeMap<u32, String> {
+    let flags = values.iter().zip(meanings).filter(|(value, _)| **value >= 0.0);
+    flags.map(|(value, meaning)| (*value as u32, (*meaning).to_owned())).collect()
 }
 
 fn refusal(variable: &PackedVariable<'_>, expected: String, found: String) -> SourceError {
     let (path, variable) = (variable.path().to_owned(), variable.name().to_owned());
     SourceError::UnknownFlags { path, variable, expected, found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_negative_flag_is_not_said_of_0() {
+        let found = paired(&[0.0, 2.0, -1.0], &["water", "ice", "missing"]);
+        assert_eq!(found, BTreeMap::from([(0, "water".to_owned()), (2, "ice".to_owned())]));
+    }
 }

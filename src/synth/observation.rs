@@ -342,6 +342,12 @@ fn deformation(view: &View) -> (Array2<f32>, Array2<f32>) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use crate::config::Overrides;
+    use crate::ensemble::dice::dice;
+    use crate::ensemble::{EDGE_TOLERANCE_M, INNER_TOLERANCE_M, SatelliteView};
+
     use super::*;
 
     #[test]
@@ -359,5 +365,54 @@ mod tests {
         let totals = Totals::of(&Array2::from_shape_fn((9, 9), |(r, c)| (10 * r + c) as f32));
         assert!((totals.over(4.0, 4.0, 3.0) - 9.0 * 44.0).abs() < 1e-3);
         assert!((totals.over(0.0, 0.0, 3.0) - (0.0 + 1.0 + 10.0 + 11.0)).abs() < 1e-3);
+    }
+
+    /// Ice at rest with a coast, an ice edge, and power on every scale. Through the view that members are held to, it is what the
+    /// satellites made of it, within little more than what is asked of members.
+    #[test]
+    fn members_are_held_to_what_the_satellites_see_of_a_truth() {
+        const SIDE: usize = 220;
+        let config = Config::load(Path::new("config/nilas.toml"), &Overrides::default()).unwrap();
+        let whole = Grid::load(&config.grid_file().unwrap()).unwrap().spec;
+        let half = 0.5 * whole.cell_size_m * (SIDE as f64 - 1.0);
+        let around_the_pole = GridSpec {
+            name: "test".into(),
+            rows: SIDE,
+            columns: SIDE,
+            first_cell_centre_x_m: -half,
+            first_cell_centre_y_m: half,
+            ..(*whole).clone()
+        };
+        let land = Array2::from_shape_fn((SIDE, SIDE), |(row, column)| row + column < 60);
+        let wave = |length: f32, place: f32| (std::f32::consts::TAU * place / length).sin();
+        let concentration = Array2::from_shape_fn((SIDE, SIDE), |(row, column)| {
+            let from_edge = (200.0 - row as f32 + 8.0 * wave(70.0, column as f32)) / 15.0;
+            if land[[row, column]] { 0.0 } else { from_edge.clamp(0.0, 0.97) }
+        });
+        let thickness_m = Array2::from_shape_fn((SIDE, SIDE), |(row, column)| {
+            let (down, along) = (row as f32, column as f32);
+            let detail: f32 = [12.0, 25.0, 45.0, 90.0, 160.0]
+                .into_iter()
+                .map(|length| {
+                    0.003 * length * wave(length, 0.8 * down + along) * wave(1.4 * length, down - along)
+                })
+                .sum();
+            concentration[[row, column]] * (1.5 + detail)
+        });
+        let still = concentration.mapv(|c| if c < prepare::ICE_EDGE { f32::NAN } else { 0.0 });
+        let view = View { concentration, thickness_m, u: still.clone(), v: still };
+        let grid = Grid { spec: Arc::new(around_the_pole), land };
+        let observer = Observer::new(&config, grid).unwrap();
+        let (mut inner, mut edge) = (0.0, 0.0);
+        for number in 0..6 {
+            let mut dice = dice(&format!("view|{number}"));
+            let (sample, _) = observer.observe(&[&view; WINDOW_DAYS], &mut dice).unwrap();
+            let (concentration, low) = (sample.low_concentration, sample.low_effective_thickness_m);
+            let mask = prepare::mask(&concentration, &low);
+            let seen = SatelliteView::of_day(&mask, concentration.view());
+            let found = seen.difference(sample.effective_thickness_m.view(), low.view());
+            (inner, edge) = (inner + found.inner_m / 6.0, edge + found.edge_m / 6.0);
+        }
+        assert!(inner < 1.5 * INNER_TOLERANCE_M && edge < 1.5 * EDGE_TOLERANCE_M, "{inner} m, {edge} m");
     }
 }

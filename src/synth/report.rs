@@ -34,11 +34,11 @@ impl Inputs {
             .map_collect(|divergence, shear| divergence.hypot(*shear));
         let mask: Array2<bool> = ndarray::Zip::from(concentration)
             .and(thickness_m)
-            .and(&deformation)
-            .map_collect(|&c, &m, &d| c >= prepare::ICE_EDGE && !m.is_nan() && !d.is_nan());
+            .map_collect(|&c, &m| c >= prepare::ICE_EDGE && !m.is_nan());
         let context = prepare::context(concentration, thickness_m, &deformation, &mask);
         for (sums, values) in self.0.iter_mut().zip(context.outer_iter()) {
-            for (&value, _) in values.iter().zip(&mask).filter(|(_, inside)| **inside) {
+            for (&value, _) in values.iter().zip(&mask).filter(|(value, inside)| **inside && !value.is_nan())
+            {
                 let value = f64::from(value);
                 *sums = [sums[0] + 1.0, sums[1] + value, sums[2] + value * value];
             }

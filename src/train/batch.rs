@@ -10,12 +10,14 @@ use super::holes::Holes;
 use crate::archive::{Archive, Provenance, Sample};
 use crate::ensemble::dice::{below, dice, share};
 use crate::ensemble::standard_normal;
-use crate::model::{FeatureStatistics, Features, Target, TargetScale};
+use crate::model::{FeatureStatistics, Features, Schedule, Target, TargetScale};
 use crate::prepare;
 use crate::time::ProductDay;
 
 /// A window with less ice than this teaches little.
 const SMALLEST_ICE_SHARE: f32 = 0.1;
+/// No anomaly that is worth drawing is smaller, m.
+const LEAST_SCALE_M: f64 = 0.01;
 /// Draws until a window with enough ice is found; then the last one is taken.
 const DRAWS: usize = 20;
 /// Side of a cell, km.
@@ -34,17 +36,34 @@ pub struct BatchOptions {
     pub drop_deformation: f64,
     /// Share of samples with holes in their inputs.
     pub holes: f64,
-    /// Share of the samples with holes whose thickness and drift are filled as a production does it; in the others the mask
-    /// is 0 where any input is missing.
+    /// Share of the samples with holes whose thickness and drift are filled as a production does it; in the others the deformation is
+    /// hidden where it is missing, and the mask is 0 where another input is.
     pub fill_holes: f64,
     /// What the network draws.
     pub target: Target,
     /// What the network is shown beside the thickness and the mask.
     pub features: Features,
-    /// Power that diffusion times are taken to: above 1 there are more samples with little noise.
-    pub time_power: f64,
+    /// The noise of the samples.
+    pub schedule: Schedule,
+    /// Share of the samples of each batch, rounded, whose diffusion times are even in the logarithm of signal over noise; those of the
+    /// others are even.
+    pub log_snr_share: f64,
     /// Seed.
     pub seed: u64,
+}
+
+impl BatchOptions {
+    /// The diffusion times of a batch, of either kind one in each of as many equal parts as there are samples of it: evenly drawn, with
+    /// less noise in the loss.
+    fn times(&self, dice: &mut ChaCha20Rng) -> Vec<f64> {
+        let in_log_snr = (self.log_snr_share * self.batch as f64).round() as usize;
+        let mut parts = |count: usize| -> Vec<f64> {
+            (0..count).map(|index| (index as f64 + share(dice)) / count as f64).collect()
+        };
+        let even = parts(self.batch - in_log_snr);
+        let in_log_snr = parts(in_log_snr).into_iter().map(|share| self.schedule.time_of_log_snr(share));
+        even.into_iter().chain(in_log_snr).collect()
+    }
 }
 
 /// One day, ready to be cut: `[field, row, column]`, fields as numbered below. All but the distance to land are NaN outside the ice mask.
@@ -128,7 +147,7 @@ impl TrainingSet {
         for (name, day) in names.iter().zip(read) {
             if held_out.contains(name) { validation.push(day) } else { days.push(day) }
         }
-        if !days.iter().any(Day::has_ice) {
+        if !days.iter().any(Day::has_every_field) {
             return Err(TrainError::Option(
                 "no training day has a cell of ice with every field; there is nothing to learn".into(),
             ));
@@ -145,8 +164,8 @@ impl TrainingSet {
         self.training.len()
     }
 
-    /// The scale of the target over the training days: one standard deviation, or for the anomaly a standard deviation that
-    /// grows with the low-resolution thickness.
+    /// The scale of the target over the training days, which makes its root mean square 1: one for all ice, or for the anomaly one that
+    /// grows with the low-resolution thickness as the mean magnitude of anomalies does.
     #[must_use]
     pub fn target_scale(&self, target: Target, grows_with_thickness: bool) -> TargetScale {
         let cells = || {
@@ -157,16 +176,23 @@ impl TrainingSet {
         };
         if !grows_with_thickness {
             let (sum, count) = cells().fold((0.0, 0.0), |(sum, count), (_, a)| (sum + a * a, count + 1.0));
-            return TargetScale { constant_m: f64::sqrt(sum / count) as f32, per_metre: 0.0 };
+            return TargetScale {
+                constant_m: f64::sqrt(sum / count).max(LEAST_SCALE_M) as f32,
+                per_metre: 0.0,
+            };
         }
-        // Least squares of |anomaly| on the thickness; the mean magnitude of a normal number is sqrt(2/pi) of its deviation.
+        // Least squares of |anomaly| on the thickness, which few large anomalies do not decide; then what makes its root mean square 1.
         let [n, h, hh, a, ha] = cells().fold([0.0; 5], |[n, sh, shh, sa, sha], (h, a)| {
             [n + 1.0, sh + h, shh + h * h, sa + a.abs(), sha + h * a.abs()]
         });
-        let slope = (n * ha - h * a) / (n * hh - h * h);
-        let factor = (std::f64::consts::PI / 2.0).sqrt();
-        let constant = ((a - slope * h) / n).max(0.01);
-        TargetScale { constant_m: (constant * factor) as f32, per_metre: (slope.max(0.0) * factor) as f32 }
+        let slope = ((n * ha - h * a) / (n * hh - h * h)).max(0.0);
+        let constant = ((a - slope * h) / n).max(LEAST_SCALE_M);
+        let squares: f64 = cells().map(|(h, a)| (a / (constant + slope * h)).powi(2)).sum();
+        let factor = (squares / n).sqrt();
+        TargetScale {
+            constant_m: (constant * factor).max(LEAST_SCALE_M) as f32,
+            per_metre: (slope * factor) as f32,
+        }
     }
 
     /// What is drawn for a training step: the same step gives the same.
@@ -185,7 +211,7 @@ impl TrainingSet {
         with_holes: bool,
     ) -> Drawn {
         let holes = f64::from(u8::from(with_holes));
-        let options = BatchOptions { drop_deformation: 0.0, holes, time_power: 1.0, ..options };
+        let options = BatchOptions { drop_deformation: 0.0, holes, log_snr_share: 0.0, ..options };
         self.draw(&self.validation, options, scale, &format!("validate|{number}"))
     }
 
@@ -214,10 +240,7 @@ impl TrainingSet {
             }
             context.extend(shown);
         }
-        let mut times = dice(&format!("{key}|times"));
-        // One time in each of as many equal parts as there are samples: evenly drawn, with less noise in the loss.
-        let times = (0..count).map(|index| (index as f64 + share(&mut times)) / count as f64);
-        let times = times.map(|time| time.powf(options.time_power)).collect();
+        let times = options.times(&mut dice(&format!("{key}|times")));
         let noise = standard_normal(&format!("{key}|noise"), target.len());
         Drawn { size, context, target, noise, times }
     }
@@ -246,10 +269,11 @@ impl Day {
         self.fields.index_axis(Axis(0), index)
     }
 
-    /// Makes every field but the distance to land NaN where there is no ice or any of them is missing.
+    /// Makes every field but the distance to land NaN where there is no ice or no thickness. The deformation may be missing inside
+    /// the mask, as in a production.
     fn hide_outside_mask(&mut self) {
         for mut cell in self.fields.lanes_mut(Axis(0)) {
-            let known = (0..COAST).all(|index| !cell[index].is_nan());
+            let known = [CONCENTRATION, THICKNESS, TRUTH].iter().all(|&index| !cell[index].is_nan());
             if !(known && cell[CONCENTRATION] >= prepare::ICE_EDGE) {
                 cell.slice_mut(s![..COAST]).fill(f32::NAN);
             }
@@ -260,8 +284,8 @@ impl Day {
         self.field(TRUTH).mapv(|value| !value.is_nan())
     }
 
-    fn has_ice(&self) -> bool {
-        self.field(TRUTH).iter().any(|value| !value.is_nan())
+    fn has_every_field(&self) -> bool {
+        self.fields.lanes(Axis(0)).into_iter().any(|cell| !cell.iter().any(|value| value.is_nan()))
     }
 
     /// The context of the network before standardising.
@@ -296,7 +320,7 @@ impl Day {
     }
 
     /// Takes the inputs in holes away. With `fill`, thickness over the ice and drift are filled from around as a production does
-    /// it, and the mask stays where that was possible.
+    /// it. The mask ends where concentration or thickness are still missing.
     fn cut(&mut self, holes: &Holes, fill: bool) {
         let ice = Zip::from(self.field(CONCENTRATION))
             .and(&holes.concentration)
@@ -381,9 +405,11 @@ fn statistics(days: &[Day]) -> FeatureStatistics {
         for cell in context.lanes(Axis(0)).into_iter().filter(|cell| cell[3] > 0.5) {
             for (channel, [count, sum, squares]) in sums.iter_mut().enumerate() {
                 let value = f64::from(cell[channel]);
-                *count += 1.0;
-                *sum += value;
-                *squares += value * value;
+                if !value.is_nan() {
+                    *count += 1.0;
+                    *sum += value;
+                    *squares += value * value;
+                }
             }
         }
     }
@@ -447,7 +473,8 @@ pub(super) mod tests {
             fill_holes: 0.0,
             target: Target::Anomaly,
             features: Features::default(),
-            time_power: 1.0,
+            schedule: Schedule::default(),
+            log_snr_share: 0.0,
             seed: 1,
         }
     }
@@ -503,16 +530,25 @@ pub(super) mod tests {
             let times = set.training_batch(options(), SCALE, step).times;
             assert!(times.iter().enumerate().all(|(part, &time)| (4.0 * time) as usize == part), "{times:?}");
         }
-        let powered = set.training_batch(BatchOptions { time_power: 2.0, ..options() }, SCALE, 1).times;
-        let even = set.training_batch(options(), SCALE, 1).times;
-        assert!(powered.iter().zip(even).all(|(powered, even)| (powered - even * even).abs() < 1e-12));
+        let all = BatchOptions { log_snr_share: 1.0, ..options() };
+        let half = BatchOptions { log_snr_share: 0.5, ..options() };
+        let limits = [0.25, 0.5, 0.75].map(|share| all.schedule.time_of_log_snr(share));
+        for step in 0..20 {
+            let times = set.training_batch(all, SCALE, step).times;
+            let parts: Vec<usize> =
+                times.iter().map(|time| limits.partition_point(|limit| limit <= time)).collect();
+            assert_eq!(parts, [0, 1, 2, 3], "{times:?}");
+            let times = set.training_batch(half, SCALE, step).times;
+            let parts = [times[0] < 0.5, times[1] >= 0.5, times[2] < limits[1], times[3] >= limits[1]];
+            assert_eq!(parts, [true; 4], "{times:?}");
+        }
     }
 
     #[test]
-    fn in_a_ragged_hole_the_network_sees_nothing_and_nothing_is_asked() {
+    fn in_a_hole_the_network_is_asked_nothing_and_in_one_of_the_drift_shown_nothing() {
         let set = set();
         let with = BatchOptions { holes: 1.0, ..options() };
-        let (mut whole_cells, mut cells) = (0.0, 0.0);
+        let (mut whole_cells, mut cells, mut hidden) = (0.0, 0.0, 0.0);
         for step in 0..20 {
             let (whole, drawn) =
                 (set.training_batch(options(), SCALE, step), set.training_batch(with, SCALE, step));
@@ -523,10 +559,18 @@ pub(super) mod tests {
             let shown = (&batch.context * &outside).abs().sum(tch::Kind::Float)
                 + (&batch.target * &outside).abs().sum(tch::Kind::Float);
             assert!(shown.double_value(&[]) <= 0.0, "something is shown or asked in a hole");
-            // Where there is no hole the sample is the same.
-            let difference = ((&batch.context - &whole.context) * &batch.mask).abs().max().double_value(&[]);
-            assert!(difference < 1e-6, "{difference}");
+            // Where there is no hole the sample is the same; only the deformation may be hidden where the ice goes on.
+            let difference = (&batch.context - &whole.context) * &batch.mask;
+            let unhidden = batch.context.narrow(1, 2, 1).not_equal(0.0);
+            let of_deformation = difference.narrow(1, 2, 1) * unhidden.to_kind(tch::Kind::Float);
+            for difference in [difference.narrow(1, 0, 2), difference.narrow(1, 3, 1), of_deformation] {
+                let most = difference.abs().max().double_value(&[]);
+                assert!(most < 1e-6, "{most}");
+            }
+            let is_hidden = unhidden.logical_not().to_kind(tch::Kind::Float) * &batch.mask;
+            hidden += is_hidden.sum(tch::Kind::Float).double_value(&[]);
         }
+        assert!((0.05..0.9).contains(&(hidden / cells)), "{}", hidden / cells);
         assert!((0.2..0.95).contains(&(cells / whole_cells)), "{}", cells / whole_cells);
     }
 
@@ -551,6 +595,31 @@ pub(super) mod tests {
             } else {
                 assert!((after - before).abs() <= 0.0, "{after} instead of {before}");
             }
+        }
+    }
+
+    #[test]
+    fn the_scale_makes_the_root_mean_square_of_the_target_1() {
+        let mut day = day();
+        // Larger anomalies in thicker ice, a few of them very large; NaN on land stays NaN.
+        for row in 0..SIDE {
+            for column in 0..SIDE {
+                let low = 0.5 + 0.05 * row as f32 + 0.0 * day.fields[[THICKNESS, row, column]];
+                let share = if (row + column) % 4 == 0 { 0.4 } else { -0.05 };
+                day.fields[[THICKNESS, row, column]] = low;
+                day.fields[[TRUTH, row, column]] = low * (1.0 + share);
+            }
+        }
+        let set = TrainingSet { training: vec![day], ..set() };
+        for grows in [false, true] {
+            let scale = set.target_scale(Target::Anomaly, grows);
+            assert!(grows == (scale.per_metre > 0.0), "{scale:?}");
+            let (mut squares, mut cells) = (0.0, 0.0);
+            for (low, truth) in set.training[0].cells() {
+                squares += f64::from((truth - low) / scale.at(low)).powi(2);
+                cells += 1.0;
+            }
+            assert!((squares / cells - 1.0_f64).abs() < 1e-3, "{} with {scale:?}", squares / cells);
         }
     }
 

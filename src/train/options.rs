@@ -41,8 +41,9 @@ pub struct TrainOptions {
     pub ema_decay: f64,
     /// The noise.
     pub schedule: Schedule,
-    /// Power that diffusion times are taken to: 1 draws them evenly, as D3.1 does.
-    pub time_power: f64,
+    /// Share of the samples of each batch, rounded, whose diffusion times are even in the logarithm of signal over noise: 0 draws all
+    /// evenly, as D3.1 does.
+    pub log_snr_share: f64,
     /// Whether the anomaly's scale grows with the thickness.
     pub scale_grows_with_thickness: bool,
     /// Share of samples whose deformation is taken away.
@@ -83,7 +84,7 @@ impl Default for TrainOptions {
             clip_gradient: None,
             ema_decay: 0.999,
             schedule: Schedule::default(),
-            time_power: 1.0,
+            log_snr_share: 0.0,
             scale_grows_with_thickness: false,
             drop_deformation: 0.1,
             holes: 0.5,
@@ -118,7 +119,8 @@ impl TrainOptions {
             fill_holes: self.fill_holes,
             target: self.target,
             features: self.features,
-            time_power: self.time_power,
+            schedule: self.schedule,
+            log_snr_share: self.log_snr_share,
             seed: self.seed,
         }
     }
@@ -143,7 +145,7 @@ impl TrainOptions {
             (above_zero(self.learning_rate), "--learning-rate: need a number above 0"),
             (share(self.last_rate), "--last-rate: need a share from 0 to 1"),
             (self.clip_gradient.is_none_or(above_zero), "--clip-gradient: need a number above 0"),
-            (above_zero(self.time_power), "--time-power: need a number above 0"),
+            (share(self.log_snr_share), "--log-snr-share: need a share from 0 to 1"),
             (
                 (0.0..1.0).contains(&self.ema_decay) && share(self.drop_deformation),
                 "--ema-decay, --drop-deformation: need 0 <= decay < 1 and a share from 0 to 1",

@@ -1,7 +1,7 @@
 //! The state of a training on disk: tensors in files of a size that can be carried about, and an index that makes them valid
 //! all at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -139,12 +139,14 @@ fn parts(tensors: &[(String, Tensor)]) -> Vec<&[(String, Tensor)]> {
 }
 
 /// Names of the entries in which a stored training differs from `wanted`. An option that a stored training does not know
-/// had its default.
+/// had its default; one that is not known any more differs.
 fn differing_entries(stored: &Value, wanted: &Value) -> Vec<String> {
     let defaults = serde_json::to_value(TrainOptions::default()).unwrap_or_default();
-    let names = wanted.as_object().into_iter().flatten();
-    let differs = |name: &str, value: &Value| stored.get(name).or_else(|| defaults.get(name)) != Some(value);
-    names.filter(|(name, value)| differs(name, value)).map(|(name, _)| name.clone()).collect()
+    let entries = |of: &Value| of.as_object().cloned().unwrap_or_default();
+    let differs = |name: &String| stored.get(name).or_else(|| defaults.get(name)) != wanted.get(name);
+    let names: BTreeSet<String> =
+        entries(wanted).into_iter().chain(entries(stored)).map(|(name, _)| name).collect();
+    names.into_iter().filter(differs).collect()
 }
 
 #[cfg(test)]
@@ -207,9 +209,10 @@ mod tests {
     fn an_option_that_a_state_does_not_know_had_its_default() {
         let wanted = serde_json::to_value(TrainOptions::default()).unwrap();
         let mut stored = wanted.clone();
-        stored.as_object_mut().unwrap().remove("time_power");
+        stored.as_object_mut().unwrap().remove("log_snr_share");
         assert!(differing_entries(&stored, &wanted).is_empty());
         stored["seed"] = json!(7);
-        assert_eq!(differing_entries(&stored, &wanted), ["seed"]);
+        stored["dropped_since"] = json!(1.2);
+        assert_eq!(differing_entries(&stored, &wanted), ["dropped_since", "seed"]);
     }
 }
