@@ -54,7 +54,9 @@ impl CoarseTally {
             })
             .collect();
         let mut sum = Self::default();
-        of_each.iter().for_each(|one| sum.add(one));
+        for one in &of_each {
+            sum.add(one);
+        }
         let share = 1.0 / members.len().max(1) as f64;
         Self { seen: sum.seen.times(share), close: sum.close.times(share) }
     }
