@@ -145,8 +145,8 @@ struct ObservedMaps<'a> {
 const OBSERVED_COLUMNS: [Column; 12] = [
     column("seen_inner_m", "product sees, m", "at most 0.02", 4, Some([0.0, 0.02])),
     column("seen_edge_m", "… near edges, m", "at most 0.04", 4, Some([0.0, 0.04])),
-    column("coarse_inner_m", "26 km means, m", "as the truth", 4, None),
-    column("coarse_edge_m", "… near edges, m", "as the truth", 4, None),
+    column("coarse_inner_m", "26 km means, m", "as synthetic truth", 4, None),
+    column("coarse_edge_m", "… near edges, m", "as synthetic truth", 4, None),
     column(
         "deviation_over_truth_0.3_0.8",
         "anomaly std, 0.3–0.8 m",
