@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use common::nilas::{Finished, Nilas};
@@ -60,6 +60,9 @@ fn a_value_that_was_changed_after_publishing_is_found() {
         let value: f32 = mean.get_value([30, 31]).unwrap();
         mean.put_value(value + 0.25, [30, 31]).unwrap();
     }
+    // As a program holds it that somebody has opened the product with.
+    let held = File::open(&netcdf).unwrap();
+    held.lock().unwrap();
     let run = reproduce(&house, &folder)
         .expecting("differs in sea_ice_thickness_mean; it was drawn on cpu in f32")
         .expect_code(5);

@@ -128,12 +128,24 @@ fn name(role: Role, centre: ProductDay) -> String {
 }
 
 fn folder(role: Role, centre: ProductDay) -> String {
-    let (server, day) = match role {
-        Role::Concentration => ("met/conc", centre),
-        Role::Drift => ("met/drift", centre.plus_days(1)),
-        Role::Thickness => ("awi/thickness", centre),
+    let (server, folder, day) = match role {
+        Role::Concentration => ("met", "conc", centre),
+        Role::Drift => ("met", "drift", centre.plus_days(1)),
+        Role::Thickness => ("awi", "thickness", centre),
     };
-    format!("{server}/{}", day.date().format("%Y/%m"))
+    format!("{}/{folder}/{}", files_of(server), day.date().format("%Y/%m"))
+}
+
+/// Where a server's files lie, whether it answers or not.
+fn files_of(server: &str) -> String {
+    format!("{server}.files")
+}
+
+/// Lets a server's folder be another one from one moment to the next: a daemon that is just looking never finds it half away.
+fn point(root: &Path, server: &str, target: &str) {
+    let new = root.join("new");
+    symlink(root.join(target), &new).unwrap();
+    fs::rename(&new, root.join(server)).unwrap();
 }
 
 /// All that happens in the year, in order.
@@ -165,32 +177,18 @@ fn events(root: &Path) -> Vec<(DateTime<Utc>, Event)> {
 
 /// Lets it happen, each at its time.
 async fn happen(root: PathBuf, events: Vec<(DateTime<Utc>, Event)>, clock: Arc<VirtualClock>) {
-    let aside = |server: &str| root.join(format!("{server}.aside"));
-    let mut down: BTreeSet<&str> = BTreeSet::new();
     for (at, event) in events {
         time::sleep((at - clock.now()).to_std().unwrap_or_default()).await;
         match event {
             Event::Arrival { path, content } => {
-                let server = path.strip_prefix(&root).unwrap().iter().next().unwrap().to_str().unwrap();
-                let path = if down.contains(server) {
-                    aside(server).join(path.strip_prefix(root.join(server)).unwrap())
-                } else {
-                    path
-                };
+                let coming = root.join("coming");
+                fs::write(&coming, content).unwrap();
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, content).unwrap();
+                fs::rename(coming, path).unwrap();
             }
             // A link to itself: a folder that cannot be looked into.
-            Event::Down(server) => {
-                fs::rename(root.join(server), aside(server)).unwrap();
-                symlink(root.join(server), root.join(server)).unwrap();
-                down.insert(server);
-            }
-            Event::Up(server) => {
-                fs::remove_file(root.join(server)).unwrap();
-                fs::rename(aside(server), root.join(server)).unwrap();
-                down.remove(server);
-            }
+            Event::Down(server) => point(&root, server, server),
+            Event::Up(server) => point(&root, server, &files_of(server)),
         }
     }
 }
@@ -289,9 +287,12 @@ impl House {
             ..Overrides::default()
         };
         let mut config = Config::load(&repository("config/nilas.toml"), &overrides).unwrap();
+        let providers = root.path().join("providers");
         config.servers = ["met", "awi"]
             .map(|name| {
-                let address = root.path().join("providers").join(name).to_str().unwrap().to_owned();
+                fs::create_dir_all(providers.join(files_of(name))).unwrap();
+                point(&providers, name, &files_of(name));
+                let address = providers.join(name).to_str().unwrap().to_owned();
                 let server = Server {
                     kind: ServerKind::Folder,
                     address,
@@ -329,6 +330,11 @@ impl House {
             takes,
             root,
         }
+    }
+
+    /// The folder of the providers' folders.
+    fn providers(&self) -> PathBuf {
+        self.root.path().join("providers")
     }
 
     fn ledger(&self) -> Ledger {
@@ -408,10 +414,7 @@ fn obtainable(role: Role, centre: ProductDay) -> Option<DateTime<Utc>> {
 #[tokio::test(start_paused = true)]
 async fn a_year_passes_and_no_day_is_lost_or_made_twice() {
     let house = House::new(Duration::from_secs(20));
-    let providers = house.root.path().join("providers");
-    for server in ["met", "awi"] {
-        fs::create_dir_all(providers.join(server)).unwrap();
-    }
+    let providers = house.providers();
     let world = tokio::spawn(happen(providers.clone(), events(&providers), house.clock.clone()));
     let end = midnight(day(BEGIN).plus_days(DAYS));
     let [off, on] = OFF.map(|text| midnight(day(text)) + TimeDelta::hours(7));
@@ -496,10 +499,7 @@ const LONG: Duration = Duration::from_hours(5);
 #[tokio::test(start_paused = true)]
 async fn days_that_are_asked_for_are_made_and_never_hold_up_a_new_one() {
     let house = House::new(LONG);
-    let providers = house.root.path().join("providers");
-    for server in ["met", "awi"] {
-        fs::create_dir_all(providers.join(server)).unwrap();
-    }
+    let providers = house.providers();
     let (begin, last) = (day(BEGIN), day(BEGIN).plus_days(20));
     house.config.lock().unwrap().schedule.first_day = Some(begin.plus_days(8));
     let world = tokio::spawn(happen(providers.clone(), events(&providers), house.clock.clone()));
@@ -537,10 +537,7 @@ async fn days_that_are_asked_for_are_made_and_never_hold_up_a_new_one() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_file_that_cannot_be_seen_for_a_day_is_no_news() {
     let house = House::new(Duration::from_mins(1));
-    let providers = house.root.path().join("providers");
-    for server in ["met", "awi"] {
-        fs::create_dir_all(providers.join(server)).unwrap();
-    }
+    let providers = house.providers();
     let away = midnight(day(BEGIN).plus_days(11)) + TimeDelta::hours(1);
     let mut events = events(&providers);
     for (_, event) in &mut events {
@@ -570,10 +567,6 @@ async fn a_refused_file_that_cannot_be_seen_for_a_day_is_no_news() {
 #[tokio::test(start_paused = true)]
 async fn a_start_whose_ledger_cannot_be_written_waits_until_it_can() {
     let house = House::new(Duration::from_mins(1));
-    let providers = house.root.path().join("providers");
-    for server in ["met", "awi"] {
-        fs::create_dir_all(providers.join(server)).unwrap();
-    }
     let begin = day(BEGIN);
     let ledger = house.ledger();
     let cut_off = ledger.begin_run(begin, Origin::Schedule, 0, house.clock.now()).unwrap();
@@ -595,10 +588,7 @@ async fn a_start_whose_ledger_cannot_be_written_waits_until_it_can() {
 #[tokio::test(start_paused = true)]
 async fn a_reload_waits_for_one_production_and_not_for_all_that_are_due() {
     let house = House::new(LONG);
-    let providers = house.root.path().join("providers");
-    for server in ["met", "awi"] {
-        fs::create_dir_all(providers.join(server)).unwrap();
-    }
+    let providers = house.providers();
     let world = tokio::spawn(happen(providers.clone(), events(&providers), house.clock.clone()));
     time::sleep(Duration::from_hours(24 * 9)).await;
     let asked = house.clock.now() + TimeDelta::hours(1);

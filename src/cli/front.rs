@@ -156,7 +156,7 @@ fn go_on_with(mut arguments: Vec<OsString>, gathered: Result<Gathered, Failure>)
 fn become_binary(binary: &str, arguments: Vec<OsString>) -> ExitCode {
     let error = match super::program(binary) {
         Ok(path) => {
-            let error = Command::new(&path).args(arguments).exec();
+            let error = Command::new(&path).args(arguments).envs([sys::NO_HDF5_LOCKS]).exec();
             format!(
                 "{} cannot be started: {error}; install the programs of Nilas into one folder",
                 path.display()

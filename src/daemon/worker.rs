@@ -58,10 +58,9 @@ const ENVIRONMENT: &[&str] = &[
     "CUBLAS_*",
     "CUDNN_*",
     "NVIDIA_*",
-    // Tables of projections, and file systems that lock no files.
+    // Tables of projections.
     "GDAL_DATA",
     "PROJ_*",
-    "HDF5_USE_FILE_LOCKING",
 ];
 
 /// Whoever can produce a day.
@@ -153,7 +152,7 @@ impl Worker {
             .args(["--parent", &std::process::id().to_string()])
             .env_clear()
             .envs(sys::listed_variables(&[ENVIRONMENT, sys::FAULT_VARIABLES]))
-            .envs([sys::NO_HDF5_PLUGINS])
+            .envs([sys::NO_HDF5_PLUGINS, sys::NO_HDF5_LOCKS])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);

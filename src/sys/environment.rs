@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 pub const NO_HDF5_PLUGINS: (&str, &str) = ("HDF5_PLUGIN_PRELOAD", "::");
 
 /// HDF5 would refuse a file that another process has locked, or that lies where nothing can be locked, as on some network file systems.
-/// Whoever reads a file that nobody changes needs no lock.
+/// Whoever reads a file that nobody changes needs no lock, and what Nilas writes lies where nobody else writes.
 pub const NO_HDF5_LOCKS: (&str, &str) = ("HDF5_USE_FILE_LOCKING", "FALSE");
 
 /// By these, tests say where programs are to fail. No shipped program passes them on.
