@@ -220,6 +220,11 @@ fn days_without_a_truth_are_looked_at() {
     assert!(metrics["observed"]["truth_hole_gradient"].is_number());
     let page = fs::read_to_string(workshop.path("out/report.html")).unwrap();
     assert!(page.contains("what the waves look like from afar"));
+
+    // How much synthetic ice varies does not hang on the days of it that are scored.
+    expect_success(&workshop.evaluate(&[more[0], more[1], ("--days", "1")]).output().unwrap());
+    let fewer = &workshop.metrics()["observed"]["rows"][0];
+    assert_eq!(fewer["measures"]["deviation_over_truth"], published["measures"]["deviation_over_truth"]);
 }
 
 #[test]

@@ -190,8 +190,7 @@ pub fn evaluate(
         }
     }
     if let Some(observed) = grounds.observed {
-        let classes = evaluation.truth_classes();
-        let truth = grounds.archive.map(|(archive, _)| (archive, &classes[..]));
+        let truth = grounds.archive.map(|(archive, _)| archive);
         let seen = observed::look(observed, truth, &rows, options, &store, stages)?;
         evaluation.show_observed(seen, out)?;
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, Observed, ObservedArchive};
 use crate::prepare;
-use crate::progress::Stages;
+use crate::progress::{Bar, Stages};
 use crate::score::{
     self, CLASSES_M, ClassTally, CoarseTally, HoleTally, SpectraTally, Tally, block_means, bump,
 };
@@ -124,7 +124,7 @@ impl DayFields {
 /// Draws members of every row on every day, and measures what must hold of them.
 pub(super) fn look(
     (archive, folder): (&ObservedArchive, &Path),
-    truth: Option<(&Archive, &[ClassTally])>,
+    truth: Option<&Archive>,
     rows: &[Forecast<'_>],
     options: &EvaluateOptions,
     kept: &Store,
@@ -148,11 +148,15 @@ pub(super) fn look(
     for (index, day) in days.iter().enumerate() {
         let fields = read(index)?;
         record.days.push((day.to_string(), fields.origin.clone()));
-        if let Some((truth, _)) = truth {
+        if let Some(truth) = truth {
             at_holes.add(&truth_at_holes(truth, index, &fields, place)?);
         }
     }
     record.truth_hole_gradient = at_holes.ratio();
+    let classes = match truth {
+        Some(truth) => stages.run("truth", truth.days().len(), |bar| truth_by_class(truth, bar))?,
+        None => Vec::new(),
+    };
     for forecast in rows {
         let calls = forecast.calls(options.members);
         let name = format!("{}, real days", forecast.name());
@@ -183,7 +187,7 @@ pub(super) fn look(
             }
             Ok::<_, EvaluateError>((seen, maps))
         })?;
-        record.rows.push(row(forecast.name(), &days, &seen, truth.map(|(_, classes)| classes)));
+        record.rows.push(row(forecast.name(), &days, &seen, &classes));
         record.maps.push(maps);
     }
     Ok(record)
@@ -225,6 +229,18 @@ fn truth_at_holes(
         .and(&mask)
         .map_collect(|&truth, &low, &inside| if inside { truth - low } else { f32::NAN });
     Ok(HoleTally::of(&anomaly, &fields.filled, &mask, CELL_KM))
+}
+
+/// How much the truth varies by thickness, on whole fields of all days: one series of synthetic ice may be three times as rough in
+/// thick ice as another, so that the few windows that are scored say little about what is usual.
+fn truth_by_class(archive: &Archive, bar: &Bar) -> Result<Vec<ClassTally>, EvaluateError> {
+    let mut sum = Tally::default();
+    for (index, day) in archive.days().enumerate() {
+        let truth = SceneFields::of(day, &archive.read(index)?.0);
+        sum.add(&Tally { classes: ClassTally::of(&truth.view(), &[]), ..Tally::default() });
+        bar.step();
+    }
+    Ok(sum.classes)
 }
 
 /// What members show on a day.
@@ -282,7 +298,7 @@ fn ratio_of_changes([mean, low]: [f64; 2]) -> Option<f64> {
     (low > 0.0).then(|| (mean.max(0.0) / low).sqrt())
 }
 
-fn row(name: String, days: &[ProductDay], seen: &[Seen], truth: Option<&[ClassTally]>) -> ObservedRow {
+fn row(name: String, days: &[ProductDay], seen: &[Seen], truth: &[ClassTally]) -> ObservedRow {
     let mut measures = BTreeMap::new();
     let all = pooled(seen);
     let mut tell = |name: &'static str, of: &dyn Fn(&Seen) -> Option<f64>| {
@@ -308,7 +324,7 @@ fn row(name: String, days: &[ProductDay], seen: &[Seen], truth: Option<&[ClassTa
     for (class, (name, over_truth)) in names.into_iter().enumerate().take(CLASSES_M.len()) {
         let deviation = |seen: &Seen| seen.classes.get(class)?.deviation_m();
         tell(name, &deviation);
-        let of_truth = truth.and_then(|truth| truth.get(class)?.truth_deviation_m());
+        let of_truth = truth.get(class).and_then(ClassTally::truth_deviation_m);
         tell(over_truth, &|seen| Some(deviation(seen)? / of_truth?));
     }
     // Only days that follow each other.

@@ -8,8 +8,7 @@ use serde::Serialize;
 use crate::archive::{Archive, Provenance};
 use crate::model::{CheckpointInfo, Sampler};
 use crate::score::{
-    self, ClassTally, Estimate, MEASURES, Regimes, SpectraTally, THIN_ICE_M, Tally, bands, estimates,
-    measure, ratio,
+    self, Estimate, MEASURES, Regimes, SpectraTally, THIN_ICE_M, Tally, bands, estimates, measure, ratio,
 };
 use crate::sys;
 
@@ -312,11 +311,6 @@ impl Evaluation {
             scenes: scenes.collect(),
         });
         Ok(())
-    }
-
-    /// The variances of the truth's anomaly: over all ice, then by thickness class.
-    pub(super) fn truth_classes(&self) -> Vec<ClassTally> {
-        self.entries.first().map(|entry| Tally::sum(&entry.days).classes).unwrap_or_default()
     }
 
     /// Adds what days without a truth showed, and writes everything.

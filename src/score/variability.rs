@@ -28,8 +28,9 @@ pub struct ClassTally {
 }
 
 impl ClassTally {
-    /// Of the whole scene, then of each class.
-    pub(super) fn of(scene: &Scene<'_>, members: &[Array2<f32>]) -> Vec<Self> {
+    /// Of the whole scene, then of each class; without members, of the truth alone.
+    #[must_use]
+    pub fn of(scene: &Scene<'_>, members: &[Array2<f32>]) -> Vec<Self> {
         let truth = squares_by_class(scene, scene.truth_m);
         let members: Vec<_> = members.par_iter().map(|member| squares_by_class(scene, member)).collect();
         let tallies = truth.iter().enumerate().map(|(class, of_truth)| Self {
