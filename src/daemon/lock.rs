@@ -33,9 +33,7 @@ impl DaemonLock {
         let mut file = sys::open_private(&path).map_err(failed)?;
         match lock(&file) {
             Ok(()) => {
-                file.set_len(0).map_err(failed)?;
-                file.seek(SeekFrom::Start(0)).map_err(failed)?;
-                write!(file, "{}", std::process::id()).map_err(failed)?;
+                write_over(&mut file, &std::process::id().to_string()).map_err(failed)?;
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
@@ -64,6 +62,13 @@ impl DaemonLock {
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
+}
+
+/// Replaces what a file says. Written first and cut afterwards, so that a daemon starts again on a disk without any space.
+fn write_over(file: &mut File, text: &str) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 /// Who has the lock: it only helps to find it.
@@ -101,6 +106,16 @@ mod tests {
         drop(first);
         assert_eq!(DaemonLock::holder(folder.path()).unwrap(), None);
         DaemonLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_a_longer_lock_said() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(DaemonLock::take(folder.path()).unwrap());
+        let path = folder.path().join(FILE_NAME);
+        fs::write(&path, "12345678901234567890").unwrap();
+        let _first = DaemonLock::take(folder.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), std::process::id().to_string());
     }
 
     #[test]

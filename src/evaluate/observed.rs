@@ -395,7 +395,7 @@ mod tests {
     fn days_that_do_not_follow_each_other_have_no_change() {
         let day: ProductDay = "2026-03-01".parse().unwrap();
         let both = [seen(1.0, 0.0, 1.0), seen(1.5, 0.0, 1.4)];
-        let of = |gap: i64| row("a".into(), &[day, day.plus_days(gap)], &both, None);
+        let of = |gap: i64| row("a".into(), &[day, day.plus_days(gap)], &both, &[]);
         assert!((of(1).measures["daily_change"].value - 1.25).abs() < 1e-9);
         assert!(!of(2).measures.contains_key("daily_change"));
     }

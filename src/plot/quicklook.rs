@@ -21,8 +21,10 @@ const NOTICE_LETTERS: usize = 125;
 const NOTICE_LINE: usize = 24;
 /// Below each map: the colour bar with its ticks.
 const BAR_SPACE: usize = 86;
-/// At the foot: the key of the colours and two lines of text.
-const FOOTER: usize = 116;
+/// At the foot: the key of the colours, then lines of text of which each has so many pixels for a letter.
+const KEY: usize = 64;
+const FOOTER_LINE: usize = 26;
+const FOOTER_LETTER: f64 = 7.6;
 
 /// Draws a quicklook and writes it as PNG, 1200 to 1480 pixels wide.
 ///
@@ -31,8 +33,9 @@ const FOOTER: usize = 116;
 pub fn draw_quicklook(path: &Path, quicklook: &Quicklook<'_>) -> Result<(), PlotError> {
     let (width, frames) = layout(quicklook);
     let header = header(quicklook);
-    let height = header + frames[0].height + BAR_SPACE + FOOTER;
-    let mut canvas = Canvas::new(width, height)?;
+    let footer = footer(quicklook, width);
+    let foot = header + frames[0].height + BAR_SPACE;
+    let mut canvas = Canvas::new(width, foot + KEY + FOOTER_LINE * footer.len())?;
     draw_header(&mut canvas, quicklook)?;
     for (panel, frame) in quicklook.panels.iter().zip(frames) {
         map::paint(&mut canvas, frame, quicklook.ground, panel.values, &panel.scale);
@@ -45,7 +48,7 @@ pub fn draw_quicklook(path: &Path, quicklook: &Quicklook<'_>) -> Result<(), Plot
         let left = (frame.left + frame.width / 2).saturating_sub(length / 2);
         bar::draw(&mut canvas, (left, frame.top + frame.height + 18), length, &panel.scale)?;
     }
-    draw_footer(&mut canvas, quicklook)?;
+    draw_footer(&mut canvas, foot as i32 + 14, quicklook.ground.ice_edge, &footer)?;
     canvas.write(path)
 }
 
@@ -86,10 +89,21 @@ fn header(quicklook: &Quicklook<'_>) -> usize {
 
 /// The notice in lines that fit.
 fn notice(quicklook: &Quicklook<'_>) -> Vec<String> {
+    quicklook.notice.iter().flat_map(|text| lines(text, NOTICE_LETTERS)).collect()
+}
+
+/// The text of the foot in lines that fit into a picture so many pixels wide.
+fn footer(quicklook: &Quicklook<'_>, width: usize) -> Vec<String> {
+    let letters = (width - 2 * MARGIN) as f64 / FOOTER_LETTER;
+    quicklook.footer.iter().flat_map(|text| lines(text, letters as usize)).collect()
+}
+
+/// A text in lines of at most so many letters, but for words that are longer by themselves.
+fn lines(text: &str, letters: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in quicklook.notice.iter().flat_map(|text| text.split_whitespace()) {
+    for word in text.split_whitespace() {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= NOTICE_LETTERS => {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= letters => {
                 line.push(' ');
                 line.push_str(word);
             }
@@ -105,9 +119,8 @@ fn draw_outline(canvas: &mut Canvas, frame: Frame) -> Result<(), PlotError> {
     canvas.draw(|area| area.draw(&Rectangle::new(corners, QUIET.stroke_width(1))))
 }
 
-fn draw_footer(canvas: &mut Canvas, quicklook: &Quicklook<'_>) -> Result<(), PlotError> {
-    let top = (canvas.height - FOOTER) as i32 + 14;
-    let percent = (quicklook.ground.ice_edge * 100.0).round();
+fn draw_footer(canvas: &mut Canvas, top: i32, ice_edge: f32, lines: &[String]) -> Result<(), PlotError> {
+    let percent = (ice_edge * 100.0).round();
     let key = [
         (map::LAND, "land".to_owned(), 110),
         (map::WATER, format!("less than {percent} % ice"), 210),
@@ -123,8 +136,8 @@ fn draw_footer(canvas: &mut Canvas, quicklook: &Quicklook<'_>) -> Result<(), Plo
         canvas.text(&meaning, (left + 34, top), letters(16.0, false, INK, Anchor::Left))?;
         left += width;
     }
-    for (line, text) in quicklook.footer.iter().enumerate() {
-        let y = top + 34 + 26 * line as i32;
+    for (line, text) in lines.iter().enumerate() {
+        let y = top + 34 + (FOOTER_LINE * line) as i32;
         canvas.text(text, (MARGIN as i32, y), letters(16.0, false, QUIET, Anchor::Left))?;
     }
     Ok(())
@@ -159,7 +172,7 @@ mod tests {
             stamp: Some("PROVISIONAL".into()),
             notice: Some("It was made without its right hand. ".repeat(9)),
             panels: [panel.clone(), panel],
-            footer: ["one".into(), "two".into()],
+            footer: ["one".into(), "a foot that is too long for one line ".repeat(6)],
         };
         draw_quicklook(&path, &quicklook).unwrap();
         let lines = notice(&quicklook);
@@ -167,7 +180,9 @@ mod tests {
             lines.len() == 3 && lines.iter().all(|line| line.chars().count() <= NOTICE_LETTERS),
             "{lines:?}"
         );
-        assert_eq!(lines.join(" "), quicklook.notice.unwrap().trim());
+        assert_eq!(lines.join(" "), quicklook.notice.as_ref().unwrap().trim());
+        assert_eq!(footer(&quicklook, NARROWEST).len(), 3);
+        assert_eq!(footer(&quicklook, NARROWEST)[0], "one");
         let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap()));
         let width = decoder.read_info().unwrap().info().width as usize;
         assert!((NARROWEST..=WIDEST).contains(&width), "{width}");
