@@ -22,6 +22,8 @@ impl io::Write for Log {
 pub(crate) fn warnings(work: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     let writer = log.clone();
+    // With one subscriber alone, `tracing` asks that of the thread that first comes by a place, where there is none, and the place is mute.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     tracing::subscriber::with_default(subscriber, work);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
