@@ -180,8 +180,57 @@ fn a_training_that_has_no_more_time_saves_and_goes_on_to_the_same_bits() {
         assert_success(&output);
         assert_eq!(saved_step(&workshop.path("pieces")), Some(step), "{}", stdout(&output));
         assert_eq!(workshop.path("pieces/nilas.safetensors").exists(), step == 5);
+        let said = stdout(&output);
+        assert_eq!(said.contains("none before the first validation"), step < 5, "{said}");
     }
     assert!(written(&workshop.path("whole")) == written(&workshop.path("pieces")));
+}
+
+/// The learning rate is next to nothing, so that what the second network computes shows whether it took the weights over.
+#[test]
+fn a_training_begins_with_the_weights_of_a_checkpoint_and_keeps_what_they_mean() {
+    let workshop = Workshop::new();
+    let meaning = [("--objective", "velocity"), ("--max-signal-rate", "0.9998")];
+    assert_success(&run(&mut workshop.train("first", 8, &meaning)));
+    let first = workshop.path("first/nilas.safetensors");
+    let archive = workshop.path("other-archive");
+    small_archive::write(&archive, 4, 64, 9);
+    let begin_with = |checkpoint: &Path, further: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("train").arg("--archive").arg(&archive).arg("--out").arg(workshop.path("second"));
+        command.args(["--steps", "2", "--batch", "2", "--window", "32", "--device", "cpu", "--threads", "1"]);
+        command.args(["--learning-rate", "1e-12", "--begin-with"]).arg(checkpoint).args(further);
+        run(&mut command)
+    };
+    let refused = begin_with(&first, &["--objective", "noise"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("--objective"), "{}", stderr(&refused));
+
+    assert_success(&begin_with(&first, &[]));
+    let second = workshop.path("second/nilas.safetensors");
+    let of = |path: &Path| Checkpoint::load(path, Placement::CPU).unwrap();
+    let (before, after) = (of(&first), of(&second));
+    let gives = |checkpoint: &Checkpoint| {
+        tch::no_grad(|| checkpoint.network.predict(&tensors(1, 0.0), &tensors(4, 1.0), 0.36).unwrap())
+    };
+    let (were, are) = (gives(&before), gives(&after));
+    let (apart, size) = ((&were - are).square().mean(Kind::Double), were.square().mean(Kind::Double));
+    // Only the running statistics of the normalisation follow the new data.
+    assert!((apart / size).double_value(&[]) < 0.01);
+    let means = |of: &Checkpoint| {
+        let CheckpointInfo { network, statistics, target_scale, schedule, objective, .. } = of.info.clone();
+        (network, statistics, target_scale, schedule, objective)
+    };
+    assert_eq!(means(&before), means(&after));
+    let data = &after.info.training.data;
+    assert!(data.contains("seed 9") && data.contains("seed 2") && data.contains(&before.sha256), "{data}");
+
+    let moved = workshop.path("moved.safetensors");
+    fs::rename(&first, &moved).unwrap();
+    assert_success(&begin_with(&moved, &[]));
+    let refused = begin_with(&second, &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("begin_with"), "{}", stderr(&refused));
 }
 
 #[test]

@@ -137,6 +137,7 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
             TrainError::Option(_)
+            | TrainError::Beginning { .. }
             | TrainError::OtherTraining { .. }
             | TrainError::State { .. }
             | TrainError::Archive(_) => Self::Usage(error.to_string()),

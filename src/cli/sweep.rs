@@ -141,13 +141,13 @@ impl Sweep<'_> {
     ) -> Result<Option<Done<'a>>, Failure> {
         tracing::info!(run = run.run.name, "run begins");
         let outcome = train(self.archive, &run.options, limits, self.placement, &run.out, self.clock)?;
-        let Outcome { end, best_loss, checkpoint, .. } = outcome;
+        let Outcome { end, best: Some(best), .. } = outcome else { return Ok(None) };
         if end == End::Time || limits.time.is_some_and(|time| time == Duration::ZERO) {
             return Ok(None);
         }
         let days: Vec<ProductDay> = self.archive.days().collect();
         let days = spread(&run.options.validation_days.of(&days)?, scoring.days);
-        let checkpoint = Checkpoint::load(&checkpoint, self.placement)?;
+        let checkpoint = Checkpoint::load(&best.path, self.placement)?;
         let candidates = match run.options.objective {
             Objective::Noise | Objective::Velocity => {
                 Candidates { checkpoints: vec![checkpoint], regressions: Vec::new() }
@@ -167,7 +167,7 @@ impl Sweep<'_> {
         let grounds = Grounds { archive: Some((self.archive, self.folder)), observed: None };
         let evaluation = evaluate(grounds, &candidates, &options, &scores, &mut Stages::new(self.clock))?;
         let rows = evaluation.rows.into_iter().filter(|row| row.checkpoint.is_some()).collect();
-        Ok(Some(Done { prepared: run, best_loss, rows, losses: losses(&run.out)? }))
+        Ok(Some(Done { prepared: run, best_loss: best.loss, rows, losses: losses(&run.out)? }))
     }
 
     fn write(&self, done: &[Done<'_>]) -> Result<(), Failure> {

@@ -10,9 +10,25 @@ use super::print;
 use super::sweep::Sweep;
 use crate::archive::Archive;
 use crate::config::{DeviceChoice, Precision};
-use crate::model::{Features, NetworkConfiguration, Objective, Placement, Schedule, Target, select_device};
+use crate::model::{
+    CheckpointInfo, Features, NetworkConfiguration, Objective, Placement, Schedule, Target, select_device,
+};
 use crate::time::SystemClock;
-use crate::train::{End, HeldOut, Limits, Outcome, TrainError, TrainOptions, train};
+use crate::train::{BestCheckpoint, End, HeldOut, Limits, Outcome, TrainError, TrainOptions, train};
+
+/// What the weights of a checkpoint mean, which is not to be chosen when a training begins with them.
+const MEANING: [&str; 10] = [
+    "network",
+    "widths",
+    "block_depth",
+    "objective",
+    "target",
+    "without_concentration",
+    "without_deformation",
+    "max_signal_rate",
+    "min_signal_rate",
+    "scale_grows_with_thickness",
+];
 
 /// Trains a network on an archive. Run it again with the same options to go on after an interruption. Defaults are
 /// the recipe of SuperIce deliverable 3.1.
@@ -27,6 +43,10 @@ pub(super) struct Arguments {
     /// Name of the checkpoint.
     #[arg(long, default_value = "nilas")]
     name: String,
+    /// Begin with the weights of a checkpoint instead of chance, for instance to adapt a model to an archive of one's own. What its weights
+    /// mean (network, objective, target, features, signal rates, standardisation, scale) is kept.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = MEANING)]
+    begin_with: Option<PathBuf>,
     /// Size of the network: small or reference.
     #[arg(long, default_value = "reference")]
     network: String,
@@ -157,13 +177,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return sweep.run(file);
     }
     let outcome = train(&archive, &options, limits, placement, &arguments.out, &clock)?;
-    let Outcome { steps, total_steps, began_at, best_step, best_loss, .. } = outcome;
-    print(format_args!("checkpoint        {}", outcome.checkpoint.display()));
+    let Outcome { best, steps, total_steps, began_at, end } = outcome;
+    match best {
+        Some(BestCheckpoint { path, step, loss }) => {
+            print(format_args!("checkpoint        {}", path.display()));
+            print(format_args!("validation loss   {loss:.4} at step {step}, the best"));
+        }
+        None => print(format_args!("checkpoint        none before the first validation (--validate-every)")),
+    }
     print(format_args!("steps             {steps} of {total_steps} (this run began at {began_at})"));
-    print(format_args!("validation loss   {best_loss:.4} at step {best_step}, the best"));
     print(format_args!(
         "ended             {}",
-        match outcome.end {
+        match end {
             End::Steps => "with the last step",
             End::Patience => "because validation got no better (--patience)",
             End::Time => "after --minutes; the same command goes on",
@@ -187,6 +212,7 @@ impl Arguments {
             Features { concentration: !self.without_concentration, deformation: !self.without_deformation };
         let options = TrainOptions {
             name: self.name.clone(),
+            begin_with: self.begin_with.clone(),
             network,
             objective: self.objective,
             target: self.target,
@@ -212,6 +238,10 @@ impl Arguments {
             validation_days: self.validation_days.clone(),
             validate_every: self.validate_every,
             save_every: self.save_every,
+        };
+        let options = match &self.begin_with {
+            Some(checkpoint) => options.for_weights_of(&CheckpointInfo::read(checkpoint)?),
+            None => options,
         };
         options.validate().map_err(Failure::Usage)?;
         Ok(options)

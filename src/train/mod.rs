@@ -4,6 +4,7 @@
 //! of 4, 250 epochs, averaged weights.
 
 mod batch;
+mod beginning;
 mod held_out;
 mod holes;
 mod log;
@@ -16,7 +17,7 @@ mod trainer;
 pub use batch::{BatchOptions, TrainingSet};
 pub use held_out::HeldOut;
 pub use options::TrainOptions;
-pub use trainer::{End, Limits, Outcome, train};
+pub use trainer::{BestCheckpoint, End, Limits, Outcome, train};
 
 use std::path::PathBuf;
 
@@ -49,6 +50,14 @@ pub enum TrainError {
     /// An option cannot be used with this archive.
     #[error("{0}")]
     Option(String),
+    /// The weights to begin with are for another network, or mean something else.
+    #[error(
+        "{path} cannot be begun with: network, objective, target, features, signal rates and scale have to be its own; leave these options out"
+    )]
+    Beginning {
+        /// The checkpoint.
+        path: PathBuf,
+    },
     /// The folder holds the state of a training with other options.
     #[error(
         "{path} is the state of a training with other options or another archive ({differing}); give the same ones to go on, or another --out to begin anew"

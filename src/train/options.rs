@@ -1,11 +1,13 @@
 //! How to train.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::batch::BatchOptions;
 use super::held_out::HeldOut;
 use crate::config::Precision;
-use crate::model::{Features, NetworkConfiguration, Objective, Schedule, Target};
+use crate::model::{CheckpointInfo, Features, NetworkConfiguration, Objective, Schedule, Target};
 
 /// How to train. The default is D3.1's recipe, with holes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +15,9 @@ use crate::model::{Features, NetworkConfiguration, Objective, Schedule, Target};
 pub struct TrainOptions {
     /// Name of the checkpoint.
     pub name: String,
+    /// The checkpoint whose weights, standardisation and scale the training begins with; without one they come from chance and the archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begin_with: Option<PathBuf>,
     /// Size of the network.
     pub network: NetworkConfiguration,
     /// What the network learns to give.
@@ -70,6 +75,7 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             name: "nilas".into(),
+            begin_with: None,
             network: NetworkConfiguration::reference(),
             objective: Objective::default(),
             target: Target::default(),
@@ -100,6 +106,20 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
+    /// The same, but for a network with the weights of a checkpoint: what these mean is not open any more.
+    #[must_use]
+    pub fn for_weights_of(self, checkpoint: &CheckpointInfo) -> Self {
+        Self {
+            network: checkpoint.network.clone(),
+            objective: checkpoint.objective,
+            target: checkpoint.target,
+            features: checkpoint.features,
+            schedule: checkpoint.schedule,
+            scale_grows_with_thickness: checkpoint.target_scale.per_metre > 0.0,
+            ..self
+        }
+    }
+
     pub(super) fn total_steps(&self, training_days: usize) -> u64 {
         self.steps.unwrap_or_else(|| (self.epochs * training_days as u64).div_ceil(self.batch as u64)).max(1)
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use super::batch::{Batch, Drawn, TrainingSet};
+use super::beginning::Beginning;
 use super::log::Log;
 use super::optimiser::Optimiser;
 use super::state::{Best, Progress, Store};
@@ -55,20 +56,27 @@ pub enum End {
 /// What a training has come to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// The checkpoint with the best validation.
-    pub checkpoint: PathBuf,
+    /// The checkpoint with the best validation; none when the time was over before the first one.
+    pub best: Option<BestCheckpoint>,
     /// Steps done in all.
     pub steps: u64,
     /// Steps that there are to do.
     pub total_steps: u64,
     /// Step that this run began at; above 0 when it went on where an earlier one had ended.
     pub began_at: u64,
-    /// Step of the best validation.
-    pub best_step: u64,
-    /// Its loss.
-    pub best_loss: f64,
     /// Why it ended.
     pub end: End,
+}
+
+/// The checkpoint with the best validation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BestCheckpoint {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The step that it is of.
+    pub step: u64,
+    /// Its validation loss.
+    pub loss: f64,
 }
 
 /// Losses over mask cells, of averaged weights.
@@ -106,10 +114,17 @@ pub fn train(
     options.validate().map_err(TrainError::Option)?;
     let _lock = lock(out)?;
     clear_partial_files(out)?;
-    let set = TrainingSet::read(archive, options.window, &options.validation_days)?;
-    let scale = set.target_scale(options.target, options.scale_grows_with_thickness);
+    let beginning = options.begin_with.as_ref().map(|path| Beginning::read(path, options)).transpose()?;
+    let mut set = TrainingSet::read(archive, options.window, &options.validation_days)?;
+    let scale = match &beginning {
+        Some(beginning) => {
+            beginning.lend_to(&mut set);
+            beginning.info().target_scale
+        }
+        None => set.target_scale(options.target, options.scale_grows_with_thickness),
+    };
     let total = options.total_steps(set.training_days());
-    let mut training = Training::new(options, placement, &set, scale, out);
+    let mut training = Training::new(options, placement, &set, scale, beginning.as_ref(), out)?;
     training.restore()?;
     let began_at = training.progress.step;
     let log = Log::open(out, began_at)?;
@@ -186,6 +201,7 @@ struct Training<'a> {
     placement: Placement,
     set: &'a TrainingSet,
     scale: TargetScale,
+    beginning: Option<&'a Beginning>,
     network: Network,
     optimiser: Optimiser,
     progress: Progress,
@@ -199,13 +215,17 @@ impl<'a> Training<'a> {
         placement: Placement,
         set: &'a TrainingSet,
         scale: TargetScale,
+        beginning: Option<&'a Beginning>,
         out: &'a Path,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
         tch::manual_seed(options.seed as i64);
-        let network = network(options, placement);
+        let mut network = network(options, placement);
+        if let Some(beginning) = beginning {
+            beginning.assign(&mut network)?;
+        }
         let optimiser = Optimiser::new(&network, options.ema_decay, options.clip_gradient);
         let (progress, store) = (Progress::default(), Store::new(out));
-        Self { options, placement, set, scale, network, optimiser, progress, store, out }
+        Ok(Self { options, placement, set, scale, beginning, network, optimiser, progress, store, out })
     }
 
     /// One optimiser step; gives its loss.
@@ -313,10 +333,14 @@ impl<'a> Training<'a> {
         self.store.save(&self.optimiser.state(self.options.moments), &self.progress, self.identity()?)
     }
 
-    /// What must be the same when a training goes on: its options, and what the archive makes of them.
+    /// What must be the same when a training goes on: its options, with what is in the checkpoint that it begins with and not where that
+    /// lies, and what the archive makes of them.
     fn identity(&self) -> Result<Value, TrainError> {
         let refuse = |error: serde_json::Error| TrainError::Option(error.to_string());
         let mut identity = serde_json::to_value(self.options).map_err(refuse)?;
+        if let Some(beginning) = self.beginning {
+            identity["begin_with"] = beginning.sha256().into();
+        }
         let archive = (&self.set.provenance, self.set.statistics, self.scale);
         identity["archive"] = serde_json::to_value(archive).map_err(refuse)?;
         Ok(identity)
@@ -335,24 +359,15 @@ impl<'a> Training<'a> {
 
     /// Says what has come out; of a training that has ended, the best checkpoint gets its name.
     fn outcome(self, end: End, total_steps: u64, began_at: u64) -> Result<Outcome, TrainError> {
-        let best = self.out.join(BEST);
-        let named = self.out.join(format!("{}.safetensors", self.options.name));
-        let checkpoint = if end == End::Time { best } else { named.clone() };
+        let mut path = self.out.join(BEST);
         if end != End::Time {
-            let bytes = fs::read(self.out.join(BEST));
-            let copied = bytes.and_then(|bytes| crate::sys::replace_file(&named, &bytes));
-            copied.map_err(|source| TrainError::File { path: named, source })?;
+            let named = self.out.join(format!("{}.safetensors", self.options.name));
+            let copied = fs::read(&path).and_then(|bytes| crate::sys::replace_file(&named, &bytes));
+            copied.map_err(|source| TrainError::File { path: named.clone(), source })?;
+            path = named;
         }
-        let found = self.progress.best;
-        Ok(Outcome {
-            checkpoint,
-            steps: self.progress.step,
-            total_steps,
-            began_at,
-            best_step: found.map_or(0, |best| best.step),
-            best_loss: found.map_or(f64::NAN, |best| best.loss),
-            end,
-        })
+        let best = self.progress.best.map(|Best { step, loss }| BestCheckpoint { path, step, loss });
+        Ok(Outcome { best, steps: self.progress.step, total_steps, began_at, end })
     }
 }
 

@@ -1,0 +1,56 @@
+//! What a training begins with when it does not begin with chance: the weights of a checkpoint, and what they mean.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tch::Tensor;
+
+use super::{TrainError, TrainOptions, TrainingSet};
+use crate::model::{CheckpointInfo, ModelError, Network, read_tensors};
+use crate::sys;
+
+/// A checkpoint that a training goes out from. Its standardisation and scale are kept, because its weights know no others.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    info: CheckpointInfo,
+    weights: BTreeMap<String, Tensor>,
+    sha256: String,
+}
+
+impl Beginning {
+    /// Reads a checkpoint, and refuses one whose weights mean something else than the options want.
+    pub(super) fn read(path: &Path, options: &TrainOptions) -> Result<Self, TrainError> {
+        let refuse = |source| ModelError::File { path: path.to_owned(), source };
+        let sha256 = sys::sha256_of_file(path).map_err(refuse)?;
+        let (info, weights) = (CheckpointInfo::read(path)?, read_tensors(path)?);
+        if options.clone().for_weights_of(&info) != *options {
+            return Err(TrainError::Beginning { path: path.to_owned() });
+        }
+        Ok(Self { info, weights, sha256 })
+    }
+
+    /// Makes the standardisation of the set that of the checkpoint, and has its provenance tell both data.
+    pub(super) fn lend_to(&self, set: &mut TrainingSet) {
+        let CheckpointInfo { name, statistics, training, .. } = &self.info;
+        set.statistics = *statistics;
+        set.provenance.origin = format!(
+            "{}; begun with the weights of {name} (SHA-256 {}), {} steps on: {}",
+            set.provenance.origin, self.sha256, training.steps, training.data
+        );
+    }
+
+    /// Gives the weights to a network.
+    pub(super) fn assign(&self, network: &mut Network) -> Result<(), TrainError> {
+        let find = |name: &str| self.weights.get(name).map(Tensor::shallow_clone);
+        network.assign(find).map_err(TrainError::Option)
+    }
+
+    pub(super) fn info(&self) -> &CheckpointInfo {
+        &self.info
+    }
+
+    /// SHA-256 of the checkpoint, hexadecimal.
+    pub(super) fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
