@@ -5,12 +5,14 @@
 mod common;
 #[path = "common/scripted_ftp.rs"]
 mod scripted_ftp;
+#[path = "../src/sys/warnings.rs"]
+mod warnings;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -24,6 +26,7 @@ use nilas::sys;
 use nilas::time::{Clock, ProductDay, SystemClock};
 use scripted_ftp::{MODERN, ScriptedFtp};
 use tempfile::TempDir;
+use warnings::warnings;
 
 const DAY: &str = "2022-04-15";
 const ROLES: [Role; 3] = [Role::Concentration, Role::Thickness, Role::Drift];
@@ -580,43 +583,21 @@ fn while_a_server_is_away_what_it_gave_before_serves() {
     assert!(!house.is_open("server:sample-day:drift"));
 }
 
-/// A log that is kept, to be looked at.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn every_warning_is_written_once() {
     let house = House::with_the_day();
     fs::write(house.provider.folder.join(name_of(Role::Drift, DAY)), "").unwrap();
     house.provider.deliver(Role::Drift, "2022-04-14");
     fs::write(house.provider.folder.join("ice_conc_nh_polstere-100_amsr4_202204151200.nc"), "").unwrap();
-    let log = Log::default();
-    let writer = log.clone();
-    // With one subscriber alone, `tracing` asks that of the thread that first comes by a place, where there is none, and the place is mute.
-    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, || {
+    let warned = warnings(|| {
         for _ in 0..3 {
             house.gather(DAY).unwrap();
         }
     });
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for words in ["new product names seen", "another file is taken in its place"] {
-        let lines = text.lines().filter(|line| line.contains("WARN") && line.contains(words)).count();
-        assert_eq!(lines, 1, "{words}:\n{text}");
+        assert_eq!(warned.iter().filter(|line| line.contains(words)).count(), 1, "{words}: {warned:?}");
     }
-    assert_eq!(text.lines().filter(|line| line.contains("WARN")).count(), 2, "{text}");
+    assert_eq!(warned.len(), 2, "{warned:?}");
 }
 
 /// That the folder of a month is not there yet is no failure of the server.

@@ -195,18 +195,18 @@ fn a_training_begins_with_the_weights_of_a_checkpoint_and_keeps_what_they_mean()
     let first = workshop.path("first/nilas.safetensors");
     let archive = workshop.path("other-archive");
     small_archive::write(&archive, 4, 64, 9);
-    let begin_with = |checkpoint: &Path, further: &[&str]| {
+    let begin_with = |out: &str, checkpoint: &Path, further: &[&str]| {
         let mut command = Command::new(PROGRAM);
-        command.arg("train").arg("--archive").arg(&archive).arg("--out").arg(workshop.path("second"));
+        command.arg("train").arg("--archive").arg(&archive).arg("--out").arg(workshop.path(out));
         command.args(["--steps", "2", "--batch", "2", "--window", "32", "--device", "cpu", "--threads", "1"]);
         command.args(["--learning-rate", "1e-12", "--begin-with"]).arg(checkpoint).args(further);
         run(&mut command)
     };
-    let refused = begin_with(&first, &["--objective", "noise"]);
+    let refused = begin_with("second", &first, &["--objective", "noise"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("--objective"), "{}", stderr(&refused));
 
-    assert_success(&begin_with(&first, &[]));
+    assert_success(&begin_with("second", &first, &[]));
     let second = workshop.path("second/nilas.safetensors");
     let of = |path: &Path| Checkpoint::load(path, Placement::CPU).unwrap();
     let (before, after) = (of(&first), of(&second));
@@ -227,10 +227,15 @@ fn a_training_begins_with_the_weights_of_a_checkpoint_and_keeps_what_they_mean()
 
     let moved = workshop.path("moved.safetensors");
     fs::rename(&first, &moved).unwrap();
-    assert_success(&begin_with(&moved, &[]));
-    let refused = begin_with(&second, &[]);
+    assert_success(&begin_with("second", &moved, &[]));
+    let refused = begin_with("second", &second, &[]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("begin_with"), "{}", stderr(&refused));
+
+    assert_success(&begin_with("third", &second, &[]));
+    let data = of(&workshop.path("third/nilas.safetensors")).info.training.data;
+    assert!(data.contains("2 steps on the same; begun with"), "{data}");
+    assert_eq!(data.matches("seed 9").count(), 1, "{data}");
 }
 
 #[test]

@@ -33,9 +33,15 @@ impl Beginning {
     pub(super) fn lend_to(&self, set: &mut TrainingSet) {
         let CheckpointInfo { name, statistics, training, .. } = &self.info;
         set.statistics = *statistics;
+        let (origin, steps) = (&set.provenance.origin, training.steps);
+        // The sentence stands in every product: data that are the same need no second telling.
+        let before = match training.data.strip_prefix(origin.as_str()) {
+            Some(further) => format!("the same{further}"),
+            None => training.data.clone(),
+        };
         set.provenance.origin = format!(
-            "{}; begun with the weights of {name} (SHA-256 {}), {} steps on: {}",
-            set.provenance.origin, self.sha256, training.steps, training.data
+            "{origin}; begun with the weights of {name} (SHA-256 {}), {steps} steps on {before}",
+            self.sha256
         );
     }
 
