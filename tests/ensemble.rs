@@ -188,8 +188,9 @@ fn the_product_sees_in_members_what_they_started_from() {
     let checkpoint = checkpoint(Placement::CPU);
     let mut context = context();
     let view = SatelliteView::of_day(&mask(), context.index_axis(Axis(0), 0));
+    // So thick that members stray beyond the tolerances by themselves.
     let ice = Array2::from_shape_fn((ROWS, COLUMNS), |(row, column)| {
-        0.6 + 0.4 * ((row + 2 * column) as f32 / 60.0).sin()
+        1.8 + 1.2 * ((row + 2 * column) as f32 / 60.0).sin()
     });
     let low = view.of(ice.view());
     context.index_axis_mut(Axis(0), 1).assign(&low);

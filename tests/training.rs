@@ -236,6 +236,16 @@ fn a_training_begins_with_the_weights_of_a_checkpoint_and_keeps_what_they_mean()
     let data = of(&workshop.path("third/nilas.safetensors")).info.training.data;
     assert!(data.contains("2 steps on the same; begun with"), "{data}");
     assert_eq!(data.matches("seed 9").count(), 1, "{data}");
+
+    let table = workshop.path("sweep.toml");
+    fs::write(&table, "[[run]]\nname = \"regression\"\nobjective = \"mean\"").unwrap();
+    let refused = begin_with("sweep", &second, &["--sweep", table.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("second/nilas.safetensors cannot be begun with"),
+        "{}",
+        stderr(&refused)
+    );
 }
 
 #[test]

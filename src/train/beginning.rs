@@ -1,7 +1,7 @@
 //! What a training begins with when it does not begin with chance: the weights of a checkpoint, and what they mean.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
@@ -12,6 +12,7 @@ use crate::sys;
 /// A checkpoint that a training goes out from. Its standardisation and scale are kept, because its weights know no others.
 #[derive(Debug)]
 pub(super) struct Beginning {
+    path: PathBuf,
     info: CheckpointInfo,
     weights: BTreeMap<String, Tensor>,
     sha256: String,
@@ -26,7 +27,7 @@ impl Beginning {
         if options.clone().for_weights_of(&info) != *options {
             return Err(TrainError::Beginning { path: path.to_owned() });
         }
-        Ok(Self { info, weights, sha256 })
+        Ok(Self { path: path.to_owned(), info, weights, sha256 })
     }
 
     /// Makes the standardisation of the set that of the checkpoint, and has its provenance tell both data.
@@ -48,7 +49,8 @@ impl Beginning {
     /// Gives the weights to a network.
     pub(super) fn assign(&self, network: &mut Network) -> Result<(), TrainError> {
         let find = |name: &str| self.weights.get(name).map(Tensor::shallow_clone);
-        network.assign(find).map_err(TrainError::Option)
+        let refuse = |reason| ModelError::Checkpoint { path: self.path.clone(), reason };
+        Ok(network.assign(find).map_err(refuse)?)
     }
 
     pub(super) fn info(&self) -> &CheckpointInfo {
