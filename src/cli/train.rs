@@ -43,8 +43,8 @@ pub(super) struct Arguments {
     /// Name of the checkpoint.
     #[arg(long, default_value = "nilas")]
     name: String,
-    /// Begin with the weights of a checkpoint instead of chance, for instance to adapt a model to an archive of one's own. What its weights
-    /// mean (network, objective, target, features, signal rates, standardisation, scale) is kept.
+    /// Begin with the weights of a checkpoint instead of random ones, for instance to adapt a model to an archive of one's own. What its
+    /// weights mean (network, objective, target, features, signal rates, standardisation, scale) is kept.
     #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = MEANING)]
     begin_with: Option<PathBuf>,
     /// Size of the network: small or reference.

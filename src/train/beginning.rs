@@ -1,4 +1,4 @@
-//! What a training begins with when it does not begin with chance: the weights of a checkpoint, and what they mean.
+//! What a training begins with instead of random weights: those of a checkpoint, and what they mean.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::{TrainError, TrainOptions, TrainingSet};
 use crate::model::{CheckpointInfo, ModelError, Network, read_tensors};
 use crate::sys;
 
-/// A checkpoint that a training goes out from. Its standardisation and scale are kept, because its weights know no others.
+/// A checkpoint that a training begins with. Its standardisation and scale are kept, because its weights know no others.
 #[derive(Debug)]
 pub(super) struct Beginning {
     path: PathBuf,

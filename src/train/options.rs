@@ -15,7 +15,8 @@ use crate::model::{CheckpointInfo, Features, NetworkConfiguration, Objective, Sc
 pub struct TrainOptions {
     /// Name of the checkpoint.
     pub name: String,
-    /// The checkpoint whose weights, standardisation and scale the training begins with; without one they come from chance and the archive.
+    /// The checkpoint whose weights, standardisation and scale the training begins with; without one weights are random and the rest is
+    /// the archive's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begin_with: Option<PathBuf>,
     /// Size of the network.

@@ -333,8 +333,8 @@ impl<'a> Training<'a> {
         self.store.save(&self.optimiser.state(self.options.moments), &self.progress, self.identity()?)
     }
 
-    /// What must be the same when a training goes on: its options, with what is in the checkpoint that it begins with and not where that
-    /// lies, and what the archive makes of them.
+    /// What must be the same when a training goes on: its options, what the archive makes of them, and the checkpoint that it begins with,
+    /// wherever that lies.
     fn identity(&self) -> Result<Value, TrainError> {
         let refuse = |error: serde_json::Error| TrainError::Option(error.to_string());
         let mut identity = serde_json::to_value(self.options).map_err(refuse)?;
