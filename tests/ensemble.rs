@@ -241,6 +241,7 @@ fn a_calibration_changes_the_spread_only_where_it_is_asked_for() {
     let factor = |thickness_m, factor| SpreadFactor { thickness_m, factor };
     checkpoint.info.calibration = Some(Calibration {
         noise_temperature: 1.0,
+        stretch: 0.0,
         spread_factors: vec![factor(0.2, 1.0), factor(0.6, 0.5)],
         fitted_on: "nothing".into(),
     });
@@ -250,6 +251,11 @@ fn a_calibration_changes_the_spread_only_where_it_is_asked_for() {
     let (low, cell) = (low(), [55, 60]);
     let (half, whole) = (after[0][cell] - low[cell], before[0][cell] - low[cell]);
     assert!(whole.abs() > 1e-3 && (half / whole - 0.5).abs() < 1e-2, "{half} of {whole}");
+    checkpoint.info.calibration.as_mut().unwrap().stretch = 0.2;
+    let stretched = draw_members(&checkpoint, free(true))[0][cell] - low[cell];
+    let typical = checkpoint.info.target_scale.at(low[cell]);
+    let expected = half * (1.0 + 0.2 * whole.abs() / typical);
+    assert!((stretched / expected - 1.0).abs() < 1e-2, "{stretched} instead of {expected}");
     checkpoint.info.calibration.as_mut().unwrap().noise_temperature = 1.5;
     assert_ne!(bits(&draw_members(&checkpoint, free(true))[0]), bits(&after[0]));
 }

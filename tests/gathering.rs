@@ -9,7 +9,7 @@ mod scripted_ftp;
 mod warnings;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -92,13 +92,25 @@ impl House {
         house
     }
 
+    /// A look at one day.
     fn gather(&self, day: &str) -> Result<Gathered, GatherError> {
+        self.look(&[day]).remove(0)
+    }
+
+    /// A look at several days.
+    fn look(&self, days: &[&str]) -> Vec<Result<Gathered, GatherError>> {
+        let gatherer = self.gatherer();
+        let look = gatherer.look_anew();
+        let gathered = days.iter().map(|day| block_on(gatherer.gather(day.parse().unwrap()))).collect();
+        look.complete().unwrap();
+        gathered
+    }
+
+    fn gatherer(&self) -> Gatherer {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let inspector = InspectionProgram::new(env!("CARGO_BIN_EXE_nilas-inspect").into());
         let (config, ledger) = (Arc::new(self.config.clone()), Arc::new(self.ledger()));
-        let gatherer = Gatherer::new(config, ledger, Box::new(inspector), Watch::Series, clock).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(gatherer.gather(day.parse().unwrap()))
+        Gatherer::new(config, ledger, Box::new(inspector), Watch::Series, clock).unwrap()
     }
 
     fn ledger(&self) -> Ledger {
@@ -125,6 +137,10 @@ impl House {
     fn quarantine(&self) -> PathBuf {
         self.config.folders.state.join("quarantine")
     }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 fn ages(concentration: u32, drift: u32, thickness: u32) -> Vec<(String, u32)> {
@@ -320,6 +336,73 @@ fn what_is_there_and_does_not_come_is_said_although_an_older_file_serves() {
     fs::write(&path, whole).unwrap();
     house.gather(DAY).unwrap();
     assert!(!house.is_open("fetch:thickness"));
+}
+
+#[test]
+fn what_one_day_of_a_look_has_met_another_does_not_settle() {
+    let mut house = House::with_the_day();
+    house.config.fetching.largest_file_megabytes = 3;
+    for role in ROLES {
+        house.provider.deliver(role, "2022-04-16");
+    }
+    let path = house.provider.folder.join(name_of(Role::Drift, DAY));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, vec![0; 3_500_000]).unwrap();
+    house.provider.deliver(Role::Drift, "2022-04-14");
+    // The newest day first, as the daemon looks, and the other way round.
+    for (times, days) in [["2022-04-16", DAY], [DAY, "2022-04-16"]].iter().enumerate() {
+        for gathered in house.look(days) {
+            gathered.unwrap();
+        }
+        assert!(house.is_open("fetch:drift"));
+        assert_eq!(house.count("fetch:drift"), times as u32 + 1, "it is one incident all the time");
+    }
+    fs::write(&path, whole).unwrap();
+    house.look(&["2022-04-16", DAY]);
+    assert!(!house.is_open("fetch:drift"));
+}
+
+#[test]
+fn a_refused_file_is_told_although_an_older_one_serves() {
+    let house = House::with_the_day();
+    house.provider.deliver(Role::Drift, "2022-04-14");
+    let path = house.provider.folder.join(name_of(Role::Drift, DAY));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, "no file of drift").unwrap();
+    house.gather(DAY).unwrap();
+    let incident = house.ledger().incident("refused:drift").unwrap().unwrap();
+    assert_eq!(incident.severity, Severity::Warning);
+    assert!(incident.text.starts_with("another file is taken in its place: "), "{}", incident.text);
+    fs::write(&path, whole).unwrap();
+    house.gather(DAY).unwrap();
+    assert!(!house.is_open("refused:drift"));
+}
+
+/// A look that goes to a person who asks for one day, or a backfill, watches over no series.
+#[test]
+fn a_day_outside_of_a_look_raises_nothing_that_days_share() {
+    let house = House::with_the_day();
+    house.provider.deliver(Role::Drift, "2022-04-14");
+    fs::write(house.provider.folder.join(name_of(Role::Drift, DAY)), "").unwrap();
+    let warned = warnings(|| {
+        let gatherer = house.gatherer();
+        block_on(gatherer.gather(DAY.parse().unwrap())).unwrap();
+    });
+    assert!(warned.iter().any(|line| line.contains("another file is taken in its place")), "{warned:?}");
+    assert!(house.ledger().open_incidents().unwrap().is_empty());
+}
+
+#[test]
+fn a_file_that_the_disk_does_not_give_is_fetched_again() {
+    let house = House::with_the_day();
+    let before = house.gather(DAY).unwrap();
+    let path = &before.drift.path;
+    fs::remove_file(path).unwrap();
+    // A link to itself cannot be read, as what lies on a bad sector.
+    symlink(path, path).unwrap();
+    let warned = warnings(|| assert_eq!(names(&house.gather(DAY).unwrap()), names(&before)));
+    assert!(warned.len() == 1 && warned[0].contains("a file of the cache cannot be read"), "{warned:?}");
+    assert_eq!(sys::sha256_of_file(path).unwrap(), before.drift.sha256);
 }
 
 #[test]
@@ -598,6 +681,19 @@ fn every_warning_is_written_once() {
         assert_eq!(warned.iter().filter(|line| line.contains(words)).count(), 1, "{words}: {warned:?}");
     }
     assert_eq!(warned.len(), 2, "{warned:?}");
+}
+
+/// A folder that a server refuses says nothing of the next one.
+#[test]
+fn another_folder_of_a_server_is_asked_where_one_is_refused() {
+    let mut house = House::with_the_day();
+    let closed = house.provider.folder.join("closed");
+    // A link to itself leads nowhere.
+    symlink(&closed, &closed).unwrap();
+    house.config.inputs.drift.places =
+        ["sample-day:closed", "sample-day:"].map(|place| place.to_owned().try_into().unwrap()).into();
+    house.gather(DAY).unwrap();
+    assert!(house.is_open("server:sample-day:drift"), "it is told");
 }
 
 /// That the folder of a month is not there yet is no failure of the server.

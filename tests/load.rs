@@ -536,7 +536,6 @@ fn make(ledger: &Ledger, day: ProductDay, is_final: bool, inputs: &[DayInput], a
         run: Some(run.id),
         is_final,
         published_at: at,
-        folder: PathBuf::from(format!("/var/lib/nilas/products/{day}/r{:02}", run.revision)),
         size_bytes: 58_000_000,
         manifest_sha256: sys::sha256(format!("{day} {is_final}")),
         checkpoint_sha256: "0".repeat(64),

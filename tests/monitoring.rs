@@ -20,6 +20,7 @@ use common::nilas::Nilas;
 use nilas::ledger::{
     Aftermath, DayState, FileRow, Ledger, Origin, Outcome, ProductRow, RunEnd, Severity, Verdict,
 };
+use nilas::publish;
 use nilas::time::{Clock, ProductDay, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -100,13 +101,14 @@ impl World {
             peak_memory_bytes: Some(1_000_000_000),
             stages: vec![("ensemble".to_owned(), 250.0)],
         };
+        let folder = publish::revision_folder(&self.root.path().join("products"), day, run.revision);
+        fs::create_dir_all(folder).unwrap();
         let product = ProductRow {
             day,
             revision: run.revision,
             run: Some(run.id),
             is_final: true,
             published_at: now,
-            folder: self.root.path().join("products/r01"),
             size_bytes: 1,
             manifest_sha256: "0".repeat(64),
             checkpoint_sha256: "0".repeat(64),

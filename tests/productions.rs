@@ -14,7 +14,7 @@ use nilas::config::{Config, DeviceChoice, Overrides};
 use nilas::daemon::{Conclusion, DaemonError, Ended, Mishap, Producer, Productions};
 use nilas::ledger::{DayState, Ledger, Origin, Outcome};
 use nilas::produce::{AcceptedFile, DayLock, Failed, Gathered, Order, ProduceError, Produced};
-use nilas::publish::read_latest;
+use nilas::publish::{read_latest, revision_folder};
 use nilas::time::{Clock, ProductDay, SystemClock};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -172,7 +172,8 @@ fn a_device_that_fails_is_replaced_by_the_cpu_and_all_say_so() {
             degradation.contains("drawn on the CPU") && degradation.contains("device lost"),
             "{degradation}"
         );
-        let manifest = fs::read_to_string(product.folder.join("manifest.json")).unwrap();
+        let folder = revision_folder(&house.config.folders.products, day(), product.revision);
+        let manifest = fs::read_to_string(folder.join("manifest.json")).unwrap();
         assert!(manifest.contains("device lost"), "{manifest}");
         assert_eq!(house.ledger.runs_of(day()).unwrap().len(), 1);
     }

@@ -20,8 +20,8 @@ use common::demo_window::shared;
 use common::say::say;
 use common::series::name_of;
 use common::tiny_window::TinyHouse;
-use nilas::ledger::{Ledger, Outcome, Verdict};
-use nilas::publish::{read_latest, read_manifest};
+use nilas::ledger::{Ledger, Outcome, ProductRow, Verdict};
+use nilas::publish::{read_latest, read_manifest, revision_folder};
 use nilas::source::Role;
 use nilas::sys;
 use nilas::time::{Clock, ProductDay, SystemClock};
@@ -326,13 +326,15 @@ impl Soak {
         let products = self.ledger.products_of(day).unwrap();
         let are_final: Vec<bool> = products.iter().map(|product| product.is_final).collect();
         assert_eq!(are_final, expected, "{day}");
-        let folders: Vec<_> = products.iter().map(|product| product.folder.clone()).collect();
+        let root = self.on(day).products();
+        let folder = |product: &ProductRow| revision_folder(&root, product.day, product.revision);
+        let folders: Vec<_> = products.iter().map(folder).collect();
         assert_eq!(self.on(day).revisions(), folders, "{day}");
         for product in &products {
-            let manifest = read_manifest(&product.folder).unwrap();
+            let manifest = read_manifest(&folder(product)).unwrap();
             assert_eq!(manifest.manifest_sha256, product.manifest_sha256, "{day}");
             for file in &manifest.files {
-                let sum = sys::sha256_of_file(&product.folder.join(&file.name)).unwrap();
+                let sum = sys::sha256_of_file(&folder(product).join(&file.name)).unwrap();
                 assert_eq!(sum, file.sha256, "{day}: {}", file.name);
             }
         }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use nilas::config::{Config, Overrides, Target, TargetKind};
 use nilas::deliver::{Carried, Carrier};
 use nilas::ledger::{Ledger, ProductRow, Withdrawal};
-use nilas::publish::{FileRecord, Manifest, Status};
+use nilas::publish::{self, FileRecord, Manifest, Status, WithdrawalNote};
 use nilas::sys;
 use nilas::time::{Clock, ProductDay, SystemClock};
 use tempfile::TempDir;
@@ -93,7 +93,6 @@ impl House {
             run: None,
             is_final: true,
             published_at: self.clock.now(),
-            folder: self.root().join(&folder),
             size_bytes: bytes as u64,
             manifest_sha256: manifest.manifest_sha256,
             checkpoint_sha256: "0".into(),
@@ -114,9 +113,14 @@ impl House {
 
     fn withdraw(&self, day: &str) {
         let day: ProductDay = day.parse().unwrap();
-        let withdrawal = Withdrawal { at: self.clock.now(), reason: "wrong ice".into() };
+        let note = WithdrawalNote { withdrawn_at: self.clock.now(), reason: "wrong ice".into() };
+        let withdrawal = Withdrawal { at: note.withdrawn_at, reason: note.reason.clone() };
         assert!(self.ledger.withdraw_product(day, 1, &withdrawal).unwrap());
-        self.write(&format!("{}/r01/withdrawn.json", day.date().format("%Y/%m/%d")), "wrong ice");
+        // The ledger keeps milliseconds.
+        let withdrawal = self.ledger.products_of(day).unwrap()[0].withdrawal.clone().unwrap();
+        let note = WithdrawalNote { withdrawn_at: withdrawal.at, ..note };
+        let folder = publish::revision_folder(Path::new(""), day, 1);
+        self.write(folder.join("withdrawn.json").to_str().unwrap(), note.to_json().unwrap());
     }
 
     async fn carry(&self) -> Vec<Carried> {
@@ -205,6 +209,12 @@ async fn is_a_place(target: Target, held: &Path) {
     house.withdraw("2026-03-01");
     house.carry_all().await;
     assert!(tree(held) == tree(house.root()), "what was taken back is told");
+
+    for name in ["latest.json", "catalog.json", "collection.json"] {
+        fs::remove_file(house.root().join(name)).unwrap();
+    }
+    house.carry_all().await;
+    assert!(tree(held) == tree(house.root()), "what leads to nothing any more goes");
 }
 
 #[tokio::test]
@@ -217,6 +227,43 @@ async fn a_folder_is_a_place() {
         .unwrap()
         .filter(|entry| part(&entry.as_ref().unwrap().path()));
     assert_eq!(left.count(), 0, "nothing half-written is left");
+}
+
+#[tokio::test]
+async fn an_archive_is_told_of_what_was_cleared_away_here_and_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let house = House::new(named(&[("archive", target(TargetKind::Folder, &archive.to_string_lossy()))]));
+    house.carry_all().await;
+    let (day, revision) = ("2026-03-01".parse().unwrap(), 1);
+    house.withdraw("2026-03-01");
+    let note = fs::read(house.root().join("2026/03/01/r01/withdrawn.json")).unwrap();
+    house.ledger.remove_product(day, revision, house.clock.now()).unwrap();
+    fs::remove_dir_all(house.root().join("2026/03/01")).unwrap();
+    house.carry_all().await;
+    let held = archive.join("2026/03/01/r01");
+    assert_eq!(fs::read(held.join("withdrawn.json")).unwrap(), note);
+    assert!(held.join("members.nc").is_file());
+}
+
+#[tokio::test]
+async fn a_target_that_has_moved_gets_everything_and_a_product_folder_that_has_is_no_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let mirror =
+        |name: &str| named(&[("mirror", target(TargetKind::Folder, &place(name).to_string_lossy()))]);
+    let mut house = House::new(mirror("old"));
+    house.carry_all().await;
+    house.config.targets = mirror("new");
+    let moved = house.root().with_extension("moved");
+    fs::rename(house.root(), &moved).unwrap();
+    house.config.folders.products = moved;
+    house.carry_all().await;
+    assert!(tree(&place("new")) == tree(house.root()));
+    house.publish("2026-03-03", 1, 10);
+    house.carry_all().await;
+    assert!(tree(&place("new")) == tree(house.root()));
+    assert!(!place("old").join("2026/03/03").exists());
 }
 
 #[tokio::test]

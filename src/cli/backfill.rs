@@ -9,7 +9,6 @@ use super::failure::Failure;
 use super::output::days;
 use super::{house, print};
 use crate::daemon::DaemonLock;
-use crate::ledger::ProductRow;
 use crate::time::{Clock, ProductDay, SystemClock};
 
 /// Asks the daemon for days of the past. They are made behind the days that it looks after, the newest first, and what was
@@ -58,17 +57,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (now, ledger) = (SystemClock::new().now(), house::ledger(&config)?);
     let Days { first, last } = arguments.days;
     let products = ledger.products_between(first, last).map_err(Failure::other)?;
-    let is_made = |day: ProductDay| {
-        products.iter().any(|ProductRow { day: made, is_final, withdrawal, .. }| {
-            *made == day && *is_final && withdrawal.is_none()
-        })
+    let made = |day: ProductDay| {
+        let of_the_day = products.iter().rev().filter(|product| product.day == day);
+        of_the_day.into_iter().find(|product| product.is_final && product.withdrawal.is_none())
     };
     let mut wanted = Vec::new();
     for day in (0..=last.days_since(first)).map(|after| first.plus_days(after)) {
         if day >= ProductDay::new(now.date_naive()) {
             print(format_args!("{day}  left out: it has not ended"));
-        } else if is_made(day) && !arguments.again {
-            print(format_args!("{day}  left as it is: a final product stands (--again makes it anew)"));
+        } else if let Some(product) = made(day).filter(|_| !arguments.again) {
+            let what = if product.stands() {
+                "a final product stands"
+            } else {
+                "its final product was cleared away"
+            };
+            print(format_args!("{day}  left as it is: {what} (--again makes it anew)"));
         } else {
             print(format_args!(
                 "{day}  {}",

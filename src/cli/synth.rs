@@ -50,7 +50,7 @@ pub(super) const SATELLITE_FILES: &str = "--satellite-files";
 /// What writes the satellites' files of a day into a folder, with a sentence about their origin.
 pub(super) type Deliver = fn(&Path, ProductDay, &Satellites, &str) -> Result<(), DeliveryError>;
 
-/// Parts of the data, which share neither winters nor thickness fields.
+/// Parts of the data, which share no winter. All begin with the thickness of one April; that of the test part is mirrored.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Part {
     Training,

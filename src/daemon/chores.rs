@@ -15,7 +15,7 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::recovery::LEDGER;
-use super::{DaemonError, incidents, leftovers};
+use super::{DaemonError, incidents, leftovers, records};
 
 const MEGABYTE: u64 = 1_000_000;
 
@@ -66,12 +66,14 @@ pub(super) fn run(
         }
         let done = match chore {
             Chore::Copy => copy_ledger(ledger, config, now),
-            Chore::ClearUp => clear_up(ledger, config, now, false).map(|cleared| {
-                for Cleared { path, size_bytes, reason } in cleared {
-                    tracing::info!(path = %path.display(), bytes = size_bytes, "cleared away: {reason}");
-                }
-            }),
-            Chore::Digest => send_digest(ledger, notifier, now),
+            Chore::ClearUp => records::note_missing(ledger, &config.folders.products, now)
+                .and(clear_up(ledger, config, now, false))
+                .map(|cleared| {
+                    for Cleared { path, size_bytes, reason } in cleared {
+                        tracing::info!(path = %path.display(), bytes = size_bytes, "cleared away: {reason}");
+                    }
+                }),
+            Chore::Digest => send_digest(ledger, notifier, config, now),
         };
         all = all.and(done.and_then(|()| Ok(ledger.chore_done(chore.name(), today, now)?)));
     }
@@ -91,9 +93,12 @@ fn copy_ledger(ledger: &Ledger, config: &Config, now: DateTime<Utc>) -> Result<(
     let today = ProductDay::new(now.date_naive());
     let folder = config.folders.state.join(COPIES);
     sys::make_private_folder(&folder).map_err(|source| DaemonError::File { path: folder.clone(), source })?;
-    ledger.copy_to(&folder.join(format!("ledger-{}.sqlite", today.compact()))).map_err(DaemonError::Copy)?;
+    let newest = folder.join(Ledger::copy_name(today));
+    ledger.copy_to(&newest).map_err(DaemonError::Copy)?;
     let mut copies = listed(&folder)?;
     copies.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
+    // First those of days to come: they were made while the clock was ahead.
+    copies.sort_by_key(|path| (*path <= newest, path.clone()));
     let superfluous = copies.len().saturating_sub(config.retention.ledger_copies as usize);
     for path in &copies[..superfluous] {
         fs::remove_file(path).map_err(|source| DaemonError::File { path: path.clone(), source })?;
@@ -163,6 +168,7 @@ pub fn clear_up(
         let before = now - TimeDelta::days(i64::from(config.retention.log_days));
         ledger.forget_runs(before)?;
         ledger.prune_messages(before)?;
+        ledger.prune_incidents(before)?;
     }
     for left in leftovers::find(config, now)? {
         if !rehearsal {
@@ -214,29 +220,36 @@ pub fn superfluous_quarantine(
     Ok(gone)
 }
 
-fn send_digest(ledger: &Ledger, notifier: &Notifier, now: DateTime<Utc>) -> Result<(), DaemonError> {
-    notifier.queue_digest(&digest(ledger, now)?)?;
+fn send_digest(
+    ledger: &Ledger,
+    notifier: &Notifier,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> Result<(), DaemonError> {
+    notifier.queue_digest(&digest(ledger, &config.folders.products, now)?)?;
     Ok(())
 }
 
-/// What was published in the day before `now`.
-fn digest(ledger: &Ledger, now: DateTime<Utc>) -> Result<Digest, DaemonError> {
+/// What was published since the last one, so that each product is in one of them; the first tells of a day.
+fn digest(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> Result<Digest, DaemonError> {
     let today = ProductDay::new(now.date_naive());
-    let published = ledger.published_between(now - TimeDelta::days(1), now)?;
-    let standing = published.iter().filter(|product| product.withdrawal.is_none());
+    let last = ledger.chore_done_at(Chore::Digest.name())?.filter(|last| *last < now);
+    let published = ledger.published_between(last.unwrap_or(now - TimeDelta::days(1)), now)?;
+    let standing = published.iter().filter(|product| product.stands());
     let newest = standing.max_by_key(|product| (product.day, product.revision));
-    let quicklook = newest.and_then(|product| quicklook(&product.folder));
+    let quicklook = newest.and_then(|product| quicklook(root, product));
     let entries =
-        published.iter().map(|product| entry(ledger, product)).collect::<Result<_, DaemonError>>()?;
+        published.iter().map(|product| entry(ledger, root, product)).collect::<Result<_, DaemonError>>()?;
     Ok(Digest { day: today, published: entries, quicklook })
 }
 
-/// The picture in a revision's folder.
-pub(super) fn quicklook(folder: &Path) -> Option<PathBuf> {
-    listed(folder).ok()?.into_iter().find(|path| publish::is_quicklook(path))
+/// The picture of a product.
+pub(super) fn quicklook(root: &Path, product: &ProductRow) -> Option<PathBuf> {
+    let folder = publish::revision_folder(root, product.day, product.revision);
+    listed(&folder).ok()?.into_iter().find(|path| publish::is_quicklook(path))
 }
 
-fn entry(ledger: &Ledger, product: &ProductRow) -> Result<DigestEntry, DaemonError> {
+fn entry(ledger: &Ledger, root: &Path, product: &ProductRow) -> Result<DigestEntry, DaemonError> {
     let runs = ledger.runs_of(product.day)?;
     let own = runs.iter().find(|run| Some(run.id) == product.run);
     let stages = own.and_then(|run| Some(run.end.as_ref()?.stages.clone())).unwrap_or_default();
@@ -257,7 +270,7 @@ fn entry(ledger: &Ledger, product: &ProductRow) -> Result<DigestEntry, DaemonErr
         published_at: product.published_at,
         inputs: product.inputs.iter().map(digest_input).collect(),
         timings: stages.into_iter().map(|(stage, seconds)| DigestTiming { stage, seconds }).collect(),
-        place: Some(product.folder.display().to_string()),
+        place: Some(publish::revision_folder(root, product.day, product.revision).display().to_string()),
     })
 }
 
@@ -295,10 +308,28 @@ mod tests {
     #[test]
     fn the_daily_mail_does_not_show_what_was_taken_back_as_if_it_stood() {
         let house = House::full();
-        let digest = digest(&house.ledger, at("2026-03-02T05:00")).unwrap();
+        let digest = digest(&house.ledger, &house.config.folders.products, at("2026-03-02T05:00")).unwrap();
         let [taken_back] = digest.published.try_into().unwrap();
         assert_eq!((taken_back.day, taken_back.status.as_str()), (day("2026-02-27"), "taken back"));
         assert_eq!(digest.quicklook, None);
+    }
+
+    #[test]
+    fn every_product_is_in_one_daily_mail_whenever_it_goes_out() {
+        let house = House::full();
+        let mut told = Vec::new();
+        for now in [
+            "2026-02-28T12:15",
+            "2026-03-01T03:00",
+            "2026-03-01T05:10",
+            "2026-03-04T09:00",
+            "2026-03-05T04:00",
+        ] {
+            let root = &house.config.folders.products;
+            told.push(digest(&house.ledger, root, at(now)).unwrap().published.len());
+            house.ledger.chore_done(Chore::Digest.name(), day(&now[..10]), at(now)).unwrap();
+        }
+        assert_eq!(told, [1, 1, 0, 1, 0]);
     }
 
     #[test]
@@ -388,12 +419,17 @@ mod tests {
             paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
         };
         assert_eq!(names(listed(&copies).unwrap()), ["ledger-20260309.sqlite", "ledger-20260310.sqlite"]);
+        // A copy of a day to come, made while the clock was ahead, is the first to go.
+        fs::copy(copies.join("ledger-20260309.sqlite"), copies.join("ledger-20310101.sqlite")).unwrap();
+        fs::remove_file(copies.join("ledger-20260309.sqlite")).unwrap();
+        run(&ledger, &notifier, &config, at("2026-03-11T00:10")).unwrap();
+        assert_eq!(names(listed(&copies).unwrap()), ["ledger-20260310.sqlite", "ledger-20260311.sqlite"]);
         let copy = copies.join("ledger-20260310.sqlite");
         assert_eq!([sys::mode(&copies), sys::mode(&copy)], [0o700, 0o600], "for nobody else to read");
         // A copy is a ledger by itself, as it was then.
         let copy = root.path().join("restored.sqlite");
-        fs::copy(copies.join("ledger-20260309.sqlite"), &copy).unwrap();
-        assert_eq!(Ledger::open(&copy).unwrap().current_hold().unwrap().unwrap().reason, "2026-03-09T00:10");
+        fs::copy(copies.join("ledger-20260310.sqlite"), &copy).unwrap();
+        assert_eq!(Ledger::open(&copy).unwrap().current_hold().unwrap().unwrap().reason, "2026-03-10T00:10");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The story of a day, in sentences that a forecaster understands: from the ledger alone.
 
+use std::path::Path;
+
 use chrono::{DateTime, Utc};
 
 use crate::config::Config;
 use crate::ledger::{
     DayInput, DayRow, DayState, FileRow, Gap, Ledger, Origin, Outcome, ProductRow, Refusal, RunRow, Verdict,
 };
+use crate::publish;
 use crate::source::{Availability, Role, window_end};
 use crate::time::ProductDay;
 
@@ -35,7 +38,7 @@ pub fn explain(
         told.push(chosen(ledger, &input, day)?);
     }
     told.extend(runs.iter().map(|run| worked(run, now)));
-    told.extend(products.iter().flat_map(published));
+    told.extend(products.iter().flat_map(|product| published(product, &config.folders.products)));
     let gaps = ledger.gaps_of(day)?;
     told.extend(gaps.iter().map(|gap| {
         let Gap { role, reason, declared_at } = gap;
@@ -147,18 +150,20 @@ fn worked(run: &RunRow, now: DateTime<Utc>) -> String {
     format!("{begin}, and {outcome} after {}{parts}.", lasted(end.at))
 }
 
-fn published(product: &ProductRow) -> Vec<String> {
+fn published(product: &ProductRow, root: &Path) -> Vec<String> {
     let revision = product.revision;
     let status = if product.is_final { "final" } else { "provisional" };
-    let place = product.folder.display();
+    let place = publish::revision_folder(root, product.day, revision);
     let aged = product.inputs.iter().filter(|input| input.is_aged());
     let aged: Vec<String> = aged.map(|input| format!("{} {}", input.role, age(input.age_days))).collect();
     let aged = if aged.is_empty() { String::new() } else { format!(", with {}", aged.join(" and ")) };
     let degraded =
         product.degradation.as_ref().map(|why| format!("; it was {}", bare(why))).unwrap_or_default();
     let at = moment(product.published_at);
-    let mut told =
-        vec![format!("Revision {revision} ({status}{aged}) was published on {at} in {place}{degraded}.")];
+    let mut told = vec![format!(
+        "Revision {revision} ({status}{aged}) was published on {at} in {}{degraded}.",
+        place.display()
+    )];
     if let Some(withdrawal) = &product.withdrawal {
         let at = moment(withdrawal.at);
         told.push(format!("Revision {revision} was taken back on {at}: {}.", bare(&withdrawal.reason)));

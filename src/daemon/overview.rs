@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::ledger::{Channel, DayRow, DayState, FileRow, Incident, Ledger, ProductRow, RunRow, Severity};
+use crate::publish;
 use crate::source::{Role, Season, due, season, window_end};
 use crate::time::ProductDay;
 
@@ -229,7 +230,7 @@ impl Overview {
             daemon: DaemonLock::holder(&config.folders.state)?,
             overdue: overdue(ledger, config, now)?,
             hold: hold.map(|hold| HoldOverview { since: hold.began_at, reason: hold.reason }),
-            newest: ledger.newest_product()?.map(|product| newest(product, now)),
+            newest: ledger.newest_product()?.map(|product| newest(product, config, now)),
             inputs: inputs.collect::<Result<_, _>>()?,
             at_work: at_work.into_iter().map(|row| run(row, now)).collect(),
             last_run: ledger.last_run()?.map(|row| run(row, now)),
@@ -291,7 +292,8 @@ pub(super) fn overdue(
     Ok(Some(format!("there should be a product of {due} by now, and {newest}: {why}")))
 }
 
-fn newest(product: ProductRow, now: DateTime<Utc>) -> NewestProduct {
+fn newest(product: ProductRow, config: &Config, now: DateTime<Utc>) -> NewestProduct {
+    let folder = publish::revision_folder(&config.folders.products, product.day, product.revision);
     NewestProduct {
         day: product.day,
         revision: product.revision,
@@ -299,7 +301,7 @@ fn newest(product: ProductRow, now: DateTime<Utc>) -> NewestProduct {
         published_at: product.published_at,
         age_seconds: (now - window_end(Role::Concentration, product.day)).num_seconds(),
         degradation: product.degradation,
-        folder: product.folder.display().to_string(),
+        folder: folder.display().to_string(),
     }
 }
 

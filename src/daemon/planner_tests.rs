@@ -74,7 +74,6 @@ fn product(revision: u32, gathered: &Gathered, published_at: DateTime<Utc>) -> P
         run: None,
         is_final: inputs.iter().all(|input| !input.is_aged()),
         published_at,
-        folder: format!("{}/r{revision:02}", gathered.day).into(),
         size_bytes: 1,
         manifest_sha256: String::new(),
         checkpoint_sha256: String::new(),

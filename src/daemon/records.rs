@@ -1,18 +1,24 @@
 //! What lies in the product folder, as the ledger has it. The folder is what readers see, so it is the folder that is believed: what
 //! is published there and not known is taken over, and a run that was cut off is judged by what it left.
 
-use chrono::{DateTime, Utc};
 use std::path::Path;
+
+use chrono::{DateTime, Utc};
 
 use crate::config::Config;
 use crate::ledger::{
-    Aftermath, DayState, Ledger, Outcome, ProductInput, ProductRow, RunEnd, RunRow, Withdrawal,
+    Aftermath, DayState, Ledger, Outcome, ProductInput, ProductRow, RunEnd, RunRow, Severity, Withdrawal,
 };
 use crate::produce::{DayLock, ProduceError};
 use crate::publish::{self, Manifest, Status, Stored};
 use crate::time::ProductDay;
 
-use super::DaemonError;
+use super::{DaemonError, incidents};
+
+/// The incident of products that stand by the ledger and are not in the product folder.
+const MISSING: &str = "missing";
+/// So many of them stand in a message; more are counted.
+const MOST_NAMED: usize = 5;
 
 /// Takes over every revision that the ledger does not know; how many there were. Where the ledger was lost, that is all of them: one entry,
 /// so that a start that is cut off leaves none that knows a part, and years of them are taken over in a second.
@@ -36,18 +42,58 @@ fn found(stored: &Stored) -> Result<ProductRow, DaemonError> {
     let manifest = publish::read_manifest(&stored.folder)?;
     let withdrawal = publish::read_withdrawal(&stored.folder)?
         .map(|note| Withdrawal { at: note.withdrawn_at, reason: note.reason });
-    Ok(ProductRow { withdrawal, ..product_row(&manifest, &stored.folder, None) })
+    Ok(ProductRow { withdrawal, ..product_row(&manifest, None) })
+}
+
+/// Holds what stands by the ledger against the product folder: readers have what is there. Where a part is gone, the ledger has it as
+/// cleared away from then on, and people are told. Where nothing of it is there, the folder itself is away, and nothing is written down.
+pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    let standing = ledger.standing_products()?;
+    // One that cannot be looked at may be there.
+    let is_gone = |product: &&ProductRow| {
+        matches!(publish::revision_folder(root, product.day, product.revision).try_exists(), Ok(false))
+    };
+    let missing: Vec<&ProductRow> = standing.iter().filter(is_gone).collect();
+    if missing.is_empty() {
+        return incidents::settle(ledger, MISSING, "every product that stands is in the product folder", now);
+    }
+    if missing.len() == standing.len() {
+        let text = format!(
+            "none of the {} products that stand is in {}: mount the disk; where they are lost, `nilas backfill FIRST LAST --again` makes the \
+             days again",
+            missing.len(),
+            root.display()
+        );
+        return incidents::raise(ledger, MISSING, Severity::Failure, &text, now);
+    }
+    let mut named: Vec<String> = missing
+        .iter()
+        .rev()
+        .take(MOST_NAMED)
+        .map(|product| format!("{} revision {}", product.day, product.revision))
+        .collect();
+    if missing.len() > MOST_NAMED {
+        named.push(format!("{} more", missing.len() - MOST_NAMED));
+    }
+    for product in &missing {
+        ledger.remove_product(product.day, product.revision, now)?;
+    }
+    let text = format!(
+        "products are gone from {}: {}; they count as cleared away now, and `nilas backfill DAY --again` makes a day again",
+        root.display(),
+        named.join(", ")
+    );
+    incidents::raise(ledger, MISSING, Severity::Warning, &text, now)
 }
 
 /// The product of a run as the folder has it; `None` where it left none.
 pub(super) fn left_by(run: &RunRow, root: &Path) -> Result<Option<ProductRow>, DaemonError> {
     let stored = publish::stored_of(root, run.day)?;
     let own = stored.iter().find(|stored| stored.revision == run.revision);
-    own.map(|stored| Ok(product_row(&publish::read_manifest(&stored.folder)?, &stored.folder, Some(run.id))))
-        .transpose()
+    own.map(|stored| Ok(product_row(&publish::read_manifest(&stored.folder)?, Some(run.id)))).transpose()
 }
 
-fn product_row(manifest: &Manifest, folder: &Path, run: Option<i64>) -> ProductRow {
+fn product_row(manifest: &Manifest, run: Option<i64>) -> ProductRow {
     let lineage = &manifest.lineage;
     let inputs = lineage.inputs.iter().map(|input| ProductInput {
         role: input.role.clone(),
@@ -61,7 +107,6 @@ fn product_row(manifest: &Manifest, folder: &Path, run: Option<i64>) -> ProductR
         run,
         is_final: manifest.status == Status::Final,
         published_at: manifest.created,
-        folder: folder.to_owned(),
         size_bytes: manifest.files.iter().map(|file| file.bytes).sum(),
         manifest_sha256: manifest.manifest_sha256.clone(),
         checkpoint_sha256: lineage.checkpoint_sha256.clone(),
@@ -145,7 +190,7 @@ pub(super) fn after_product(product: &ProductRow) -> Aftermath {
 /// How a day stands that got no product: as it did, or it waits.
 pub(super) fn after_nothing(ledger: &Ledger, day: ProductDay, why: &str) -> Result<Aftermath, DaemonError> {
     let products = ledger.products_of(day)?;
-    let standing = products.iter().rev().find(|product| product.withdrawal.is_none());
+    let standing = products.iter().rev().find(|product| product.stands());
     Ok(match standing {
         Some(product) => {
             let Aftermath { state, note, .. } = after_product(product);
@@ -157,11 +202,46 @@ pub(super) fn after_nothing(ledger: &Ledger, day: ProductDay, why: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
+    use std::fs;
 
     use super::*;
-    use crate::daemon::scratch_house::House;
+    use crate::daemon::scratch_house::{House, day, time};
+
+    #[test]
+    fn what_is_gone_from_the_folder_stands_no_longer_unless_the_folder_itself_is_away() {
+        let house = House::full();
+        let (ledger, root, now) =
+            (&house.ledger, &house.config.folders.products, time("2026-03-02T05:30:00Z"));
+        let look = || {
+            note_missing(ledger, root, now).unwrap();
+            let open = ledger.open_incidents().unwrap().into_iter().find(|open| open.key == MISSING);
+            (open.map(|open| open.severity), ledger.standing_products().unwrap().len())
+        };
+        assert_eq!(look(), (None, 2));
+        let away = root.with_extension("away");
+        fs::rename(root, &away).unwrap();
+        assert_eq!(look(), (Some(Severity::Failure), 2), "a disk that is not mounted has lost nothing");
+        fs::rename(&away, root).unwrap();
+        assert_eq!(look(), (None, 2));
+        fs::remove_dir_all(publish::revision_folder(root, day("2026-02-26"), 1)).unwrap();
+        assert_eq!(look(), (Some(Severity::Warning), 1));
+        let text = ledger.incident(MISSING).unwrap().unwrap().text;
+        assert!(text.contains(": 2026-02-26 revision 1; they count as cleared away"), "{text}");
+        assert_eq!(look(), (None, 1), "it is said once");
+    }
+
+    #[test]
+    fn a_product_that_was_taken_back_behind_the_back_of_a_ledger_is_not_its_newest() {
+        let house = House::full();
+        let known = house.ledger.products_of(day("2026-02-26")).unwrap().remove(0);
+        let withdrawal = Some(Withdrawal { at: time("2026-03-01T09:00:00Z"), reason: "wrong drift".into() });
+        assert_eq!(house.ledger.newest_product().unwrap().unwrap().day, known.day);
+        let from_the_folder = ProductRow { withdrawal: withdrawal.clone(), run: None, ..known.clone() };
+        assert_eq!(house.ledger.adopt_products(&[from_the_folder]).unwrap(), 0);
+        let now = house.ledger.products_of(known.day).unwrap().remove(0);
+        assert_eq!(now, ProductRow { withdrawal, ..known });
+        assert_eq!(house.ledger.newest_product().unwrap().unwrap().day, day("2026-02-25"));
+    }
 
     #[test]
     fn products_are_taken_over_together_or_not_at_all() {
@@ -174,8 +254,10 @@ mod tests {
             .to_vec();
         let empty = House::empty();
         let new = &empty.ledger;
-        let unspeakable = Path::new(OsStr::from_bytes(b"\xff")).to_owned();
-        let with_one_that_fails = [known[0].clone(), ProductRow { folder: unspeakable, ..known[1].clone() }];
+        // SQLite keeps what is not a number as nothing, and an age has to be there.
+        let mut unspeakable = known[1].clone();
+        unspeakable.inputs[0].age_days = f64::NAN;
+        let with_one_that_fails = [known[0].clone(), unspeakable];
         assert!(new.adopt_products(&with_one_that_fails).is_err());
         assert!(!new.has_products().unwrap());
         assert_eq!(new.adopt_products(&known).unwrap(), 2);

@@ -52,26 +52,33 @@ enum Gathering {
 }
 
 impl Round<'_> {
-    /// Looks at everything that is due, and produces what can be. A production that fails does not end it.
+    /// Looks at everything that is due, and produces what can be. A day that fails costs no other.
+    ///
+    /// # Errors
+    /// The first one; what is of a day only when all others were looked at.
     pub(super) async fn run(&self) -> Result<(), DaemonError> {
         records::settle_cut_off(self.ledger, self.config, self.clock.now())?;
         if let Some(hold) = self.ledger.current_hold()? {
             return incidents::held(self.ledger, &hold, self.clock.now());
         }
         incidents::not_held(self.ledger, self.clock.now())?;
-        self.gatherer.look_anew();
+        let look = self.gatherer.look_anew();
         let mut refused = Refusals::default();
         let mut tried = BTreeSet::new();
+        let mut all = Ok(());
         while let Some(due) = self.next(&tried, Cause::is_regular)? {
             tried.insert(due.day);
-            self.attend(due.day, Origin::Schedule, &mut refused, self.stop).await?;
+            let attended = self.attend(due.day, Origin::Schedule, &mut refused, self.stop).await;
+            all = all.and(of_the_day(attended)?);
             if self.is_called_off()? {
-                return Ok(());
+                return all;
             }
         }
+        look.complete()?;
         incidents::note_refused(self.ledger, &refused, self.clock.now())?;
         incidents::note_failed(self.ledger, self.clock.now(), self.config)?;
-        incidents::note_overdue(self.ledger, self.clock.now(), self.config)
+        incidents::note_overdue(self.ledger, self.clock.now(), self.config)?;
+        all
     }
 
     /// Makes days that were asked for, one after the other, until none is left or it is time for the next look. One that is at work
@@ -82,6 +89,7 @@ impl Round<'_> {
         is_urgent: impl AsyncFn(),
     ) -> Result<(), DaemonError> {
         let mut tried = BTreeSet::new();
+        let mut all = Ok(());
         while self.clock.now() < next_look && !self.is_called_off()? {
             let Some(due) = self.next(&tried, |cause| !cause.is_regular())? else { break };
             tried.insert(due.day);
@@ -89,14 +97,14 @@ impl Round<'_> {
             let mut refused = Refusals::default();
             let mut backfill = std::pin::pin!(self.attend(due.day, Origin::Backfill, &mut refused, &urgent));
             tokio::select! {
-                attended = &mut backfill => attended?,
+                attended = &mut backfill => all = all.and(of_the_day(attended)?),
                 () = is_urgent() => {
                     urgent.cancel();
-                    return backfill.await;
+                    return all.and(backfill.await);
                 }
             }
         }
-        Ok(())
+        all
     }
 
     /// Whether a person wants no other day to begin as things are.
@@ -117,7 +125,7 @@ impl Round<'_> {
 
     /// Whether a day that is looked after could be produced now: gathered, but not produced.
     pub(super) async fn is_anything_ready(&self) -> Result<bool, DaemonError> {
-        self.gatherer.look_anew();
+        let look = self.gatherer.look_anew();
         let mut tried = BTreeSet::new();
         while let Some(due) = self.next(&tried, Cause::is_regular)? {
             tried.insert(due.day);
@@ -125,6 +133,7 @@ impl Round<'_> {
                 return Ok(true);
             }
         }
+        look.complete()?;
         Ok(false)
     }
 
@@ -262,6 +271,15 @@ impl Round<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What became of one day: its own trouble is kept for later, and only that of the ledger, without which nothing can be remembered, ends
+/// the look at others.
+fn of_the_day(attended: Result<(), DaemonError>) -> Result<Result<(), DaemonError>, DaemonError> {
+    match attended {
+        Err(error) if error.of_ledger().is_some() => Err(error),
+        of_the_day => Ok(of_the_day),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ledger::{
     Aftermath, DayInput, DayState, FileRow, Ledger, Origin, Outcome, ProductInput, ProductRow, Refusal,
     RunEnd, Severity, Verdict, Withdrawal,
 };
+use crate::publish;
 use crate::source::{Role, window_end};
 use crate::time::ProductDay;
 
@@ -145,7 +146,7 @@ impl House {
         let chosen: Vec<DayInput> = files.iter().map(chosen).collect();
         self.ledger.record_day_inputs(day, &chosen, at - TimeDelta::minutes(11)).unwrap();
         let run = self.ledger.begin_run(day, Origin::Schedule, 0, at - TimeDelta::minutes(10)).unwrap();
-        let folder = self.config.folders.products.join(format!("{}/r{:02}", day.compact(), run.revision));
+        let folder = publish::revision_folder(&self.config.folders.products, day, run.revision);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("nilas_sit_epsg3413-3km_20260301_r01.png"), PICTURE).unwrap();
         let is_final = ages == [0, 0, 0];
@@ -161,7 +162,6 @@ impl House {
             run: Some(run.id),
             is_final,
             published_at: at,
-            folder,
             size_bytes: 40_000_000,
             manifest_sha256: "a".repeat(64),
             checkpoint_sha256: "b".repeat(64),

@@ -243,7 +243,7 @@ impl Service {
                 );
             }
         }
-        Ok(())
+        records::note_missing(&self.ledger, &config.folders.products, self.clock.now())
     }
 
     /// One look at everything, and the time of the next.
@@ -261,8 +261,11 @@ impl Service {
             stop: &signals.stop,
             reload: &signals.reload,
         };
-        let looked = round.run().await;
-        self.note(HOUSE, looked.and_then(|()| chores::run(ledger, &world.notifier, config, clock.now())))?;
+        let done = match round.run().await {
+            Err(error) if error.of_ledger().is_some() => Err(error),
+            looked => looked.and(chores::run(ledger, &world.notifier, config, clock.now())),
+        };
+        self.note(HOUSE, done)?;
         self.news.notify_one();
         let next = self.next_wake_up(clock.now());
         let backfill = round.backfill(next, async || self.until_something_is_ready(&round).await);

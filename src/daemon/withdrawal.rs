@@ -21,7 +21,8 @@ pub struct Withdrawn {
     pub newest: Option<ProductDay>,
 }
 
-/// Takes back a revision of a day; without a number the highest that stands. `None` where there is no such revision that stands.
+/// Takes back a revision of a day; without a number the highest that stands. One that was cleared away here has to be named, and some
+/// target has to have it. `None` where there is no such revision.
 ///
 /// # Errors
 /// [`DaemonError`].
@@ -40,12 +41,16 @@ pub fn withdraw(
     let found = products
         .iter()
         .rev()
-        .filter(|product| product.stands())
-        .find(|product| revision.is_none_or(|revision| product.revision == revision));
+        .filter(|product| product.withdrawal.is_none())
+        .find(|product| revision.map_or(product.stands(), |revision| product.revision == revision));
     let Some(product) = found else { return Ok(None) };
     let revision = product.revision;
-    let note = WithdrawalNote { withdrawn_at: now, reason: reason.to_owned() };
-    publish::withdraw(root, day, revision, &note)?;
+    if product.stands() {
+        let note = WithdrawalNote { withdrawn_at: now, reason: reason.to_owned() };
+        publish::withdraw(root, day, revision, &note)?;
+    } else if !ledger.is_delivered_anywhere(day, revision)? {
+        return Ok(None);
+    }
     ledger.withdraw_product(day, revision, &Withdrawal { at: now, reason: reason.to_owned() })?;
     let why = format!("revision {revision} was taken back: {reason}");
     let Aftermath { state, note, .. } = records::after_nothing(ledger, day, &why)?;

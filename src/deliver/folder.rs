@@ -24,6 +24,26 @@ impl Folder {
     pub(super) fn new(target: &Target) -> Self {
         Self { path: target.address.as_deref().unwrap_or_default().into(), copying: Arc::default() }
     }
+
+    /// Does something with a path below the folder, in a thread that nobody else waits for.
+    async fn alone(
+        &self,
+        path: &str,
+        work: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), DeliverError> {
+        let Ok(copying) = Arc::clone(&self.copying).try_lock_owned() else {
+            let reason = "a copy that was begun before has not come to its end; see to the mount";
+            return Err(DeliverError::Refused { place: self.address(), reason: reason.to_owned() });
+        };
+        let there = self.path.join(path);
+        let failed = |path: &Path, source| DeliverError::File { path: path.to_owned(), source };
+        let worked = tokio::task::spawn_blocking(move || {
+            let worked = work(&there).map_err(|source| failed(&there, source));
+            drop(copying);
+            worked
+        });
+        worked.await.map_err(|error| failed(&self.path, io::Error::other(error)))?
+    }
 }
 
 #[async_trait]
@@ -33,18 +53,16 @@ impl Place for Folder {
     }
 
     async fn put(&self, path: &str, file: &Path) -> Result<(), DeliverError> {
-        let Ok(copying) = Arc::clone(&self.copying).try_lock_owned() else {
-            let reason = "a copy that was begun before has not come to its end; see to the mount";
-            return Err(DeliverError::Refused { place: self.address(), reason: reason.to_owned() });
-        };
-        let (file, there) = (file.to_owned(), self.path.join(path));
-        let failed = |path: &Path, source| DeliverError::File { path: path.to_owned(), source };
-        let copied = tokio::task::spawn_blocking(move || {
-            let copied = copy(&file, &there).map_err(|source| failed(&there, source));
-            drop(copying);
-            copied
-        });
-        copied.await.map_err(|error| failed(&self.path, io::Error::other(error)))?
+        let file = file.to_owned();
+        self.alone(path, move |there| copy(&file, there)).await
+    }
+
+    async fn remove(&self, path: &str) -> Result<(), DeliverError> {
+        self.alone(path, |there| match fs::remove_file(there) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .await
     }
 
     async fn probe(&self) -> Result<(), DeliverError> {

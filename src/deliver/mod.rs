@@ -9,17 +9,20 @@ mod service;
 mod store;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::env;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tempfile::NamedTempFile;
 use tokio::time;
 
 use crate::config::{Config, Target, TargetKind};
-use crate::ledger::{Ledger, LedgerError, ProductRow};
-use crate::publish::{self, FileRecord, ManifestError, Status};
+use crate::ledger::{Ledger, LedgerError, ProductRow, Withdrawal};
+use crate::publish::{self, FileRecord, ManifestError, Status, WithdrawalNote};
 use crate::sys;
 use crate::time::{Clock, ProductDay};
 
@@ -30,6 +33,9 @@ use store::Store;
 /// What a file may take on its way to a place: the largest, of 64 MB, needs nine minutes on a line of 1 Mbit/s. Without an end, a mount
 /// whose server is gone would keep from every other target what is new.
 const LONGEST_PUT: Duration = Duration::from_mins(30);
+
+/// What is published is for all to read.
+const READABLE: u32 = 0o644;
 
 /// Why something could not be carried. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +98,12 @@ pub trait Place: Send + Sync {
     /// # Errors
     /// [`DeliverError`]; what was there before stays.
     async fn put(&self, path: &str, file: &Path) -> Result<(), DeliverError>;
+
+    /// Removes what is under a path below the place, where there is something.
+    ///
+    /// # Errors
+    /// [`DeliverError`]; what was there is there then.
+    async fn remove(&self, path: &str) -> Result<(), DeliverError>;
 
     /// Whether it could be written to now.
     ///
@@ -214,12 +226,19 @@ impl Trip<'_> {
     async fn go(&self, receiver: &Receiver, revisions: &mut usize) -> Result<(), DeliverError> {
         match receiver {
             Receiver::Place(place) => {
+                if self.ledger.target_is_at(self.target, &place.address())? {
+                    tracing::info!(
+                        target = self.target,
+                        place = place.address(),
+                        "another place than before: it gets all that stands"
+                    );
+                }
                 for product in self.ledger.undelivered(self.target)? {
                     self.carry(&**place, &product).await?;
                     *revisions += 1;
                 }
                 for product in self.ledger.untold_withdrawals(self.target)? {
-                    self.put(&**place, &product, publish::WITHDRAWN).await?;
+                    self.put_note(&**place, &product).await?;
                     self.told(&product)?;
                 }
                 self.carry_root(&**place).await
@@ -228,18 +247,14 @@ impl Trip<'_> {
                 for product in self.ledger.undelivered(self.target)? {
                     let number = (product.day, product.revision);
                     if self.carrier.is_everywhere(self.ledger, number)? {
-                        service
-                            .tell("published", number, status(&product), &self.below_root(&product.folder))
-                            .await?;
+                        service.tell("published", number, status(&product), &folder_of(&product)).await?;
                         self.ledger.delivered(self.target, number, self.clock.now())?;
                         *revisions += 1;
                     }
                 }
                 for product in self.ledger.untold_withdrawals(self.target)? {
                     let number = (product.day, product.revision);
-                    service
-                        .tell("withdrawn", number, status(&product), &self.below_root(&product.folder))
-                        .await?;
+                    service.tell("withdrawn", number, status(&product), &folder_of(&product)).await?;
                     self.told(&product)?;
                 }
                 Ok(())
@@ -249,9 +264,9 @@ impl Trip<'_> {
 
     /// A revision: its files, then the manifest.
     async fn carry(&self, place: &dyn Place, product: &ProductRow) -> Result<(), DeliverError> {
-        let manifest = publish::read_manifest(&product.folder)?;
+        let manifest = publish::read_manifest(&self.root.join(folder_of(product)))?;
         for file in &manifest.files {
-            compare(product, file).await?;
+            self.compare(product, file).await?;
             self.put(place, product, &file.name).await?;
         }
         self.put(place, product, publish::MANIFEST).await?;
@@ -262,11 +277,35 @@ impl Trip<'_> {
     }
 
     async fn put(&self, place: &dyn Place, product: &ProductRow, name: &str) -> Result<(), DeliverError> {
-        let path = self.below_root(&product.folder.join(name));
+        let path = format!("{}/{name}", folder_of(product));
         put(place, &path, &self.root.join(&path)).await
     }
 
-    /// The files of the root that lead to revisions, where the target does not have them as they are.
+    /// The note of a revision that was taken back, as the ledger has it: the revision's own folder may have been cleared away.
+    async fn put_note(&self, place: &dyn Place, product: &ProductRow) -> Result<(), DeliverError> {
+        let Some(Withdrawal { at, reason }) = &product.withdrawal else { return Ok(()) };
+        let note = WithdrawalNote { withdrawn_at: *at, reason: reason.clone() };
+        let failed = |source| DeliverError::File { path: env::temp_dir(), source };
+        let mut file = NamedTempFile::new().map_err(failed)?;
+        file.write_all(&note.to_json().map_err(failed)?).map_err(failed)?;
+        file.as_file().set_permissions(Permissions::from_mode(READABLE)).map_err(failed)?;
+        put(place, &format!("{}/{}", folder_of(product), publish::WITHDRAWN), file.path()).await
+    }
+
+    /// Holds a file against its record in the manifest: what has gone bad on the disk must not go bad elsewhere, too.
+    async fn compare(&self, product: &ProductRow, file: &FileRecord) -> Result<(), DeliverError> {
+        let path = self.root.join(folder_of(product)).join(&file.name);
+        let read = path.clone();
+        let found = tokio::task::spawn_blocking(move || sys::sha256_of_file(&read)).await;
+        match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(found) if found == file.sha256 => Ok(()),
+            Ok(_) => Err(DeliverError::Changed { path, day: product.day, revision: product.revision }),
+            Err(source) => Err(DeliverError::File { path, source }),
+        }
+    }
+
+    /// The files of the root that lead to revisions, where the target does not have them as they are. Those that are not there any more,
+    /// because what they led to was taken back, go there, too.
     async fn carry_root(&self, place: &dyn Place) -> Result<(), DeliverError> {
         let failed = |source| DeliverError::File { path: self.root.to_owned(), source };
         let files = publish::root_files(self.root).map_err(failed)?;
@@ -277,8 +316,14 @@ impl Trip<'_> {
             Ok(format!("{path} {digest}\n"))
         });
         let digest = sys::sha256(digests.collect::<Result<String, DeliverError>>()?);
-        if self.ledger.delivered_root(self.target)?.as_ref() == Some(&digest) {
+        let before = self.ledger.delivered_root(self.target)?;
+        if before.as_ref() == Some(&digest) {
             return Ok(());
+        }
+        if before.is_some() {
+            for path in publish::FLEETING.iter().filter(|path| files.iter().all(|file| file != *path)) {
+                place.remove(path).await?;
+            }
         }
         for path in &files {
             put(place, path, &self.root.join(path)).await?;
@@ -289,11 +334,11 @@ impl Trip<'_> {
     fn told(&self, product: &ProductRow) -> Result<(), DeliverError> {
         Ok(self.ledger.told_withdrawn(self.target, (product.day, product.revision), self.clock.now())?)
     }
+}
 
-    /// A path below the product root, with slashes.
-    fn below_root(&self, path: &Path) -> String {
-        path.strip_prefix(self.root).unwrap_or(path).to_string_lossy().into_owned()
-    }
+/// The folder of a revision below the product root, with slashes.
+fn folder_of(product: &ProductRow) -> String {
+    publish::revision_folder(Path::new(""), product.day, product.revision).to_string_lossy().into_owned()
 }
 
 /// Puts a file under a path below a place, which may not take for ever.
@@ -303,18 +348,6 @@ async fn put(place: &dyn Place, path: &str, file: &Path) -> Result<(), DeliverEr
         let reason = format!("did not take {path} within {minutes} min; see to the mount or the network");
         Err(DeliverError::Refused { place: place.address(), reason })
     })
-}
-
-/// Holds a file against its record in the manifest: what has gone bad on the disk must not go bad elsewhere, too.
-async fn compare(product: &ProductRow, file: &FileRecord) -> Result<(), DeliverError> {
-    let path = product.folder.join(&file.name);
-    let read = path.clone();
-    let found = tokio::task::spawn_blocking(move || sys::sha256_of_file(&read)).await;
-    match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
-        Ok(found) if found == file.sha256 => Ok(()),
-        Ok(_) => Err(DeliverError::Changed { path, day: product.day, revision: product.revision }),
-        Err(source) => Err(DeliverError::File { path, source }),
-    }
 }
 
 fn status(product: &ProductRow) -> Status {
@@ -362,6 +395,10 @@ mod tests {
 
         async fn put(&self, _path: &str, _file: &Path) -> Result<(), DeliverError> {
             if self.hangs { std::future::pending().await } else { Ok(()) }
+        }
+
+        async fn remove(&self, _path: &str) -> Result<(), DeliverError> {
+            Ok(())
         }
 
         async fn probe(&self) -> Result<(), DeliverError> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, PutMultipartOptions, PutOptions, WriteMultipart};
-use object_store::{ObjectStore, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt, RetryConfig};
 use tokio::io::AsyncReadExt;
 
 use crate::config::Target;
@@ -57,6 +57,10 @@ impl Store {
         Ok(Self { address, root, bucket })
     }
 
+    fn key(&self, path: &str) -> Path {
+        path.split('/').fold(self.root.clone(), Path::join)
+    }
+
     fn refused(&self, error: &object_store::Error) -> DeliverError {
         let reason = format!(
             "{}; check the store, its credentials and the network",
@@ -97,7 +101,7 @@ impl Place for Store {
     }
 
     async fn put(&self, path: &str, file: &FilePath) -> Result<(), DeliverError> {
-        let key = path.split('/').fold(self.root.clone(), Path::join);
+        let key = self.key(path);
         let attributes = Attributes::from_iter([
             (Attribute::ContentType, media_type(path)),
             (Attribute::CacheControl, publish::cache_control(path)),
@@ -111,6 +115,13 @@ impl Place for Store {
         let options = PutOptions { attributes, ..PutOptions::default() };
         let put = self.bucket.put_opts(&key, read(file)?.into(), options).await;
         put.map(drop).map_err(|error| self.refused(&error))
+    }
+
+    async fn remove(&self, path: &str) -> Result<(), DeliverError> {
+        match self.bucket.delete(&self.key(path)).await {
+            Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => Err(self.refused(&error)),
+            _ => Ok(()),
+        }
     }
 
     async fn probe(&self) -> Result<(), DeliverError> {

@@ -121,6 +121,8 @@ pub fn draw_together(
     store: &mut (dyn MemberStore + Send),
     bar: &Bar,
 ) -> Result<Statistics, EnsembleError> {
+    // Every device has work, also where one could handle all members at once.
+    let plan = Plan { batch: plan.batch.min(plan.members.div_ceil(1 + helpers.len())).max(1), ..plan };
     let ground = Ground::new(checkpoint, context).for_members(plan);
     let name = &checkpoint.info.name;
     let (ask, asked) = mpsc::sync_channel(plan.batch);

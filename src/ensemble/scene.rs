@@ -105,13 +105,9 @@ impl<'a> Ground<'a> {
                 perturbed(&self.low, uncertainty_m, &self.mask, &self.frame.cut(&field))
             }
         };
-        let least = low.iter().map(|&low| {
-            let (offset, scale) = self.thickness_of(low);
-            -offset / scale
-        });
         Question {
             noise,
-            least: least.collect(),
+            least: low.iter().map(|&low| self.value_of_no_ice(low)).collect(),
             thickness: self.has_differing_inputs().then(|| self.standardised_thickness(&low)),
             low,
         }
@@ -127,12 +123,19 @@ impl<'a> Ground<'a> {
             .collect()
     }
 
-    /// The thickness, m, where the network's field is 0 and by how much it grows with it, at a low-resolution thickness.
-    fn thickness_of(&self, low: f32) -> (f32, f32) {
-        let factor = self.calibration.map_or(1.0, |fitted| fitted.spread_factor(low));
-        // The factor is on the anomaly, whatever the network draws.
-        let base = low + factor * (self.info.target.base_m(&self.info.statistics, low) - low);
-        (base, factor * self.info.target_scale.at(low))
+    /// The thickness, m, that a value of the network's field means at a low-resolution thickness, m. What is calibrated is the anomaly,
+    /// whatever the network draws.
+    fn thickness(&self, value: f32, low: f32) -> f32 {
+        let typical = self.info.target_scale.at(low);
+        let drawn = self.info.target.base_m(&self.info.statistics, low) - low + typical * value;
+        low + self.calibration.map_or(drawn, |fitted| fitted.anomaly(drawn, low, typical))
+    }
+
+    /// The value of the network's field that means 0 m.
+    fn value_of_no_ice(&self, low: f32) -> f32 {
+        let typical = self.info.target_scale.at(low);
+        let drawn = self.calibration.map_or(-low, |fitted| fitted.drawn(-low, low, typical));
+        (drawn + low - self.info.target.base_m(&self.info.statistics, low)) / typical
     }
 
     /// The member that a field of the network is, `[row, column]` row by row, with the thickness that it started from.
@@ -141,8 +144,7 @@ impl<'a> Ground<'a> {
         let mut field =
             Array2::from_shape_fn(self.frame.shape(), |(row, column)| field[row * columns + column]);
         Zip::from(&mut field).and(&low).and(&self.mask).for_each(|value, &low, &inside| {
-            let (base, scale) = self.thickness_of(low);
-            let thickness = base + scale * *value;
+            let thickness = self.thickness(*value, low);
             *value = match inside {
                 false => f32::NAN,
                 true if thickness < ROUNDED_TO_ZERO_M => 0.0,

@@ -6,7 +6,7 @@ use super::scenes::{self, SceneFields};
 use super::{EvaluateError, EvaluateOptions};
 use crate::archive::Archive;
 use crate::ensemble::{self, InMemory, Plan};
-use crate::model::{Calibration, Checkpoint, Objective, Sampler, SpreadFactor};
+use crate::model::{Calibration, Checkpoint, Objective, Sampler, SpreadFactor, TargetScale};
 use crate::progress::{Bar, Stages};
 use crate::score::{CLASSES_M, class_of};
 
@@ -20,14 +20,20 @@ const MOST_DRAWS: usize = 6;
 const NEAR: f64 = 0.02;
 const NEAR_ENOUGH: f64 = 0.1;
 
+/// The stretches that are tried, none first: ranks do not tell finer ones apart.
+const STRETCHES: [f32; 9] = [0.0, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2];
+
 /// How steeply the logarithm of what is lacking falls with that of the temperature: 1 for Gaussian fields; networks take more noise for
 /// rougher ice, and make 3 to 5 of it. The first step takes the first, later ones what they find, within the second.
 const FIRST_SLOPE: f64 = -3.0;
 const SLOPES: (f64, f64) = (-10.0, -0.5);
 
 /// Fits a calibration of `checkpoint` with `sampler` to the days of an archive, none of which it may have been trained on. First the
-/// temperature of the noise, so that over all ice the members' spread is the error of their mean; then, with members drawn at that
-/// temperature, what is left in each class of thickness. Both are in the checkpoint afterwards, with the sampler, which it is for.
+/// temperature of the noise, so that over all ice the members' spread is the error of their mean. Then, with members drawn at that
+/// temperature, the stretch of far anomalies with which the truth has every rank among them as often, and for each stretch what is left
+/// in each class of thickness. All are in the checkpoint afterwards, with the sampler, which they are for.
+///
+/// The members of all scenes are held in memory.
 ///
 /// # Errors
 /// [`EvaluateError`], also when what is wrong with the spread is not for a calibration to mend; the checkpoint then has none.
@@ -48,32 +54,34 @@ pub fn calibrate(
         sampler.steps,
         archive.read(0)?.1.origin
     );
-    let at = |noise_temperature, spread_factors| Calibration {
+    let at = |noise_temperature| Calibration {
         noise_temperature,
-        spread_factors,
+        stretch: 0.0,
+        spread_factors: Vec::new(),
         fitted_on: fitted_on.clone(),
     };
+    let scale = checkpoint.info.target_scale;
     let calls = MOST_DRAWS * places.len() * options.members * sampler.steps;
     let found = stages.run("spread", calls, |bar| {
-        let mut last = Spreads::default();
+        let mut last = Vec::new();
         let temperature = fit_temperature(|temperature| {
-            checkpoint.info.calibration = Some(at(temperature, Vec::new()));
-            last = Spreads::default();
-            for place in &places {
+            checkpoint.info.calibration = Some(at(temperature));
+            let draw = |place| {
                 let scene = scenes::read(archive, place)?;
-                last.add(&scene, &members(checkpoint, sampler, options, &scene, bar)?);
-            }
-            last.all.too_little().ok_or_else(|| {
+                let members = members(checkpoint, sampler, options, &scene, bar)?;
+                Ok(Drawn { scene, members })
+            };
+            last = places.iter().map(draw).collect::<Result<_, EvaluateError>>()?;
+            Spreads::of(&last, &at(temperature), scale).all.too_little().ok_or_else(|| {
                 EvaluateError::Option(
                     "the scenes have too little ice to fit a spread; give more --days".into(),
                 )
             })
         })?;
-        Ok::<_, EvaluateError>((temperature, last.factors()?))
+        fit_shape(&last, &at(temperature), scale)
     });
     checkpoint.info.calibration = None;
-    let (temperature, factors) = found?;
-    let calibration = at(temperature, factors);
+    let calibration = found?;
     checkpoint.info.calibration = Some(calibration.clone());
     checkpoint.info.sampler = sampler.choice();
     Ok(calibration)
@@ -105,6 +113,57 @@ fn fit_temperature(
         "no noise temperature from {} to {MOST} makes the members' spread the error of their mean; the search ended at {temperature:.3}",
         1.0 / MOST
     )))
+}
+
+/// The stretch with which ranks are the evenest, and the factors that belong to it.
+fn fit_shape(drawn: &[Drawn], plain: &Calibration, scale: TargetScale) -> Result<Calibration, EvaluateError> {
+    let with = |stretch: f32| {
+        let stretched = Calibration { stretch, ..plain.clone() };
+        let spread_factors = Spreads::of(drawn, &stretched, scale).factors()?;
+        let fitted = Calibration { spread_factors, ..stretched };
+        Ok::<_, EvaluateError>((unevenness(drawn, &fitted, scale), fitted))
+    };
+    let mut best = with(0.0)?;
+    for stretch in STRETCHES {
+        // The farther it stretches, the smaller factors get, up to what is refused.
+        let Ok(next) = with(stretch) else { break };
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    Ok(best.1)
+}
+
+/// How far the shares of the truth's ranks among calibrated members are from being equal: their variance in units of a rank's due.
+fn unevenness(drawn: &[Drawn], fitted: &Calibration, scale: TargetScale) -> f64 {
+    let mut ranks: Vec<f64> = Vec::new();
+    for Drawn { scene, members } in drawn {
+        ranks.resize(members.len() + 1, 0.0);
+        for cell in scene.cells() {
+            let (low, truth) = (scene.low_m[cell], scene.truth_m[cell]);
+            let values = members.iter().map(|member| {
+                let anomaly = fitted.anomaly(member[cell] - low, low, scale.at(low));
+                (low + anomaly).max(0.0)
+            });
+            let (mut below, mut equal) = (0, 0);
+            for value in values {
+                below += usize::from(value < truth);
+                equal += usize::from(value.total_cmp(&truth).is_eq());
+            }
+            // Where several have the truth's own value, such as 0 m, it may be at each rank among them.
+            for rank in &mut ranks[below..=below + equal] {
+                *rank += 1.0 / (equal + 1) as f64;
+            }
+        }
+    }
+    let due = ranks.iter().sum::<f64>() / ranks.len() as f64;
+    ranks.iter().map(|count| (count / due - 1.0).powi(2)).sum::<f64>() / ranks.len() as f64
+}
+
+/// A scene with the members that were drawn on it, m.
+struct Drawn {
+    scene: SceneFields,
+    members: Vec<Array2<f32>>,
 }
 
 fn members(
@@ -177,20 +236,29 @@ struct Spreads {
 }
 
 impl Spreads {
-    fn add(&mut self, scene: &SceneFields, members: &[Array2<f32>]) {
+    /// Of all scenes, with what a calibration makes of the anomalies that were drawn.
+    fn of(drawn: &[Drawn], calibration: &Calibration, scale: TargetScale) -> Self {
+        let mut spreads = Self::default();
+        for scene in drawn {
+            spreads.add(scene, calibration, scale);
+        }
+        spreads
+    }
+
+    fn add(&mut self, Drawn { scene, members }: &Drawn, calibration: &Calibration, scale: TargetScale) {
         let count = members.len() as f64;
-        for (cell, &inside) in scene.mask.indexed_iter() {
-            if !inside {
-                continue;
-            }
-            let values = || members.iter().map(|member| f64::from(member[cell]));
+        for cell in scene.cells() {
+            let low = scene.low_m[cell];
+            let values = || {
+                let anomalies = members.iter().map(|member| member[cell] - low);
+                anomalies.map(|drawn| f64::from(calibration.anomaly(drawn, low, scale.at(low))))
+            };
             let mean = values().sum::<f64>() / count;
             let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-            let low = f64::from(scene.low_m[cell]);
-            let truth = f64::from(scene.truth_m[cell]);
-            let class = class_of(scene.low_m[cell]).and_then(|class| self.classes.get_mut(class));
+            let truth = f64::from(scene.truth_m[cell] - low);
+            let class = class_of(low).and_then(|class| self.classes.get_mut(class));
             for spread in [Some(&mut self.all), class].into_iter().flatten() {
-                spread.add(low, mean - low, truth - low, variance, count);
+                spread.add(f64::from(low), mean, truth, variance, count);
             }
         }
     }
@@ -220,9 +288,19 @@ mod tests {
     use crate::ensemble::standard_normal;
 
     const SIDE: usize = 160;
+    const SCALE: TargetScale = TargetScale { constant_m: 0.1, per_metre: 0.0 };
+
+    fn plain() -> Calibration {
+        Calibration {
+            noise_temperature: 1.0,
+            stretch: 0.0,
+            spread_factors: Vec::new(),
+            fitted_on: "numbers".into(),
+        }
+    }
 
     /// Truth and members that deviate from one mean, the members `too_little` times as much, twice that in thick ice.
-    fn scene(too_little: f32) -> (SceneFields, Vec<Array2<f32>>) {
+    fn scene(too_little: f32) -> Drawn {
         let thick = |column: usize| column >= SIDE / 2;
         let low_m = Array2::from_shape_fn((SIDE, SIDE), |(_, column)| if thick(column) { 2.5 } else { 1.0 });
         let field = |key: &str, narrow: f32| {
@@ -241,14 +319,12 @@ mod tests {
             low_m,
             mask: Array2::from_elem((SIDE, SIDE), true),
         };
-        (scene, members)
+        Drawn { scene, members }
     }
 
     #[test]
     fn factors_make_the_truth_one_of_the_members() {
-        let (scene, members) = scene(0.8);
-        let mut spreads = Spreads::default();
-        spreads.add(&scene, &members);
+        let spreads = Spreads::of(&[scene(0.8)], &plain(), SCALE);
         let factors = spreads.factors().unwrap();
         assert_eq!(factors.len(), 2, "{factors:?}");
         for (found, (thickness, factor)) in factors.iter().zip([(1.0, 1.0 / 0.8), (2.5, 1.0 / 0.64)]) {
@@ -286,12 +362,29 @@ mod tests {
 
     #[test]
     fn too_few_cells_fit_nothing_and_too_much_to_change_is_refused() {
-        let (scene, members) = scene(0.1);
-        let mut spreads = Spreads::default();
-        spreads.add(&scene, &members);
+        let spreads = Spreads::of(&[scene(0.1)], &plain(), SCALE);
         assert_eq!(Spread { cells: 10.0, ..spreads.all }.factor(), None);
         let error = spreads.factors().unwrap_err().to_string();
         assert!(error.contains("multiplied") && error.contains("train"), "{error}");
+    }
+
+    /// A truth whose far anomalies are farther out than those of members with the same variance, which even ranks betray.
+    #[test]
+    fn a_stretch_is_found_where_the_truth_has_one_and_makes_ranks_even() {
+        let mut drawn = scene(1.0);
+        for stretch in [0.0, 0.1] {
+            Zip::from(&mut drawn.scene.truth_m).and(&drawn.scene.low_m).for_each(|truth, low| {
+                let anomaly = *truth - low;
+                *truth = low + 0.8 * anomaly * (1.0 + stretch * anomaly.abs() / 0.1);
+            });
+            let drawn = std::slice::from_ref(&drawn);
+            let fitted = fit_shape(drawn, &plain(), SCALE).unwrap();
+            assert!((fitted.stretch - stretch).abs() < 0.06, "{stretch} is found as {}", fitted.stretch);
+            let factors = Spreads::of(drawn, &plain(), SCALE).factors().unwrap();
+            let before = Calibration { spread_factors: factors, ..plain() };
+            let [before, after] = [&before, &fitted].map(|calibration| unevenness(drawn, calibration, SCALE));
+            assert!(after < 0.002 && after <= before, "{stretch}: {before} became {after}");
+        }
     }
 
     #[test]

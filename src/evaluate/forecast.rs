@@ -102,7 +102,10 @@ impl Forecast<'_> {
                 "the low-resolution field plus a Gaussian random field with the spectrum of the truth's anomaly over all scored days, and its variance in each thickness class".into()
             }
             Self::Regression(checkpoint) => {
-                format!("{}, a network of the same kind that was trained for the mean and is called once", checkpoint.info.name)
+                format!(
+                    "{}, a network of the same kind that was trained for the mean ({} steps) and is called once",
+                    checkpoint.info.name, checkpoint.info.training.steps
+                )
             }
             Self::Members { checkpoint, sampler, variant } => {
                 let calibration = checkpoint.info.calibration.as_ref().filter(|_| variant.is_calibrated());
@@ -112,8 +115,9 @@ impl Forecast<'_> {
                     SamplerKind::DpmSolverPlusPlus => "second order",
                 };
                 format!(
-                    "members of {} ({order}, {} network calls, grid {}, down to noise rate {:.3}), {}; calibration: {calibration}",
+                    "members of {} ({} steps of training; {order}, {} network calls, grid {}, down to noise rate {:.3}), {}; calibration: {calibration}",
                     checkpoint.info.name,
+                    checkpoint.info.training.steps,
                     sampler.steps,
                     sampler.time_grid.name(),
                     sampler.lowest_noise_rate,
@@ -123,11 +127,13 @@ impl Forecast<'_> {
         }
     }
 
-    /// The device that its network is on; empty where it has none.
-    pub(super) fn device(&self) -> String {
-        self.checkpoint()
-            .map(|checkpoint| format!("{:?}", checkpoint.network.device()).to_lowercase())
-            .unwrap_or_default()
+    /// The device that its network is on, and the number format; empty where it has none.
+    fn place(&self) -> String {
+        let place = |checkpoint: &Checkpoint| {
+            let placement = checkpoint.placement();
+            format!("{}|{}", placement.device_name(), placement.precision.name())
+        };
+        self.checkpoint().map(place).unwrap_or_default()
     }
 
     /// The checkpoint that it needs.
@@ -143,9 +149,9 @@ impl Forecast<'_> {
         match self {
             Self::Low => "low".into(),
             Self::Random(statistics) => format!("random|{statistics:?}"),
-            Self::Regression(checkpoint) => format!("regression|{}|{}", checkpoint.sha256, self.device()),
+            Self::Regression(checkpoint) => format!("regression|{}|{}", checkpoint.sha256, self.place()),
             Self::Members { checkpoint, sampler, variant } => {
-                format!("members|{}|{sampler:?}|{variant:?}|{}", checkpoint.sha256, self.device())
+                format!("members|{}|{sampler:?}|{variant:?}|{}", checkpoint.sha256, self.place())
             }
         }
     }

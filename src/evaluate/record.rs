@@ -110,6 +110,8 @@ pub struct CheckpointRecord {
     pub parameters: i64,
     /// The device it ran on.
     pub device: String,
+    /// The number format that it computed in.
+    pub precision: &'static str,
     /// What it says of itself.
     pub info: CheckpointInfo,
 }
@@ -195,7 +197,8 @@ impl Entry {
         let checkpoint = forecast.checkpoint().map(|checkpoint| CheckpointRecord {
             sha256: checkpoint.sha256.clone(),
             parameters: checkpoint.network.parameter_count(),
-            device: forecast.device(),
+            device: checkpoint.placement().device_name(),
+            precision: checkpoint.placement().precision.name(),
             info: checkpoint.info.clone(),
         });
         Self {

@@ -84,6 +84,11 @@ impl SceneFields {
         }
     }
 
+    /// The cells inside the mask.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.mask.indexed_iter().filter(|(_, inside)| **inside).map(|(cell, _)| cell)
+    }
+
     pub(super) fn cut(&self, [row, column]: [usize; 2], [rows, columns]: [usize; 2]) -> Self {
         let window = s![row..row + rows, column..column + columns];
         Self {

@@ -117,43 +117,42 @@ impl Cache {
     }
 
     /// What is known of an address, where its file is here and whole; both count as used now.
-    ///
-    /// # Errors
-    /// [`FetchError::Local`].
-    pub(super) fn look_up(&self, url: &str, now: DateTime<Utc>) -> Result<Option<Known>, FetchError> {
+    pub(super) fn look_up(&self, url: &str, now: DateTime<Utc>) -> Option<Known> {
         let entry = self.entry(url);
-        let Some(text) = none_if_missing(fs::read(&entry)).map_err(local(&entry))? else { return Ok(None) };
-        let Ok(known) = serde_json::from_slice::<Known>(&text) else {
-            tracing::warn!(path = %entry.display(), "an entry of the cache cannot be read; the file is fetched again");
-            return Ok(None);
+        let read = none_if_missing(fs::read(&entry))
+            .and_then(|text| Ok(text.map(|text| serde_json::from_slice::<Known>(&text)).transpose()?));
+        let known = match read {
+            Ok(known) => known?,
+            Err(error) => {
+                tracing::warn!(path = %entry.display(), "an entry of the cache cannot be read ({error}); the file is fetched again");
+                return None;
+            }
         };
         touch(&entry, now);
-        Ok(self.find(&known.sha256, &known.name, now)?.map(|_| known))
+        self.find(&known.sha256, &known.name, now).map(|_| known)
     }
 
-    /// The file with this sum and name, where it is here and whole; it counts as used now. One that is not what it was is removed.
-    ///
-    /// # Errors
-    /// [`FetchError::Local`].
-    pub(super) fn find(
-        &self,
-        sha256: &str,
-        name: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<PathBuf>, FetchError> {
+    /// The file with this sum and name, where it is here and whole; it counts as used now. One that is not what it was is removed, and one
+    /// that the disk does not give is passed over: the cache can spare every file, and else a day would wait for this one for ever.
+    pub(super) fn find(&self, sha256: &str, name: &str, now: DateTime<Utc>) -> Option<PathBuf> {
         let path = self.root.join("files").join(sha256).join(name);
-        match none_if_missing(sys::sha256_of_file(&path)).map_err(local(&path))? {
-            Some(sum) if sum == sha256 => {
+        match none_if_missing(sys::sha256_of_file(&path)) {
+            Ok(Some(sum)) if sum == sha256 => {
                 touch(&path, now);
-                Ok(Some(path))
+                return Some(path);
             }
-            Some(_) => {
+            Ok(None) => {}
+            Ok(Some(_)) => {
                 tracing::warn!(path = %path.display(), "a file of the cache has changed on disk; it is not used any more");
-                none_if_missing(fs::remove_file(&path)).map_err(local(&path))?;
-                Ok(None)
+                if let Err(error) = none_if_missing(fs::remove_file(&path)) {
+                    tracing::warn!(path = %path.display(), "it cannot be removed either ({error}); look at the disk");
+                }
             }
-            None => Ok(None),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), "a file of the cache cannot be read ({error}), and is not used; look at the disk");
+            }
         }
+        None
     }
 
     /// Forgets what an address had, so that it is asked for the whole file again.
@@ -403,7 +402,7 @@ mod tests {
     }
 
     fn is_known(cache: &Cache, name: &str, second: i64) -> bool {
-        cache.look_up(&format!("https://example.org/{name}"), at(second)).unwrap().is_some()
+        cache.look_up(&format!("https://example.org/{name}"), at(second)).is_some()
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Fetcher {
     pub async fn cached(&self, sha256: &str, name: &str) -> Result<Option<PathBuf>, FetchError> {
         let (cache, now) = (self.cache.clone(), self.clock.now());
         let (sha256, name) = (sha256.to_owned(), name.to_owned());
-        self.aside(move || cache.find(&sha256, &name, now)).await
+        self.aside(move || Ok(cache.find(&sha256, &name, now))).await
     }
 
     /// Forgets that a file was fetched, because it is of no use: the next time it is transferred again, whatever the server says of
@@ -229,7 +229,7 @@ impl Fetcher {
 
     async fn look_up(&self, url: &str) -> Result<Option<Known>, FetchError> {
         let (cache, url, now) = (self.cache.clone(), url.to_owned(), self.clock.now());
-        self.aside(move || cache.look_up(&url, now)).await
+        self.aside(move || Ok(cache.look_up(&url, now))).await
     }
 
     async fn keep(

@@ -8,6 +8,29 @@ use super::{Ledger, LedgerError, ProductRow};
 use crate::time::ProductDay;
 
 impl Ledger {
+    /// Writes down where a target is. True where it was elsewhere when something was carried to it before: what was is forgotten, since
+    /// it has nothing at this place.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn target_is_at(&self, target: &str, place: &str) -> Result<bool, LedgerError> {
+        self.write(|connection| {
+            let sql = "SELECT place FROM target_places WHERE target = ?1";
+            let before = connection.query_row(sql, [target], |row| row.get::<_, String>(0)).optional()?;
+            let has_moved = before.as_ref().is_some_and(|before| before != place);
+            if has_moved {
+                connection.execute("DELETE FROM carried WHERE target = ?1", [target])?;
+                connection.execute("DELETE FROM carried_roots WHERE target = ?1", [target])?;
+            }
+            if before.as_deref() != Some(place) {
+                let sql = "INSERT INTO target_places (target, place) VALUES (?1, ?2)
+                           ON CONFLICT (target) DO UPDATE SET place = excluded.place";
+                connection.execute(sql, [target, place])?;
+            }
+            Ok(has_moved)
+        })
+    }
+
     /// The revisions that stand and that a target does not have, the newest first.
     ///
     /// # Errors
@@ -18,15 +41,25 @@ impl Ledger {
         self.products(selection, [target])
     }
 
-    /// The revisions that a target has, that were taken back since, and that it was not told of.
+    /// The revisions that a target has, that were taken back since, and that it was not told of; also those that were cleared away here.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub fn untold_withdrawals(&self, target: &str) -> Result<Vec<ProductRow>, LedgerError> {
-        let selection = "WHERE withdrawn_at IS NOT NULL AND removed_at IS NULL AND EXISTS
+        let selection = "WHERE withdrawn_at IS NOT NULL AND EXISTS
             (SELECT 1 FROM carried WHERE target = ?1 AND product = products.id AND told_withdrawn_at IS NULL)
             ORDER BY day DESC, revision DESC";
         self.products(selection, [target])
+    }
+
+    /// Whether any target has a revision.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn is_delivered_anywhere(&self, day: ProductDay, revision: u32) -> Result<bool, LedgerError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM carried JOIN products ON products.id = product
+                   WHERE day = ?1 AND revision = ?2)";
+        self.read(|connection| connection.query_row(sql, (day, revision), |row| row.get(0)))
     }
 
     /// Whether a target has a revision.

@@ -129,6 +129,18 @@ impl Ledger {
         })
     }
 
+    /// Forgets incidents that were over before `closed_before` and that no message is about. Their number.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn prune_incidents(&self, closed_before: DateTime<Utc>) -> Result<usize, LedgerError> {
+        self.write(|connection| {
+            let sql = "DELETE FROM incidents WHERE closed_at < ?1 AND NOT EXISTS
+                           (SELECT 1 FROM messages WHERE messages.incident = incidents.id)";
+            connection.execute(sql, [UtcTime(closed_before)])
+        })
+    }
+
     /// The last incident of a key, open or settled.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/2_messages.sql")),
     M::up(include_str!("migrations/3_days.sql")),
     M::up(include_str!("migrations/4_carried.sql")),
+    M::up(include_str!("migrations/5_places.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

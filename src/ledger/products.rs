@@ -1,12 +1,11 @@
 //! Products: what was published, of what it was made, and what became of it.
 
-use std::path::PathBuf;
 use std::slice;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, Statement, named_params};
 
-use super::values::{InOrder, UtcTime, path_text};
+use super::values::{InOrder, UtcTime};
 use super::{Ledger, LedgerError};
 use crate::time::ProductDay;
 
@@ -23,8 +22,6 @@ pub struct ProductRow {
     pub is_final: bool,
     /// When it was made, UTC.
     pub published_at: DateTime<Utc>,
-    /// Its folder.
-    pub folder: PathBuf,
     /// What its files take, bytes.
     pub size_bytes: u64,
     /// SHA-256 of its manifest, as the manifest states it.
@@ -93,7 +90,8 @@ impl Ledger {
         Ok(self.adopt_products(slice::from_ref(product))? == 1)
     }
 
-    /// Writes down those that were not known, all or none of them; how many there were.
+    /// Writes down those that were not known, all or none of them; how many there were. One that is known, and was taken back without a
+    /// word here, is taken back.
     ///
     /// # Errors
     /// [`LedgerError`]; then nothing was written.
@@ -101,7 +99,11 @@ impl Ledger {
         self.write(|connection| {
             let mut adopted = 0;
             for product in products {
-                if !is_known(connection, product)? {
+                if is_known(connection, product)? {
+                    if let Some(withdrawal) = &product.withdrawal {
+                        withdraw(connection, (product.day, product.revision), withdrawal)?;
+                    }
+                } else {
                     insert(connection, product)?;
                     adopted += 1;
                 }
@@ -130,7 +132,8 @@ impl Ledger {
         self.products("WHERE day BETWEEN ?1 AND ?2 ORDER BY day, revision", [first, last])
     }
 
-    /// What was published from one moment on and before another, in order.
+    /// What became known from one moment on and before another, in order: when its production ended, or, where it was found in the
+    /// product folder, when it was made.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -139,8 +142,17 @@ impl Ledger {
         from: DateTime<Utc>,
         before: DateTime<Utc>,
     ) -> Result<Vec<ProductRow>, LedgerError> {
-        let selection = "WHERE published_at >= ?1 AND published_at < ?2 ORDER BY published_at, id";
-        self.products(selection, [UtcTime(from), UtcTime(before)])
+        let known = "ifnull((SELECT ended_at FROM runs WHERE runs.id = products.run), published_at)";
+        let selection = format!("WHERE {known} >= ?1 AND {known} < ?2 ORDER BY published_at, id");
+        self.products(&selection, [UtcTime(from), UtcTime(before)])
+    }
+
+    /// The products that readers have, by day and revision.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn standing_products(&self) -> Result<Vec<ProductRow>, LedgerError> {
+        self.products("WHERE withdrawn_at IS NULL AND removed_at IS NULL ORDER BY day, revision", [])
     }
 
     /// The highest revision of the newest day that stands.
@@ -173,14 +185,7 @@ impl Ledger {
         revision: u32,
         withdrawal: &Withdrawal,
     ) -> Result<bool, LedgerError> {
-        self.write(|connection| {
-            let sql = "UPDATE products SET withdrawn_at = :at, withdrawal_reason = :reason
-                       WHERE day = :day AND revision = :revision AND withdrawn_at IS NULL";
-            let parameters = named_params! {
-                ":at": UtcTime(withdrawal.at), ":reason": withdrawal.reason, ":day": day, ":revision": revision
-            };
-            Ok(connection.execute(sql, parameters)? == 1)
-        })
+        self.write(|connection| withdraw(connection, (day, revision), withdrawal))
     }
 
     /// Writes down that the files of a product were cleared away.
@@ -219,11 +224,25 @@ fn is_known(connection: &Connection, product: &ProductRow) -> rusqlite::Result<b
     connection.prepare_cached(sql)?.query_row((product.day, product.revision), |row| row.get(0))
 }
 
+/// Takes a product back, within a transaction. False where it was before.
+fn withdraw(
+    connection: &Connection,
+    (day, revision): (ProductDay, u32),
+    withdrawal: &Withdrawal,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE products SET withdrawn_at = :at, withdrawal_reason = :reason
+               WHERE day = :day AND revision = :revision AND withdrawn_at IS NULL";
+    let parameters = named_params! {
+        ":at": UtcTime(withdrawal.at), ":reason": withdrawal.reason, ":day": day, ":revision": revision
+    };
+    Ok(connection.execute(sql, parameters)? == 1)
+}
+
 /// Writes a product down, within a transaction. One that is known, because it was found in the folder, gets the run that made it.
 pub(super) fn insert(connection: &Connection, product: &ProductRow) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO products (day, revision, run, status, published_at, folder, size_bytes, manifest_sha256,
+    let sql = "INSERT INTO products (day, revision, run, status, published_at, size_bytes, manifest_sha256,
                                      checkpoint_sha256, config_hash, degradation, withdrawn_at, withdrawal_reason)
-               VALUES (:day, :revision, :run, :status, :published_at, :folder, :size_bytes, :manifest_sha256,
+               VALUES (:day, :revision, :run, :status, :published_at, :size_bytes, :manifest_sha256,
                        :checkpoint_sha256, :config_hash, :degradation, :withdrawn_at, :withdrawal_reason)
                ON CONFLICT (day, revision) DO UPDATE SET run = ifnull(excluded.run, run)
                RETURNING id";
@@ -234,7 +253,6 @@ pub(super) fn insert(connection: &Connection, product: &ProductRow) -> rusqlite:
         ":run": product.run,
         ":status": if product.is_final { "final" } else { "provisional" },
         ":published_at": UtcTime(product.published_at),
-        ":folder": path_text(&product.folder)?,
         ":size_bytes": product.size_bytes as i64,
         ":manifest_sha256": product.manifest_sha256,
         ":checkpoint_sha256": product.checkpoint_sha256,
@@ -253,7 +271,7 @@ pub(super) fn insert(connection: &Connection, product: &ProductRow) -> rusqlite:
 }
 
 /// In the order in which [`product_row`] takes them.
-const COLUMNS: &str = "id, day, revision, run, status, published_at, folder, size_bytes, manifest_sha256,
+const COLUMNS: &str = "id, day, revision, run, status, published_at, size_bytes, manifest_sha256,
                        checkpoint_sha256, config_hash, degradation, withdrawn_at, withdrawal_reason, removed_at";
 
 /// A row of [`COLUMNS`], with what `inputs` says of it.
@@ -266,7 +284,6 @@ fn product_row(row: &Row<'_>, inputs: &mut Statement<'_>) -> rusqlite::Result<Pr
         run: columns.next()?,
         is_final: columns.next::<String>()? == "final",
         published_at: columns.next::<UtcTime>()?.0,
-        folder: PathBuf::from(columns.next::<String>()?),
         size_bytes: columns.next::<i64>()? as u64,
         manifest_sha256: columns.next()?,
         checkpoint_sha256: columns.next()?,

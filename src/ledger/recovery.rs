@@ -1,5 +1,6 @@
 //! A damaged ledger gives way to the newest whole copy of it.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::service::UNFINISHED_COPY;
 use super::{Ledger, LedgerError, opening};
+use crate::time::ProductDay;
 
 /// Ending of a ledger that is to take the place of a damaged one.
 const RECOVERED: &str = "recovered";
@@ -39,7 +41,7 @@ impl Ledger {
             opened => return Ok((opened?, None)),
         };
         let failed = |source| LedgerError::Folder { path: path.to_owned(), source };
-        let (fresh, copy) = newest_whole(path, copies)?;
+        let (fresh, copy) = newest_whole(path, copies, now)?;
         let damaged = path.with_added_extension(now.format("damaged-%Y%m%dT%H%M%SZ").to_string());
         put_aside(path, &damaged).map_err(failed)?;
         fs::rename(&fresh, path).and_then(|()| sync_folder_of(path)).map_err(failed)?;
@@ -56,10 +58,14 @@ impl Ledger {
 }
 
 /// Makes a ledger beside `path` of the newest copy that is whole, or an empty one; where it lies, and which copy it was.
-fn newest_whole(path: &Path, copies: &Path) -> Result<(PathBuf, Option<PathBuf>), LedgerError> {
+fn newest_whole(
+    path: &Path,
+    copies: &Path,
+    now: DateTime<Utc>,
+) -> Result<(PathBuf, Option<PathBuf>), LedgerError> {
     let fresh = path.with_added_extension(RECOVERED);
     let failed = |source| LedgerError::Folder { path: fresh.clone(), source };
-    for copy in newest_first(copies).map_err(failed)? {
+    for copy in newest_first(copies, now).map_err(failed)? {
         remove(&fresh).map_err(failed)?;
         fs::copy(&copy, &fresh).map_err(failed)?;
         // A copy that cannot be used is passed over, whatever is wrong with it: an older one may do.
@@ -73,15 +79,17 @@ fn newest_whole(path: &Path, copies: &Path) -> Result<(PathBuf, Option<PathBuf>)
     Ok((fresh, None))
 }
 
-/// The copies by their names, in which their days stand.
-fn newest_first(copies: &Path) -> io::Result<Vec<PathBuf>> {
+/// The copies by their names, in which their days stand. Those of days to come were made while the clock was ahead, nobody knows when, and
+/// come last.
+fn newest_first(copies: &Path, now: DateTime<Utc>) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(copies) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
-    paths.sort_by(|a, b| b.cmp(a));
+    let today = copies.join(Ledger::copy_name(ProductDay::new(now.date_naive())));
+    paths.sort_by_key(|path| (*path > today, Reverse(path.clone())));
     Ok(paths)
 }
 
@@ -115,7 +123,6 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::*;
-    use crate::time::ProductDay;
 
     fn now() -> DateTime<Utc> {
         "2026-11-29T03:00:00Z".parse().unwrap()

@@ -72,6 +72,18 @@ impl Ledger {
         })
     }
 
+    /// When a daily chore was done last, UTC.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn chore_done_at(&self, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        self.read(|connection| {
+            let sql = "SELECT done_at FROM chores WHERE name = ?1";
+            let time = connection.query_row(sql, [name], |row| row.get::<_, UtcTime>(0)).optional()?;
+            Ok(time.map(|time| time.0))
+        })
+    }
+
     /// Writes down that a daily chore is done for a day.
     ///
     /// # Errors
@@ -83,6 +95,12 @@ impl Ledger {
             let parameters = named_params! { ":name": name, ":day": day, ":now": UtcTime(now) };
             connection.execute(sql, parameters).map(|_| ())
         })
+    }
+
+    /// What the copy of a day is called.
+    #[must_use]
+    pub fn copy_name(day: ProductDay) -> String {
+        format!("ledger-{}.sqlite", day.compact())
     }
 
     /// A number that changes when another process, or another opening of the ledger, has written something.

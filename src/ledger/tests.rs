@@ -382,6 +382,25 @@ fn while_a_server_is_waited_for_nothing_is_tried_and_a_refused_letter_holds_up_n
 }
 
 #[test]
+fn incidents_that_are_over_are_forgotten_when_no_message_is_about_them_and_open_ones_never() {
+    let Scratch { ledger, folder: _folder } = Scratch::new();
+    let later = now() + TimeDelta::days(1);
+    ledger.raise("told", Severity::Warning, "it rains", now()).unwrap();
+    let step = first_step(&ledger);
+    assert!(ledger.queue_about_incident(&step, &message(now()), &[recipient("a")]).unwrap());
+    for key in ["open", "over"] {
+        ledger.raise(key, Severity::Warning, "it rains", now()).unwrap();
+    }
+    for key in ["over", "told"] {
+        ledger.settle(key, now()).unwrap();
+    }
+    assert_eq!(ledger.prune_incidents(now()).unwrap(), 0, "they have just ended");
+    assert_eq!(ledger.prune_incidents(later).unwrap(), 1);
+    let left = ["open", "over", "told"].map(|key| ledger.incident(key).unwrap().is_some());
+    assert_eq!(left, [true, false, true]);
+}
+
+#[test]
 fn a_ledger_of_the_first_version_is_brought_up_and_tells_of_what_is_open_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.sqlite");
@@ -531,7 +550,7 @@ fn a_ledger_of_a_newer_version_is_refused_and_left_as_it_is() {
     let foreign = Connection::open(&path).unwrap();
     foreign.pragma_update(None, "user_version", 7).unwrap();
     drop(foreign);
-    refuses(&path, &["has version 7, and this Nilas knows none above 4", "run the newer Nilas"]);
+    refuses(&path, &["has version 7, and this Nilas knows none above 5", "run the newer Nilas"]);
     let foreign = Connection::open(&path).unwrap();
     let version: i32 = foreign.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 7);

@@ -10,7 +10,7 @@ pub struct Advice {
     pub remedy: &'static str,
 }
 
-const KNOWN: [(&str, Advice); 17] = [
+const KNOWN: [(&str, Advice); 18] = [
     (
         "late",
         Advice {
@@ -107,6 +107,13 @@ const KNOWN: [(&str, Advice); 17] = [
         Advice {
             meanwhile: "Nilas tries again every minute while the ledger cannot be written, and produces nothing until then. A damaged one it keeps under another name, and goes on with the newest copy. What was published stays.",
             remedy: "Look at the disk of the state folder: space (`df`), the kernel's log (`journalctl -k`). After a damage, repeat `nilas hold` and `nilas backfill` where they were in force.",
+        },
+    ),
+    (
+        "missing",
+        Advice {
+            meanwhile: "Nilas goes on with the days that are due. Products that are gone do not stand any more; where all are, it takes the disk for away and waits for it.",
+            remedy: "See whether the disk of folders.products is mounted, and who removed what. `nilas backfill DAY --again` makes a day again, from the inputs that the servers still have.",
         },
     ),
     (

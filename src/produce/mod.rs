@@ -36,7 +36,7 @@ use crate::time::ProductDay;
 
 use inputs::{Inputs, Reader};
 
-pub use gather::{Answer, GatherError, Gatherer, Held, Lack, Watch, inquire};
+pub use gather::{Answer, GatherError, Gatherer, Held, Lack, Look, Watch, inquire};
 pub use gathered::{AcceptedFile, Gathered};
 pub use lock::DayLock;
 pub use order::{Event, Failed, Order};

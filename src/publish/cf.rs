@@ -145,7 +145,6 @@ pub(super) fn time_variable() -> Variable {
             ("long_name", "noon of the day that the file is for".into()),
             ("units", TIME_UNITS.into()),
             ("calendar", "standard".into()),
-            ("units_metadata", "leap_seconds: none".into()),
             ("axis", "T".into()),
         ],
     }

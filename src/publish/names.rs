@@ -71,6 +71,12 @@ pub(super) fn day_folder(day: ProductDay) -> PathBuf {
     PathBuf::from(day.date().format("%Y/%m/%d").to_string())
 }
 
+/// The folder of a revision under the product root, whether it is there or not.
+#[must_use]
+pub fn revision_folder(root: &Path, day: ProductDay, revision: u32) -> PathBuf {
+    root.join(day_folder(day)).join(revision_name(revision))
+}
+
 /// The folder in the product root that holds what is not published: locks and what is being written.
 #[must_use]
 pub fn private_folder(root: &Path) -> PathBuf {

@@ -11,7 +11,7 @@ use crate::time::ProductDay;
 
 use super::latest::{revisions, revisions_of};
 use super::manifest::manifest_among_others;
-use super::names::{day_folder, revision_name};
+use super::names::{day_folder, revision_folder};
 use super::root::{self, Extent};
 use super::withdrawal::is_withdrawn;
 use super::{PublishError, staging};
@@ -141,7 +141,7 @@ pub fn superfluous(stored: &[Stored], retention: &Retention, now: DateTime<Utc>)
 /// [`PublishError`]; the revision is out of sight then, or as it was.
 pub fn remove(root: &Path, day: ProductDay, revision: u32) -> Result<(), PublishError> {
     let _lock = staging::lock(root)?;
-    staging::remove(root, &root.join(day_folder(day)).join(revision_name(revision)))?;
+    staging::remove(root, &revision_folder(root, day, revision))?;
     root::refresh(root, Extent::YearOf(day))
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::sys;
 use crate::time::ProductDay;
 
-use super::names::{WITHDRAWN, day_folder, revision_name, staging_folder};
+use super::names::{WITHDRAWN, revision_folder, staging_folder};
 use super::root::{self, Extent};
 use super::{PublishError, animation, read_json, staging};
 
@@ -20,6 +20,16 @@ pub struct WithdrawalNote {
     pub withdrawn_at: DateTime<Utc>,
     /// Why, in the words of whoever did it.
     pub reason: String,
+}
+
+impl WithdrawalNote {
+    /// The text of `withdrawn.json`.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON.
+    pub fn to_json(&self) -> io::Result<Vec<u8>> {
+        Ok(serde_json::to_vec_pretty(self)?)
+    }
 }
 
 /// Takes a revision back. A note that is already there stays.
@@ -33,14 +43,14 @@ pub fn withdraw(
     note: &WithdrawalNote,
 ) -> Result<(), PublishError> {
     let _lock = staging::lock(root)?;
-    let folder = root.join(day_folder(day)).join(revision_name(revision));
+    let folder = revision_folder(root, day, revision);
     let path = folder.join(WITHDRAWN);
     let failed = |source| PublishError::File { path: path.clone(), source };
     if !folder.is_dir() {
         return Err(failed(io::ErrorKind::NotFound.into()));
     }
     if !is_withdrawn(&folder) {
-        let text = serde_json::to_vec_pretty(note).map_err(|error| failed(error.into()))?;
+        let text = note.to_json().map_err(failed)?;
         // Readers look into this folder, and what a kill leaves here nobody would clear.
         sys::replace_file_through(&staging_folder(root), &path, &text).map_err(failed)?;
     }

@@ -84,7 +84,7 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
     let variable = file.variable(&THICKNESS)?;
     let layout = layout_of(&variable)?;
     let grid = NativeGrid::verify(layout.grid()?, &file, &variable)?;
-    let thickness = not_negative(&grid.array(&variable, Unit::Metre)?);
+    let thickness = without(|value| value <= 0.0, &grid.array(&variable, Unit::Metre)?);
     range::verify(&file, variable.name(), &thickness, PLAUSIBLE_M, "thicknesses from 0 m to 20 m")?;
 
     let uncertainty = grid.optional_array(file.find(&UNCERTAINTY), Unit::Metre)?;
@@ -94,7 +94,9 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
     };
     Ok(Thickness {
         thickness_m: grid.field(&thickness)?,
-        uncertainty_m: uncertainty.map(|values| grid.field(&not_negative(&values))).transpose()?,
+        uncertainty_m: uncertainty
+            .map(|values| grid.field(&without(|value| value < 0.0, &values)))
+            .transpose()?,
         basis: basis(&file, &grid, &thickness)?,
         layout,
         identity: Identity::new(product, file.text("product_version").as_deref(), path),
@@ -139,6 +141,7 @@ impl ThicknessLayout {
     }
 }
 
-fn not_negative(values: &Array2<f64>) -> Array2<f64> {
-    values.mapv(|value| if value < 0.0 { f64::NAN } else { value })
+/// Ice has a thickness: a product that sets open water to 0 m would make its neighbours thin, and stop gaps from being filled.
+fn without(is_missing: impl Fn(f64) -> bool, values: &Array2<f64>) -> Array2<f64> {
+    values.mapv(|value| if is_missing(value) { f64::NAN } else { value })
 }

@@ -91,8 +91,10 @@ const FIELDS: usize = 6;
 pub struct TrainingSet {
     training: Vec<Day>,
     validation: Vec<Day>,
-    /// Standardisation of the features over the training days.
+    /// Standardisation of the features: over the training days, or that of the checkpoint which the training begins with.
     pub statistics: FeatureStatistics,
+    /// The same as these days have it: by it an archive is known again.
+    pub measured: FeatureStatistics,
     /// What the archive says of its data; the origin with the number of days.
     pub provenance: Provenance,
 }
@@ -155,7 +157,7 @@ impl TrainingSet {
         let statistics = statistics(&days);
         let count = format!("{} days for training, {} held out", days.len(), validation.len());
         let provenance = Provenance { origin: format!("{}; {count}", provenance.origin), ..provenance };
-        Ok(Self { training: days, validation, statistics, provenance })
+        Ok(Self { training: days, validation, statistics, measured: statistics, provenance })
     }
 
     /// Number of training days.
@@ -510,7 +512,7 @@ pub(super) mod tests {
         let statistics = statistics(&training);
         let text = String::new;
         let provenance = Provenance { origin: text(), thickness_definition: text(), degradation: text() };
-        TrainingSet { training, validation: vec![day()], statistics, provenance }
+        TrainingSet { training, validation: vec![day()], statistics, measured: statistics, provenance }
     }
 
     #[test]

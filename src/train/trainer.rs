@@ -341,7 +341,7 @@ impl<'a> Training<'a> {
         if let Some(beginning) = self.beginning {
             identity["begin_with"] = beginning.sha256().into();
         }
-        let archive = (&self.set.provenance, self.set.statistics, self.scale);
+        let archive = (&self.set.provenance, self.set.measured, self.scale);
         identity["archive"] = serde_json::to_value(archive).map_err(refuse)?;
         Ok(identity)
     }

@@ -188,7 +188,7 @@ pub(crate) fn holds(house: &TinyHouse, what: &str) {
     let ledger = house.ledger();
     let products = ledger.products_of(house.day).unwrap();
     assert_eq!(products.len(), 1, "{what}");
-    assert_eq!(products[0].folder, revisions[0], "{what}");
+    assert_eq!(products[0].revision, manifest.revision, "{what}");
     assert_eq!(products[0].manifest_sha256, manifest.manifest_sha256, "{what}");
     assert!(ledger.runs_of(house.day).unwrap().iter().all(|run| run.end.is_some()), "{what}");
     assert!(ledger.runs_at_work().unwrap().is_empty(), "{what}");

@@ -253,10 +253,12 @@ async fn show_quicklook(State(hall): State<Arc<Hall>>) -> Answer {
     })
 }
 
-/// The picture of the newest product, from the folder that the ledger names.
+/// The picture of the newest product.
 fn quicklook(shown: &Shown) -> Result<Option<Vec<u8>>, ShowError> {
     let product = shown.ledger.newest_product().map_err(DaemonError::from)?;
-    let Some(path) = product.and_then(|product| chores::quicklook(&product.folder)) else { return Ok(None) };
+    let config = shown.config();
+    let path = product.and_then(|product| chores::quicklook(&config.folders.products, &product));
+    let Some(path) = path else { return Ok(None) };
     if fs::metadata(&path)?.len() > LARGEST_PICTURE {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
     }

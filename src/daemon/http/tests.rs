@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::daemon::scratch_house::{House, PICTURE, day, time as at};
 use crate::ledger::Severity;
+use crate::publish;
 
 /// A clock that stands until it is set.
 struct HandClock(Mutex<(DateTime<Utc>, Duration)>);
@@ -261,7 +262,8 @@ async fn pages_and_metrics_are_made_once_a_second_at_most() {
 #[tokio::test]
 async fn a_picture_that_cannot_be_read_is_no_secret_told() {
     let house = House::full();
-    let folder = house.ledger.newest_product().unwrap().unwrap().folder;
+    let newest = house.ledger.newest_product().unwrap().unwrap();
+    let folder = publish::revision_folder(&house.config.folders.products, newest.day, newest.revision);
     fs::remove_file(folder.join("nilas_sit_epsg3413-3km_20260301_r01.png")).unwrap();
     fs::create_dir(folder.join("nilas_sit_epsg3413-3km_20260301_r01.png")).unwrap();
     let served = Served::start(house).await;

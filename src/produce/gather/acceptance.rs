@@ -25,18 +25,11 @@ const TRANSFERRED_AGAIN_AFTER: TimeDelta = TimeDelta::hours(6);
 /// What became of a file.
 pub(super) enum Outcome {
     Accepted(AcceptedFile),
-    Refused(Refused),
+    /// It did not pass, for people.
+    Refused(String),
     NotFetched(FetchError),
     /// It was in the cache, and is not any more.
     Gone,
-}
-
-/// A file that did not pass.
-pub(super) struct Refused {
-    /// Why, for people.
-    pub(super) reason: String,
-    /// Whether these bytes were refused for the first time.
-    pub(super) is_new: bool,
 }
 
 /// What the checks of a file came to.
@@ -78,7 +71,7 @@ impl Gatherer {
                 if is_new || self.clock.now() - fetched.fetched_at >= TRANSFERRED_AGAIN_AFTER {
                     self.fetcher.forget(&fetched)?;
                 }
-                return Ok(Outcome::Refused(Refused { reason: refusal.reason, is_new }));
+                return Ok(Outcome::Refused(refusal.reason));
             }
         }
         let accepted = AcceptedFile { path: fetched.path, sha256: fetched.sha256 };

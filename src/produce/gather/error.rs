@@ -114,7 +114,7 @@ impl Gatherer {
 impl Search {
     /// Why the best of the files that came does not serve, and whether others were left alone; none where no file was refused.
     fn refusal(&self) -> Option<String> {
-        let reason = &self.refused.first()?.reason;
+        let reason = self.refused.first()?;
         Some(if self.is_exhausted() {
             format!("{reason} ({MOST_FAILED} files have failed, and no others are asked for in this look)")
         } else {

@@ -15,7 +15,7 @@ mod survey;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::config::Config;
 use crate::fetch::{FetchError, Fetcher};
@@ -28,12 +28,13 @@ use super::gathered::{AcceptedFile, Gathered};
 
 pub use error::{GatherError, Lack};
 pub use inquiry::{Answer, Held, inquire};
-pub use watch::Watch;
+pub use watch::{Look, Watch};
 
-use acceptance::{Outcome, Refused};
+use acceptance::Outcome;
 use listings::Listings;
 use quarantine::Quarantine;
 use survey::Survey;
+use watch::Met;
 
 /// After so many files of a role that were refused, or did not come, no other is asked for in this look at a day. Each can take a
 /// transfer and an inspection, a server can list as many as it likes, and other days wait meanwhile. Providers whose files are bad have
@@ -50,6 +51,8 @@ pub struct Gatherer {
     inspector: Box<dyn Inspector>,
     quarantine: Quarantine,
     watch: Watch,
+    /// What the look that is under way has met; none outside of a look.
+    met: Mutex<Option<Met>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -58,8 +61,8 @@ struct Search {
     role: Role,
     /// The best file that passed.
     accepted: Option<Accepted>,
-    /// Better ones that did not.
-    refused: Vec<Refused>,
+    /// Better ones that did not, for people.
+    refused: Vec<String>,
     /// Servers that could not be asked, for people.
     unreachable: Vec<String>,
     /// Files that are there and did not come, for people.
@@ -107,13 +110,8 @@ impl Gatherer {
         let fetcher = Fetcher::new(&config.servers, &config.fetching, cache, Arc::clone(&clock))?;
         let quarantine = Quarantine::new(&config.folders.state, config.retention.quarantine_megabytes);
         let listings = Listings::default();
-        Ok(Self { config, fetcher, listings, ledger, inspector, quarantine, watch, clock })
-    }
-
-    /// Servers are asked anew what they have: what they listed before is of another moment. Days that are gathered in between
-    /// share one answer.
-    pub fn look_anew(&self) {
-        self.listings.forget();
+        let met = Mutex::default();
+        Ok(Self { config, fetcher, listings, ledger, inspector, quarantine, watch, met, clock })
     }
 
     /// Finds an accepted file for each role of the day: centred on it, or where that is not there, the newest that serves.
@@ -182,7 +180,7 @@ impl Gatherer {
                     search.accepted = Some(Accepted { file, word, age_days });
                     break;
                 }
-                Outcome::Refused(refused) => search.refused.push(refused),
+                Outcome::Refused(reason) => search.refused.push(reason),
                 Outcome::Gone => {}
                 Outcome::NotFetched(error) if error.is_not_found() => search.vanished += 1,
                 Outcome::NotFetched(error) => {

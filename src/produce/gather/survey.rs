@@ -74,8 +74,9 @@ impl Survey {
     ) -> Self {
         let mut survey = Self::default();
         for place in source::folders(input, role, day, source::days_to_list(input)) {
-            // A server that has just let all tries fail is not asked for the next month, too.
-            if survey.failures.iter().any(|(server, _)| *server == place.server) {
+            // A server that has just let all tries fail is not asked for another folder, too. One that refuses a folder may give the next.
+            let gave_up = |error: &FetchError| matches!(error, FetchError::GaveUp { .. });
+            if survey.failures.iter().any(|(server, error)| *server == place.server && gave_up(error)) {
                 continue;
             }
             match listings.list(fetcher, &place).await {
@@ -93,7 +94,9 @@ impl Survey {
             name: remote.name.clone(),
             origin: Origin::Server { server: server.clone(), remote: remote.clone() },
         }));
-        self.answered.insert(server);
+        if self.failures.iter().all(|(failed, _)| *failed != server) {
+            self.answered.insert(server);
+        }
     }
 
     fn fail(&mut self, server: String, error: Arc<FetchError>) {

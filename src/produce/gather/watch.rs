@@ -1,7 +1,9 @@
 //! What a series of days tells beyond one day. Each thing is said once, when it begins, and once, when it ends; the ledger
 //! remembers what is open.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::sync::{MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 
@@ -27,24 +29,81 @@ pub enum Watch {
     Nothing,
 }
 
+/// What one look at several days has met of causes that these share: a server, a file that can stand in for several days. That one day is
+/// well says nothing of what the others need, so such a cause is over when a whole look has not met it.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    causes: BTreeSet<String>,
+    /// What is to be said where the cause is not among these.
+    well: BTreeMap<String, String>,
+}
+
+/// A look at days that is under way. Days that are gathered outside of one, because a person asks for them, may lie long ago: what they
+/// meet is written to the log, and no incident of the series.
+pub struct Look<'a>(&'a Gatherer);
+
+impl Look<'_> {
+    /// All days were looked at: what none of them has met any more is over.
+    ///
+    /// # Errors
+    /// [`GatherError`] of the ledger.
+    pub fn complete(self) -> Result<(), GatherError> {
+        let Met { causes, well } = mem::take(&mut *self.0.met()).unwrap_or_default();
+        let over = well.into_iter().filter(|(key, _)| !causes.contains(key));
+        over.into_iter().try_for_each(|(key, text)| self.0.settle(&key, &text))
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        self.0.met().take();
+    }
+}
+
 impl Gatherer {
+    /// Servers are asked anew what they have: what they listed before is of another moment. Days that are gathered while the look lasts
+    /// share one answer.
+    pub fn look_anew(&self) -> Look<'_> {
+        self.listings.forget();
+        *self.met() = Some(Met::default());
+        Look(self)
+    }
+
+    fn met(&self) -> MutexGuard<'_, Option<Met>> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A cause that days share has shown; the newest day is looked at first, and its words are kept.
+    fn meet(&self, key: String, text: &str) -> Result<(), GatherError> {
+        let is_first = match &mut *self.met() {
+            Some(met) => met.causes.insert(key.clone()),
+            None => {
+                tracing::warn!("{text}");
+                return Ok(());
+            }
+        };
+        if is_first { self.raise(&key, Severity::Warning, text) } else { Ok(()) }
+    }
+
+    /// A day has not met a cause; `text` is said should no other one have.
+    fn is_well(&self, key: String, text: String) {
+        if let Some(met) = &mut *self.met() {
+            met.well.insert(key, text);
+        }
+    }
+
     /// Says what began or ended with this search.
     pub(super) fn take_note(&self, search: &Search, day: ProductDay) -> Result<(), GatherError> {
-        if search.accepted.is_some() {
-            // Where nothing else was found the refusal ends the gathering, and is said by whoever handles that.
-            for refused in search.refused.iter().filter(|refused| refused.is_new) {
-                tracing::warn!("another file is taken in its place: {}", refused.reason);
-            }
-        }
         if self.watch == Watch::Nothing {
             if search.accepted.is_some() {
-                for reason in &search.not_fetched {
-                    tracing::warn!("another file is taken in place of one that is there: {reason}");
+                for reason in search.not_used() {
+                    tracing::warn!("{reason}");
                 }
             }
             return Ok(());
         }
         self.note_transfers(search)?;
+        self.note_refusals(search)?;
         let due = source::due(self.clock.now(), search.role, search.role.input(&self.config.inputs));
         // Only around today is everything listed that would have to be there by now.
         if day >= due {
@@ -59,12 +118,27 @@ impl Gatherer {
     fn note_transfers(&self, search: &Search) -> Result<(), GatherError> {
         let key = format!("fetch:{}", search.role);
         match search.not_fetched.first() {
-            Some(reason) => self.raise(&key, Severity::Warning, reason),
+            Some(reason) => self.meet(key, reason)?,
             None if search.accepted.is_some() => {
-                self.settle(&key, &format!("{} can be fetched again", search.role))
+                self.is_well(key, format!("{} can be fetched again", search.role));
             }
-            None => Ok(()),
+            None => {}
         }
+        Ok(())
+    }
+
+    /// A file that was refused, in place of which another one serves. Where none does the gathering ends with the refusal, and whoever
+    /// handles that says it.
+    fn note_refusals(&self, search: &Search) -> Result<(), GatherError> {
+        if search.accepted.is_none() {
+            return Ok(());
+        }
+        let key = format!("refused:{}", search.role);
+        match search.refused.first() {
+            Some(reason) => self.meet(key, &in_its_place(reason))?,
+            None => self.is_well(key, format!("no better file of {} is refused", search.role)),
+        }
+        Ok(())
     }
 
     fn note_season(&self, search: &Search) -> Result<(), GatherError> {
@@ -101,6 +175,10 @@ impl Gatherer {
     fn note_product(&self, search: &Search, day: ProductDay) -> Result<(), GatherError> {
         let (key, role) = (format!("product:{}", search.role), search.role);
         let Some(accepted) = &search.accepted else { return Ok(()) };
+        // A better one that is there and cannot be used was told as that.
+        if search.not_used().next().is_some() {
+            return Ok(());
+        }
         let before = self.ledger.previous_accepted(role.name(), day)?;
         let Some(before) = before.filter(|row| self.is_of_the_series(row)) else { return Ok(()) };
         let products = &role.input(&self.config.inputs).products;
@@ -152,10 +230,10 @@ impl Gatherer {
         self.note_names(role, survey)?;
         let key = |server: &str| format!("server:{server}:{role}");
         for (server, error) in &survey.failures {
-            self.raise(&key(server), Severity::Warning, &error.to_string())?;
+            self.meet(key(server), &error.to_string())?;
         }
         for server in &survey.answered {
-            self.settle(&key(server), &format!("server {server} answers again for {role}"))?;
+            self.is_well(key(server), format!("server {server} answers again for {role}"));
         }
         Ok(())
     }
@@ -203,7 +281,20 @@ impl Gatherer {
     }
 }
 
+/// What is said of a file that was refused, where another one serves.
+fn in_its_place(reason: &str) -> String {
+    format!("another file is taken in its place: {reason}")
+}
+
 impl Search {
+    /// What is said of each better file that is there, in place of which the accepted one serves.
+    fn not_used(&self) -> impl Iterator<Item = String> {
+        let not_fetched = self.not_fetched.iter();
+        not_fetched
+            .map(|reason| format!("another file is taken in place of one that is there: {reason}"))
+            .chain(self.refused.iter().map(|reason| in_its_place(reason)))
+    }
+
     fn is_hole(&self, day: ProductDay) -> bool {
         let is_known = self.unreachable.is_empty() && self.series.season_of_day == Season::Open;
         is_known && !self.series.has_any_of_day && self.own.is_hole(day, self.series.newest)

@@ -68,7 +68,7 @@ fn properties(product: &Product<'_>, revision: u32, seas: &[RegionalFigures]) ->
         "end_datetime": format!("{}T00:00:00Z", day.plus_days(1)),
         "created": stamp(product.created),
         "updated": stamp(product.created),
-        "license": product.publisher.license,
+        "license": license(&product.publisher.license),
         "providers": providers(product),
         "keywords": ["sea ice", "sea ice thickness", "Arctic", "ensemble"],
         "version": revision_name(revision),
@@ -95,6 +95,12 @@ fn properties(product: &Product<'_>, revision: u32, seas: &[RegionalFigures]) ->
     add("nilas:thickest_region", place(1).map(|id| json!(id)));
     add("nilas:thinnest_region", last.and_then(place).map(|id| json!(id)));
     properties
+}
+
+/// A licence as STAC names it: by its SPDX identifier, or `other` where the publisher's words are none; the NetCDF file has them.
+fn license(words: &str) -> &str {
+    let is_sign = |sign: char| sign.is_ascii_alphanumeric() || "-_.+".contains(sign);
+    if !words.is_empty() && words.chars().all(is_sign) { words } else { "other" }
 }
 
 /// Whose work is in a product.
