@@ -23,6 +23,7 @@ use nilas::deliver::Carrier;
 use nilas::ledger::{DayState, Ledger, Origin};
 use nilas::notify::{Courier, Letter, Notifier, Undelivered};
 use nilas::produce::{Failed, Gatherer, Order, Watch};
+use nilas::publish::private_folder;
 use nilas::source::{Inspected, Inspector, Measured, Refusal, Role, SourceError, recognise, window_end};
 use nilas::sys;
 use nilas::time::{Clock, ProductDay, Window};
@@ -531,6 +532,34 @@ async fn days_that_are_asked_for_are_made_and_never_hold_up_a_new_one() {
             runs.iter().filter(|run| run.end.as_ref().unwrap().outcome.name() == "abandoned").count();
     }
     assert!(abandoned > 0, "a new day was ready while one that was asked for was made");
+}
+
+/// What is wrong with one day costs that day: older ones are made, and what is done once a day is done.
+#[tokio::test(start_paused = true)]
+async fn a_day_that_cannot_be_worked_on_holds_up_neither_older_days_nor_the_chores() {
+    let house = House::new(Duration::from_mins(1));
+    let providers = house.providers();
+    let world = tokio::spawn(happen(providers.clone(), events(&providers), house.clock.clone()));
+    let bad = day(BEGIN).plus_days(4);
+    let products = house.config.lock().unwrap().folders.products.clone();
+    let lock = private_folder(&products).join(format!("days/{}.lock", bad.compact()));
+    // Where its lock should be lies something that cannot be locked.
+    fs::create_dir_all(&lock).unwrap();
+    time::sleep(Duration::from_hours(24 * 9)).await;
+    let began = house.clock.now();
+    house.work_until(began + TimeDelta::hours(12), None).await;
+    world.abort();
+
+    let ledger = house.ledger();
+    for number in 0..8 {
+        let day = day(BEGIN).plus_days(number);
+        assert_eq!(ledger.products_of(day).unwrap().is_empty(), day == bad, "{day}");
+    }
+    for chore in ["copy", "clear-up"] {
+        assert!(ledger.chore_done_at(chore).unwrap() >= Some(began), "{chore}");
+    }
+    let text = ledger.incident("house").unwrap().unwrap().text;
+    assert!(text.contains(lock.to_str().unwrap()), "{text}");
 }
 
 /// While a provider is away nobody knows whether its file is still bad: that is neither the end of the matter nor a new one.

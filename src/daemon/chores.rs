@@ -15,7 +15,7 @@ use crate::sys;
 use crate::time::ProductDay;
 
 use super::recovery::LEDGER;
-use super::{DaemonError, incidents, leftovers, records};
+use super::{DaemonError, incidents, leftovers};
 
 const MEGABYTE: u64 = 1_000_000;
 
@@ -66,7 +66,7 @@ pub(super) fn run(
         }
         let done = match chore {
             Chore::Copy => copy_ledger(ledger, config, now),
-            Chore::ClearUp => records::note_missing(ledger, &config.folders.products, now)
+            Chore::ClearUp => incidents::note_missing(ledger, &config.folders.products, now)
                 .and(clear_up(ledger, config, now, false))
                 .map(|cleared| {
                     for Cleared { path, size_bytes, reason } in cleared {

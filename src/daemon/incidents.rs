@@ -1,9 +1,12 @@
 //! What goes wrong beyond the inputs and is told to people: one incident for each cause, raised and settled by what the ledger says.
 
+use std::path::Path;
+
 use chrono::{DateTime, Utc};
 
 use crate::config::Config;
-use crate::ledger::{Hold, Ledger, Outcome, Severity};
+use crate::ledger::{Hold, Ledger, Outcome, ProductRow, Severity};
+use crate::publish;
 use crate::time::ProductDay;
 
 use super::DaemonError;
@@ -16,8 +19,9 @@ const PRODUCTION: &str = "production";
 const OVERDUE: &str = "overdue";
 const DEGRADED: &str = "degraded";
 const SPACE: &str = "space";
+const MISSING: &str = "missing";
 
-/// So many days stand in a message; more are counted.
+/// So many days or products stand in a message; more are counted.
 const MOST_NAMED: usize = 5;
 
 /// Raises an incident; the first time it is said in the log, too.
@@ -140,6 +144,47 @@ pub(super) fn note_degradation(
     settle(ledger, SPACE, "there is space again", now)
 }
 
+/// Holds what stands by the ledger against the product folder: readers have what is there. Where a part is gone, the ledger has it as
+/// cleared away from then on, and people are told. Where nothing of it is there, the folder itself is away, and nothing is written down.
+pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> Result<(), DaemonError> {
+    let standing = ledger.standing_products()?;
+    // One that cannot be looked at may be there.
+    let is_gone = |product: &&ProductRow| {
+        matches!(publish::revision_folder(root, product.day, product.revision).try_exists(), Ok(false))
+    };
+    let missing: Vec<&ProductRow> = standing.iter().filter(is_gone).collect();
+    if missing.is_empty() {
+        return settle(ledger, MISSING, "every product that stands is in the product folder", now);
+    }
+    if missing.len() == standing.len() {
+        let text = format!(
+            "none of the {} products that stand is in {}: mount the disk; where they are lost, `nilas backfill FIRST LAST --again` makes the \
+             days again",
+            missing.len(),
+            root.display()
+        );
+        return raise(ledger, MISSING, Severity::Failure, &text, now);
+    }
+    let mut named: Vec<String> = missing
+        .iter()
+        .rev()
+        .take(MOST_NAMED)
+        .map(|product| format!("{} revision {}", product.day, product.revision))
+        .collect();
+    if missing.len() > MOST_NAMED {
+        named.push(format!("{} more", missing.len() - MOST_NAMED));
+    }
+    for product in &missing {
+        ledger.remove_product(product.day, product.revision, now)?;
+    }
+    let text = format!(
+        "products are gone from {}: {}; they count as cleared away now, and `nilas backfill DAY --again` makes a day again",
+        root.display(),
+        named.join(", ")
+    );
+    raise(ledger, MISSING, Severity::Warning, &text, now)
+}
+
 /// There is too little space to begin.
 pub(super) fn no_space(ledger: &Ledger, error: &DaemonError, now: DateTime<Utc>) -> Result<(), DaemonError> {
     raise(ledger, SPACE, Severity::Failure, &error.to_string(), now)
@@ -147,6 +192,8 @@ pub(super) fn no_space(ledger: &Ledger, error: &DaemonError, now: DateTime<Utc>)
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::scratch_house::{House, day, time};
     use super::*;
 
@@ -161,5 +208,28 @@ mod tests {
             text.starts_with("the production of 2026-02-28 fails: the model did not answer; it is"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_is_gone_from_the_folder_stands_no_longer_unless_the_folder_itself_is_away() {
+        let house = House::full();
+        let (ledger, root, now) =
+            (&house.ledger, &house.config.folders.products, time("2026-03-02T05:30:00Z"));
+        let look = || {
+            note_missing(ledger, root, now).unwrap();
+            let open = ledger.open_incidents().unwrap().into_iter().find(|open| open.key == MISSING);
+            (open.map(|open| open.severity), ledger.standing_products().unwrap().len())
+        };
+        assert_eq!(look(), (None, 2));
+        let away = root.with_extension("away");
+        fs::rename(root, &away).unwrap();
+        assert_eq!(look(), (Some(Severity::Failure), 2), "a disk that is not mounted has lost nothing");
+        fs::rename(&away, root).unwrap();
+        assert_eq!(look(), (None, 2));
+        fs::remove_dir_all(publish::revision_folder(root, day("2026-02-26"), 1)).unwrap();
+        assert_eq!(look(), (Some(Severity::Warning), 1));
+        let text = ledger.incident(MISSING).unwrap().unwrap().text;
+        assert!(text.contains(": 2026-02-26 revision 1; they count as cleared away"), "{text}");
+        assert_eq!(look(), (None, 1), "it is said once");
     }
 }

@@ -7,18 +7,13 @@ use chrono::{DateTime, Utc};
 
 use crate::config::Config;
 use crate::ledger::{
-    Aftermath, DayState, Ledger, Outcome, ProductInput, ProductRow, RunEnd, RunRow, Severity, Withdrawal,
+    Aftermath, DayState, Ledger, Outcome, ProductInput, ProductRow, RunEnd, RunRow, Withdrawal,
 };
 use crate::produce::{DayLock, ProduceError};
 use crate::publish::{self, Manifest, Status, Stored};
 use crate::time::ProductDay;
 
-use super::{DaemonError, incidents};
-
-/// The incident of products that stand by the ledger and are not in the product folder.
-const MISSING: &str = "missing";
-/// So many of them stand in a message; more are counted.
-const MOST_NAMED: usize = 5;
+use super::DaemonError;
 
 /// Takes over every revision that the ledger does not know; how many there were. Where the ledger was lost, that is all of them: one entry,
 /// so that a start that is cut off leaves none that knows a part, and years of them are taken over in a second.
@@ -43,47 +38,6 @@ fn found(stored: &Stored) -> Result<ProductRow, DaemonError> {
     let withdrawal = publish::read_withdrawal(&stored.folder)?
         .map(|note| Withdrawal { at: note.withdrawn_at, reason: note.reason });
     Ok(ProductRow { withdrawal, ..product_row(&manifest, None) })
-}
-
-/// Holds what stands by the ledger against the product folder: readers have what is there. Where a part is gone, the ledger has it as
-/// cleared away from then on, and people are told. Where nothing of it is there, the folder itself is away, and nothing is written down.
-pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> Result<(), DaemonError> {
-    let standing = ledger.standing_products()?;
-    // One that cannot be looked at may be there.
-    let is_gone = |product: &&ProductRow| {
-        matches!(publish::revision_folder(root, product.day, product.revision).try_exists(), Ok(false))
-    };
-    let missing: Vec<&ProductRow> = standing.iter().filter(is_gone).collect();
-    if missing.is_empty() {
-        return incidents::settle(ledger, MISSING, "every product that stands is in the product folder", now);
-    }
-    if missing.len() == standing.len() {
-        let text = format!(
-            "none of the {} products that stand is in {}: mount the disk; where they are lost, `nilas backfill FIRST LAST --again` makes the \
-             days again",
-            missing.len(),
-            root.display()
-        );
-        return incidents::raise(ledger, MISSING, Severity::Failure, &text, now);
-    }
-    let mut named: Vec<String> = missing
-        .iter()
-        .rev()
-        .take(MOST_NAMED)
-        .map(|product| format!("{} revision {}", product.day, product.revision))
-        .collect();
-    if missing.len() > MOST_NAMED {
-        named.push(format!("{} more", missing.len() - MOST_NAMED));
-    }
-    for product in &missing {
-        ledger.remove_product(product.day, product.revision, now)?;
-    }
-    let text = format!(
-        "products are gone from {}: {}; they count as cleared away now, and `nilas backfill DAY --again` makes a day again",
-        root.display(),
-        named.join(", ")
-    );
-    incidents::raise(ledger, MISSING, Severity::Warning, &text, now)
 }
 
 /// The product of a run as the folder has it; `None` where it left none.
@@ -202,33 +156,8 @@ pub(super) fn after_nothing(ledger: &Ledger, day: ProductDay, why: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::daemon::scratch_house::{House, day, time};
-
-    #[test]
-    fn what_is_gone_from_the_folder_stands_no_longer_unless_the_folder_itself_is_away() {
-        let house = House::full();
-        let (ledger, root, now) =
-            (&house.ledger, &house.config.folders.products, time("2026-03-02T05:30:00Z"));
-        let look = || {
-            note_missing(ledger, root, now).unwrap();
-            let open = ledger.open_incidents().unwrap().into_iter().find(|open| open.key == MISSING);
-            (open.map(|open| open.severity), ledger.standing_products().unwrap().len())
-        };
-        assert_eq!(look(), (None, 2));
-        let away = root.with_extension("away");
-        fs::rename(root, &away).unwrap();
-        assert_eq!(look(), (Some(Severity::Failure), 2), "a disk that is not mounted has lost nothing");
-        fs::rename(&away, root).unwrap();
-        assert_eq!(look(), (None, 2));
-        fs::remove_dir_all(publish::revision_folder(root, day("2026-02-26"), 1)).unwrap();
-        assert_eq!(look(), (Some(Severity::Warning), 1));
-        let text = ledger.incident(MISSING).unwrap().unwrap().text;
-        assert!(text.contains(": 2026-02-26 revision 1; they count as cleared away"), "{text}");
-        assert_eq!(look(), (None, 1), "it is said once");
-    }
 
     #[test]
     fn a_product_that_was_taken_back_behind_the_back_of_a_ledger_is_not_its_newest() {

@@ -243,7 +243,7 @@ impl Service {
                 );
             }
         }
-        records::note_missing(&self.ledger, &config.folders.products, self.clock.now())
+        incidents::note_missing(&self.ledger, &config.folders.products, self.clock.now())
     }
 
     /// One look at everything, and the time of the next.
