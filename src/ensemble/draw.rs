@@ -121,8 +121,7 @@ pub fn draw_together(
     store: &mut (dyn MemberStore + Send),
     bar: &Bar,
 ) -> Result<Statistics, EnsembleError> {
-    // Every device has work, also where one could handle all members at once.
-    let plan = Plan { batch: plan.batch.min(plan.members.div_ceil(1 + helpers.len())).max(1), ..plan };
+    let plan = Plan { batch: share(plan.batch, plan.members, 1 + helpers.len()), ..plan };
     let ground = Ground::new(checkpoint, context).for_members(plan);
     let name = &checkpoint.info.name;
     let (ask, asked) = mpsc::sync_channel(plan.batch);
@@ -157,6 +156,11 @@ pub fn draw_together(
         own.and(others.into_iter().collect::<Result<(), _>>())?;
         Ok(streaming.finish(&ground.mask).put_back(&ground.frame))
     })
+}
+
+/// How many of the members a device takes at once: none waits while another one has those of both.
+fn share(batch: usize, members: usize, devices: usize) -> usize {
+    batch.min(members.div_ceil(devices)).max(1)
 }
 
 /// What a thread came to.
@@ -309,6 +313,21 @@ mod tests {
         // With room for one only, the second would wait.
         assert!((1..=2).all(|member| ask.send((member, "question")).is_err()));
         assert_eq!(queue.take(1), (vec![], vec![]));
+    }
+
+    #[test]
+    fn every_device_has_work() {
+        for (batch, members, devices, expected) in [
+            (16, 30, 1, 16),
+            (16, 30, 2, 15),
+            (16, 30, 4, 8),
+            (16, 30, 8, 4),
+            (1, 30, 8, 1),
+            (16, 3, 8, 1),
+            (4, 0, 2, 1),
+        ] {
+            assert_eq!(share(batch, members, devices), expected, "{batch} {members} {devices}");
+        }
     }
 
     fn out_of_memory() -> ModelError {
