@@ -75,12 +75,10 @@ impl Gatherer {
 
     /// A cause that days share has shown; the newest day is looked at first, and its words are kept.
     fn meet(&self, key: String, text: &str) -> Result<(), GatherError> {
-        let is_first = match &mut *self.met() {
-            Some(met) => met.causes.insert(key.clone()),
-            None => {
-                tracing::warn!("{text}");
-                return Ok(());
-            }
+        let is_first = self.met().as_mut().map(|met| met.causes.insert(key.clone()));
+        let Some(is_first) = is_first else {
+            tracing::warn!("{text}");
+            return Ok(());
         };
         if is_first { self.raise(&key, Severity::Warning, text) } else { Ok(()) }
     }
