@@ -101,7 +101,7 @@ impl House {
     fn look(&self, days: &[&str]) -> Vec<Result<Gathered, GatherError>> {
         let gatherer = self.gatherer();
         let look = gatherer.look_anew();
-        let gathered = days.iter().map(|day| block_on(gatherer.gather(day.parse().unwrap()))).collect();
+        let gathered = days.iter().map(|day| block_on(look.gather(day.parse().unwrap()))).collect();
         look.complete().unwrap();
         gathered
     }

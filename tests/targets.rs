@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chrono::SubsecRound;
 use nilas::config::{Config, Overrides, Target, TargetKind};
 use nilas::deliver::{Carried, Carrier};
 use nilas::ledger::{Ledger, ProductRow, Withdrawal};
@@ -111,15 +112,13 @@ impl House {
         self.write("latest.json", format!("{folder:?}"));
     }
 
-    fn withdraw(&self, day: &str) {
+    fn withdraw(&self, day: &str, revision: u32) {
         let day: ProductDay = day.parse().unwrap();
-        let note = WithdrawalNote { withdrawn_at: self.clock.now(), reason: "wrong ice".into() };
+        let note =
+            WithdrawalNote { withdrawn_at: self.clock.now().trunc_subsecs(3), reason: "wrong ice".into() };
         let withdrawal = Withdrawal { at: note.withdrawn_at, reason: note.reason.clone() };
-        assert!(self.ledger.withdraw_product(day, 1, &withdrawal).unwrap());
-        // The ledger keeps milliseconds.
-        let withdrawal = self.ledger.products_of(day).unwrap()[0].withdrawal.clone().unwrap();
-        let note = WithdrawalNote { withdrawn_at: withdrawal.at, ..note };
-        let folder = publish::revision_folder(Path::new(""), day, 1);
+        assert!(self.ledger.withdraw_product(day, revision, &withdrawal).unwrap());
+        let folder = publish::revision_folder(Path::new(""), day, revision);
         self.write(folder.join("withdrawn.json").to_str().unwrap(), note.to_json().unwrap());
     }
 
@@ -206,10 +205,23 @@ async fn is_a_place(target: Target, held: &Path) {
     house.carry_all().await;
     assert!(tree(held) == tree(house.root()), "what is new comes, and what changes is replaced");
 
-    house.withdraw("2026-03-01");
+    house.withdraw("2026-03-01", 1);
     house.carry_all().await;
     assert!(tree(held) == tree(house.root()), "what was taken back is told");
 
+    // As where the disk of the product folder is not mounted.
+    let away = house.root().with_extension("away");
+    fs::rename(house.root(), &away).unwrap();
+    fs::create_dir(house.root()).unwrap();
+    let (error, _) = house.carry().await[0].failure.take().unwrap();
+    assert!(error.to_string().contains("latest.json"), "{error}");
+    fs::remove_dir(house.root()).unwrap();
+    fs::rename(&away, house.root()).unwrap();
+    assert!(tree(held) == tree(house.root()), "an empty folder is no reason to remove anything");
+
+    for revision in [1, 2] {
+        house.withdraw("2026-03-02", revision);
+    }
     for name in ["latest.json", "catalog.json", "collection.json"] {
         fs::remove_file(house.root().join(name)).unwrap();
     }
@@ -236,7 +248,7 @@ async fn an_archive_is_told_of_what_was_cleared_away_here_and_taken_back() {
     let house = House::new(named(&[("archive", target(TargetKind::Folder, &archive.to_string_lossy()))]));
     house.carry_all().await;
     let (day, revision) = ("2026-03-01".parse().unwrap(), 1);
-    house.withdraw("2026-03-01");
+    house.withdraw("2026-03-01", 1);
     let note = fs::read(house.root().join("2026/03/01/r01/withdrawn.json")).unwrap();
     house.ledger.remove_product(day, revision, house.clock.now()).unwrap();
     fs::remove_dir_all(house.root().join("2026/03/01")).unwrap();
@@ -357,7 +369,7 @@ async fn a_file_that_went_bad_on_the_disk_is_not_carried() {
     }
     assert!(!mirror.join("2026/03/02/r01/members.nc").exists() && !mirror.join("latest.json").exists());
 
-    house.withdraw("2026-03-02");
+    house.withdraw("2026-03-02", 1);
     house.carry_all().await;
     assert!(mirror.join("2026/03/01/r01/manifest.json").exists(), "the others come once it is taken back");
 }
@@ -392,7 +404,7 @@ async fn a_service_is_told_once_the_files_are_everywhere() {
     assert_eq!(told[0]["event"], "published");
     assert_eq!(told[0]["manifest"], "https://example.org/products/2026/03/02/r01/manifest.json");
 
-    house.withdraw("2026-03-01");
+    house.withdraw("2026-03-01", 1);
     house.carry_all().await;
     let last = service.bodies().pop().unwrap();
     assert_eq!((&last["event"], &last["day"]), (&"withdrawn".into(), &"2026-03-01".into()));

@@ -562,6 +562,37 @@ async fn a_day_that_cannot_be_worked_on_holds_up_neither_older_days_nor_the_chor
     assert!(text.contains(lock.to_str().unwrap()), "{text}");
 }
 
+/// Readers would find what was published into an empty mount point, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn while_the_product_folder_is_away_nothing_is_published() {
+    let house = House::new(Duration::from_mins(1));
+    let providers = house.providers();
+    let world = tokio::spawn(happen(providers.clone(), events(&providers), house.clock.clone()));
+    time::sleep(Duration::from_hours(24 * 9)).await;
+    let work = async |hours| house.work_until(house.clock.now() + TimeDelta::hours(hours), None).await;
+    work(12).await;
+    let before = house.ledger().revisions().unwrap();
+
+    let products = house.config.lock().unwrap().folders.products.clone();
+    let away = products.with_extension("away");
+    fs::rename(&products, &away).unwrap();
+    fs::create_dir(&products).unwrap();
+    work(36).await;
+    assert_eq!(house.ledger().revisions().unwrap(), before);
+    assert_eq!(fs::read_dir(&products).unwrap().count(), 0);
+
+    fs::remove_dir(&products).unwrap();
+    fs::rename(&away, &products).unwrap();
+    work(12).await;
+    world.abort();
+    assert!(house.ledger().revisions().unwrap().len() > before.len());
+    let letters = house.letters.lock().unwrap();
+    let of_it = letters.iter().filter(|letter| letter.subject.contains("revisions that were published"));
+    let subjects: Vec<&str> = of_it.map(|letter| letter.subject.as_str()).collect();
+    assert!(subjects[0].starts_with("[Nilas] failure: "), "{subjects:?}");
+    assert!(subjects.last().unwrap().contains("over"), "{subjects:?}");
+}
+
 /// While a provider is away nobody knows whether its file is still bad: that is neither the end of the matter nor a new one.
 #[tokio::test(start_paused = true)]
 async fn a_refused_file_that_cannot_be_seen_for_a_day_is_no_news() {

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::output::days;
 use super::{house, print};
 use crate::daemon::DaemonLock;
+use crate::ledger::ProductRow;
 use crate::time::{Clock, ProductDay, SystemClock};
 
 /// Asks the daemon for days of the past. They are made behind the days that it looks after, the newest first, and what was
@@ -58,8 +59,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Days { first, last } = arguments.days;
     let products = ledger.products_between(first, last).map_err(Failure::other)?;
     let made = |day: ProductDay| {
-        let of_the_day = products.iter().rev().filter(|product| product.day == day);
-        of_the_day.into_iter().find(|product| product.is_final && product.withdrawal.is_none())
+        let is_made =
+            |product: &&ProductRow| product.day == day && product.is_final && product.withdrawal.is_none();
+        products.iter().rev().find(is_made)
     };
     let mut wanted = Vec::new();
     for day in (0..=last.days_since(first)).map(|after| first.plus_days(after)) {

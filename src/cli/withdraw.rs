@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let day = arguments.day;
     let Some(withdrawn) = withdrawn else {
         return Err(Failure::Usage(format!(
-            "{day} has no such product that stands; `nilas explain {day}` says what it has"
+            "{day} has no such product that stands, or that was cleared away here and a target has; `nilas explain {day}` says what it has"
         )));
     };
     print(format_args!("revision {} of {day} is taken back", withdrawn.revision));

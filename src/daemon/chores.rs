@@ -66,13 +66,11 @@ pub(super) fn run(
         }
         let done = match chore {
             Chore::Copy => copy_ledger(ledger, config, now),
-            Chore::ClearUp => incidents::note_missing(ledger, &config.folders.products, now)
-                .and(clear_up(ledger, config, now, false))
-                .map(|cleared| {
-                    for Cleared { path, size_bytes, reason } in cleared {
-                        tracing::info!(path = %path.display(), bytes = size_bytes, "cleared away: {reason}");
-                    }
-                }),
+            Chore::ClearUp => clear_up(ledger, config, now, false).map(|cleared| {
+                for Cleared { path, size_bytes, reason } in cleared {
+                    tracing::info!(path = %path.display(), bytes = size_bytes, "cleared away: {reason}");
+                }
+            }),
             Chore::Digest => send_digest(ledger, notifier, config, now),
         };
         all = all.and(done.and_then(|()| Ok(ledger.chore_done(chore.name(), today, now)?)));

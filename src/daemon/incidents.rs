@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use crate::config::Config;
-use crate::ledger::{Hold, Ledger, Outcome, ProductRow, Severity};
+use crate::ledger::{Hold, Ledger, Outcome, Severity};
 use crate::publish;
 use crate::time::ProductDay;
 
@@ -144,45 +144,60 @@ pub(super) fn note_degradation(
     settle(ledger, SPACE, "there is space again", now)
 }
 
-/// Holds what stands by the ledger against the product folder: readers have what is there. Where a part is gone, the ledger has it as
-/// cleared away from then on, and people are told. Where nothing of it is there, the folder itself is away, and nothing is written down.
-pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> Result<(), DaemonError> {
-    let standing = ledger.standing_products()?;
-    // One that cannot be looked at may be there.
-    let is_gone = |product: &&ProductRow| {
-        matches!(publish::revision_folder(root, product.day, product.revision).try_exists(), Ok(false))
+/// Holds the revisions that the ledger knows against the product folder: readers have what is there. Those that are gone count as cleared
+/// away from then on, and people are told; those that are there again are so in the ledger, too. True where nothing is there, not even
+/// what Nilas keeps there for itself: then it is the folder that is away, nothing is written down, and nothing may be published.
+pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> Result<bool, DaemonError> {
+    let revisions = ledger.revisions()?;
+    let kept = revisions.iter().filter(|(.., is_kept)| *is_kept).count();
+    // One that cannot be looked at is taken to be as it was.
+    let found = |&(day, revision, is_kept): &(ProductDay, u32, bool)| {
+        publish::revision_folder(root, day, revision).try_exists().unwrap_or(is_kept)
     };
-    let missing: Vec<&ProductRow> = standing.iter().filter(is_gone).collect();
-    if missing.is_empty() {
-        return settle(ledger, MISSING, "every product that stands is in the product folder", now);
-    }
-    if missing.len() == standing.len() {
+    let (missing, back): (Vec<_>, Vec<_>) =
+        revisions.iter().filter(|one| found(one) != one.2).partition(|(.., is_kept)| *is_kept);
+    if kept > 0 && missing.len() == kept && !publish::private_folder(root).exists() {
         let text = format!(
-            "none of the {} products that stand is in {}: mount the disk; where they are lost, `nilas backfill FIRST LAST --again` makes the \
-             days again",
-            missing.len(),
+            "none of the {kept} revisions that were published is in {}, and nothing is produced: mount the disk; if this is the folder now, \
+             `nilas produce --date DAY` begins in it anew",
             root.display()
         );
-        return raise(ledger, MISSING, Severity::Failure, &text, now);
+        raise(ledger, MISSING, Severity::Failure, &text, now)?;
+        return Ok(true);
+    }
+    for (day, revision, _) in back {
+        ledger.bring_back_product(day, revision)?;
+        tracing::info!(%day, revision, "its files are in the product folder again");
+    }
+    if missing.is_empty() {
+        settle(ledger, MISSING, "every product that stands is in the product folder", now)?;
+        return Ok(false);
     }
     let mut named: Vec<String> = missing
         .iter()
         .rev()
         .take(MOST_NAMED)
-        .map(|product| format!("{} revision {}", product.day, product.revision))
+        .map(|(day, revision, _)| format!("{day} revision {revision}"))
         .collect();
     if missing.len() > MOST_NAMED {
         named.push(format!("{} more", missing.len() - MOST_NAMED));
     }
-    for product in &missing {
-        ledger.remove_product(product.day, product.revision, now)?;
+    for (day, revision, _) in missing {
+        ledger.remove_product(day, revision, now)?;
     }
     let text = format!(
         "products are gone from {}: {}; they count as cleared away now, and `nilas backfill DAY --again` makes a day again",
         root.display(),
         named.join(", ")
     );
-    raise(ledger, MISSING, Severity::Warning, &text, now)
+    raise(ledger, MISSING, Severity::Warning, &text, now)?;
+    Ok(false)
+}
+
+/// Whether the product folder was away when it was looked for last.
+pub(super) fn is_folder_away(ledger: &Ledger) -> Result<bool, DaemonError> {
+    let incident = ledger.incident(MISSING)?;
+    Ok(incident.is_some_and(|one| one.closed_at.is_none() && one.severity == Severity::Failure))
 }
 
 /// There is too little space to begin.
@@ -216,20 +231,25 @@ mod tests {
         let (ledger, root, now) =
             (&house.ledger, &house.config.folders.products, time("2026-03-02T05:30:00Z"));
         let look = || {
-            note_missing(ledger, root, now).unwrap();
+            let is_away = note_missing(ledger, root, now).unwrap();
+            assert_eq!(is_away, is_folder_away(ledger).unwrap());
             let open = ledger.open_incidents().unwrap().into_iter().find(|open| open.key == MISSING);
-            (open.map(|open| open.severity), ledger.standing_products().unwrap().len())
+            (open.map(|open| open.severity), ledger.revisions().unwrap().iter().filter(|one| one.2).count())
         };
-        assert_eq!(look(), (None, 2));
+        assert_eq!(look(), (None, 3));
         let away = root.with_extension("away");
         fs::rename(root, &away).unwrap();
-        assert_eq!(look(), (Some(Severity::Failure), 2), "a disk that is not mounted has lost nothing");
+        assert_eq!(look(), (Some(Severity::Failure), 3), "a disk that is not mounted has lost nothing");
+        // Something was published into the empty mount point all the same.
+        fs::create_dir_all(publish::private_folder(root)).unwrap();
+        assert_eq!(look(), (Some(Severity::Warning), 0));
+        fs::remove_dir_all(root).unwrap();
         fs::rename(&away, root).unwrap();
-        assert_eq!(look(), (None, 2));
+        assert_eq!(look(), (None, 3), "what is there again stands again");
         fs::remove_dir_all(publish::revision_folder(root, day("2026-02-26"), 1)).unwrap();
-        assert_eq!(look(), (Some(Severity::Warning), 1));
+        assert_eq!(look(), (Some(Severity::Warning), 2));
         let text = ledger.incident(MISSING).unwrap().unwrap().text;
         assert!(text.contains(": 2026-02-26 revision 1; they count as cleared away"), "{text}");
-        assert_eq!(look(), (None, 1), "it is said once");
+        assert_eq!(look(), (None, 2), "it is said once");
     }
 }

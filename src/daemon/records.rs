@@ -19,7 +19,19 @@ use super::DaemonError;
 /// so that a start that is cut off leaves none that knows a part, and years of them are taken over in a second.
 pub(super) fn adopt_all(ledger: &Ledger, root: &Path) -> Result<usize, DaemonError> {
     let rows: Vec<ProductRow> = publish::stored(root)?.iter().map(found).collect::<Result<_, _>>()?;
-    Ok(ledger.adopt_products(&rows)?)
+    take_over(ledger, &rows)
+}
+
+/// Those that were not known; and of those that were, what has been taken back since the ledger was as it is: one that was damaged has
+/// given way to a copy of an earlier day.
+fn take_over(ledger: &Ledger, rows: &[ProductRow]) -> Result<usize, DaemonError> {
+    let adopted = ledger.adopt_products(rows)?;
+    for row in rows {
+        if let Some(withdrawal) = &row.withdrawal {
+            ledger.withdraw_product(row.day, row.revision, withdrawal)?;
+        }
+    }
+    Ok(adopted)
 }
 
 /// Takes over those of one day.
@@ -166,7 +178,7 @@ mod tests {
         let withdrawal = Some(Withdrawal { at: time("2026-03-01T09:00:00Z"), reason: "wrong drift".into() });
         assert_eq!(house.ledger.newest_product().unwrap().unwrap().day, known.day);
         let from_the_folder = ProductRow { withdrawal: withdrawal.clone(), run: None, ..known.clone() };
-        assert_eq!(house.ledger.adopt_products(&[from_the_folder]).unwrap(), 0);
+        assert_eq!(take_over(&house.ledger, &[from_the_folder]).unwrap(), 0);
         let now = house.ledger.products_of(known.day).unwrap().remove(0);
         assert_eq!(now, ProductRow { withdrawal, ..known });
         assert_eq!(house.ledger.newest_product().unwrap().unwrap().day, day("2026-02-25"));

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::ledger::{Aftermath, DayState, Ledger, Origin};
-use crate::produce::{GatherError, Gathered, Gatherer, ProduceError};
+use crate::produce::{GatherError, Gathered, Gatherer, Look, ProduceError};
 use crate::source::{Availability, Role};
 use crate::time::{Clock, ProductDay};
 
@@ -57,6 +57,9 @@ impl Round<'_> {
     /// # Errors
     /// The first one; what is of a day only when all others were looked at.
     pub(super) async fn run(&self) -> Result<(), DaemonError> {
+        if incidents::note_missing(self.ledger, &self.config.folders.products, self.clock.now())? {
+            return Ok(());
+        }
         records::settle_cut_off(self.ledger, self.config, self.clock.now())?;
         if let Some(hold) = self.ledger.current_hold()? {
             return incidents::held(self.ledger, &hold, self.clock.now());
@@ -68,13 +71,17 @@ impl Round<'_> {
         let mut all = Ok(());
         while let Some(due) = self.next(&tried, Cause::is_regular)? {
             tried.insert(due.day);
-            let attended = self.attend(due.day, Origin::Schedule, &mut refused, self.stop).await;
+            let attended = self.attend(Some(&look), due.day, Origin::Schedule, &mut refused, self.stop).await;
+            // What it may have met nobody knows.
+            refused.is_partial |= attended.is_err();
             all = all.and(of_the_day(attended)?);
             if self.is_called_off()? {
                 return all;
             }
         }
-        look.complete()?;
+        if all.is_ok() {
+            look.complete()?;
+        }
         incidents::note_refused(self.ledger, &refused, self.clock.now())?;
         incidents::note_failed(self.ledger, self.clock.now(), self.config)?;
         incidents::note_overdue(self.ledger, self.clock.now(), self.config)?;
@@ -95,7 +102,8 @@ impl Round<'_> {
             tried.insert(due.day);
             let urgent = self.stop.child_token();
             let mut refused = Refusals::default();
-            let mut backfill = std::pin::pin!(self.attend(due.day, Origin::Backfill, &mut refused, &urgent));
+            let mut backfill =
+                std::pin::pin!(self.attend(None, due.day, Origin::Backfill, &mut refused, &urgent));
             tokio::select! {
                 attended = &mut backfill => all = all.and(of_the_day(attended)?),
                 () = is_urgent() => {
@@ -107,10 +115,10 @@ impl Round<'_> {
         all
     }
 
-    /// Whether a person wants no other day to begin as things are.
+    /// Whether no other day is to begin as things are: a person wants none, or there is nowhere to publish it.
     fn is_called_off(&self) -> Result<bool, DaemonError> {
         let is_told = self.stop.is_cancelled() || !self.reload.is_empty();
-        Ok(is_told || self.ledger.current_hold()?.is_some())
+        Ok(is_told || self.ledger.current_hold()?.is_some() || incidents::is_folder_away(self.ledger)?)
     }
 
     fn next(
@@ -129,7 +137,7 @@ impl Round<'_> {
         let mut tried = BTreeSet::new();
         while let Some(due) = self.next(&tried, Cause::is_regular)? {
             tried.insert(due.day);
-            if matches!(self.gather(due.day).await?, Gathering::Ready(_)) {
+            if matches!(self.gather(Some(&look), due.day).await?, Gathering::Ready(_)) {
                 return Ok(true);
             }
         }
@@ -140,12 +148,13 @@ impl Round<'_> {
     /// Gathers a day and produces it, where that is worth it.
     async fn attend(
         &self,
+        look: Option<&Look<'_>>,
         day: ProductDay,
         origin: Origin,
         refused: &mut Refusals,
         stop: &CancellationToken,
     ) -> Result<(), DaemonError> {
-        match self.gather(day).await? {
+        match self.gather(look, day).await? {
             Gathering::Interrupted => Ok(()),
             Gathering::Unknown(state, note) => {
                 refused.is_partial = true;
@@ -174,13 +183,19 @@ impl Round<'_> {
         }
     }
 
-    async fn gather(&self, day: ProductDay) -> Result<Gathering, DaemonError> {
+    async fn gather(&self, look: Option<&Look<'_>>, day: ProductDay) -> Result<Gathering, DaemonError> {
         // Three roles are searched at once, and each may ask for several files.
         let longest = Duration::from_secs(self.config.fetching.deadline_seconds).saturating_mul(8);
         let _at_work =
             self.pulse.begins(format!("gathering {day}"), self.clock.monotonic(), longest + MARGIN);
+        let gather = async {
+            match look {
+                Some(look) => look.gather(day).await,
+                None => self.gatherer.gather(day).await,
+            }
+        };
         let gathered = tokio::select! {
-            gathered = self.gatherer.gather(day) => gathered,
+            gathered = gather => gathered,
             () = self.stop.cancelled() => return Ok(Gathering::Interrupted),
         };
         match gathered {

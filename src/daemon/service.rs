@@ -233,6 +233,9 @@ impl Service {
     /// What an earlier life has left.
     fn take_over(&self) -> Result<(), DaemonError> {
         let config = &self.world().config;
+        if incidents::note_missing(&self.ledger, &config.folders.products, self.clock.now())? {
+            return Ok(());
+        }
         records::settle_cut_off(&self.ledger, config, self.clock.now())?;
         if !self.ledger.has_products()? {
             let adopted = records::adopt_all(&self.ledger, &config.folders.products)?;
@@ -243,7 +246,7 @@ impl Service {
                 );
             }
         }
-        incidents::note_missing(&self.ledger, &config.folders.products, self.clock.now())
+        Ok(())
     }
 
     /// One look at everything, and the time of the next.

@@ -1,6 +1,6 @@
 //! A published product is taken back: readers are led to what stands, the ledger remembers why, people are told.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::config::Config;
 use crate::ledger::{Aftermath, Ledger, Severity, Withdrawal};
@@ -34,6 +34,8 @@ pub fn withdraw(
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<Withdrawn>, DaemonError> {
+    // As the ledger keeps it, from which targets get their note.
+    let now = now.trunc_subsecs(3);
     let root = &config.folders.products;
     let _lock = DayLock::take(root, day)?;
     records::adopt_day(ledger, root, day)?;

@@ -21,7 +21,7 @@ use tempfile::NamedTempFile;
 use tokio::time;
 
 use crate::config::{Config, Target, TargetKind};
-use crate::ledger::{Ledger, LedgerError, ProductRow, Withdrawal};
+use crate::ledger::{CarriedRoot, Ledger, LedgerError, ProductRow, Withdrawal};
 use crate::publish::{self, FileRecord, ManifestError, Status, WithdrawalNote};
 use crate::sys;
 use crate::time::{Clock, ProductDay};
@@ -102,7 +102,7 @@ pub trait Place: Send + Sync {
     /// Removes what is under a path below the place, where there is something.
     ///
     /// # Errors
-    /// [`DeliverError`]; what was there is there then.
+    /// [`DeliverError`]; what was there may still be there.
     async fn remove(&self, path: &str) -> Result<(), DeliverError>;
 
     /// Whether it could be written to now.
@@ -116,6 +116,16 @@ pub trait Place: Send + Sync {
 enum Receiver {
     Place(Box<dyn Place>),
     Service(Service),
+}
+
+impl Receiver {
+    /// What the ledger knows it by. A place somewhere else is another one, and has nothing; where a service is told is its own affair.
+    fn key(&self, name: &str) -> String {
+        match self {
+            Self::Place(place) => format!("{name} {}", place.address().trim_end_matches('/')),
+            Self::Service(_) => name.to_owned(),
+        }
+    }
 }
 
 /// Everything that is configured.
@@ -186,12 +196,13 @@ impl Carrier {
             .partition(|(_, receiver)| matches!(receiver, Receiver::Place(_)));
         let mut carried = Vec::new();
         for (name, receiver) in places.into_iter().chain(services) {
-            let trip = Trip { carrier: self, ledger, root, clock, target: name };
+            let key = receiver.key(name);
+            let trip = Trip { carrier: self, ledger, root, clock, target: name, key };
             let mut revisions = 0;
             let failure = match trip.go(receiver, &mut revisions).await {
                 Ok(()) => None,
                 Err(error @ DeliverError::Ledger(_)) => return Err(error),
-                Err(error) => Some((error, ledger.undelivered(name)?.len())),
+                Err(error) => Some((error, ledger.undelivered(&receiver.key(name))?.len())),
             };
             carried.push(Carried { target: name.clone(), revisions, failure });
         }
@@ -205,7 +216,9 @@ impl Carrier {
         (day, revision): (ProductDay, u32),
     ) -> Result<bool, DeliverError> {
         for (name, receiver) in &self.receivers {
-            if matches!(receiver, Receiver::Place(_)) && !ledger.is_delivered(name, day, revision)? {
+            if matches!(receiver, Receiver::Place(_))
+                && !ledger.is_delivered(&receiver.key(name), day, revision)?
+            {
                 return Ok(false);
             }
         }
@@ -220,39 +233,34 @@ struct Trip<'a> {
     root: &'a Path,
     clock: &'a dyn Clock,
     target: &'a str,
+    /// What the ledger knows it by.
+    key: String,
 }
 
 impl Trip<'_> {
     async fn go(&self, receiver: &Receiver, revisions: &mut usize) -> Result<(), DeliverError> {
         match receiver {
             Receiver::Place(place) => {
-                if self.ledger.target_is_at(self.target, &place.address())? {
-                    tracing::info!(
-                        target = self.target,
-                        place = place.address(),
-                        "another place than before: it gets all that stands"
-                    );
-                }
-                for product in self.ledger.undelivered(self.target)? {
+                for product in self.ledger.undelivered(&self.key)? {
                     self.carry(&**place, &product).await?;
                     *revisions += 1;
                 }
-                for product in self.ledger.untold_withdrawals(self.target)? {
+                for product in self.ledger.untold_withdrawals(&self.key)? {
                     self.put_note(&**place, &product).await?;
                     self.told(&product)?;
                 }
                 self.carry_root(&**place).await
             }
             Receiver::Service(service) => {
-                for product in self.ledger.undelivered(self.target)? {
+                for product in self.ledger.undelivered(&self.key)? {
                     let number = (product.day, product.revision);
                     if self.carrier.is_everywhere(self.ledger, number)? {
                         service.tell("published", number, status(&product), &folder_of(&product)).await?;
-                        self.ledger.delivered(self.target, number, self.clock.now())?;
+                        self.ledger.delivered(&self.key, number, self.clock.now())?;
                         *revisions += 1;
                     }
                 }
-                for product in self.ledger.untold_withdrawals(self.target)? {
+                for product in self.ledger.untold_withdrawals(&self.key)? {
                     let number = (product.day, product.revision);
                     service.tell("withdrawn", number, status(&product), &folder_of(&product)).await?;
                     self.told(&product)?;
@@ -271,7 +279,7 @@ impl Trip<'_> {
         }
         self.put(place, product, publish::MANIFEST).await?;
         let number = (product.day, product.revision);
-        self.ledger.delivered(self.target, number, self.clock.now())?;
+        self.ledger.delivered(&self.key, number, self.clock.now())?;
         tracing::info!(target = self.target, day = %product.day, revision = product.revision, "carried");
         Ok(())
     }
@@ -316,23 +324,28 @@ impl Trip<'_> {
             Ok(format!("{path} {digest}\n"))
         });
         let digest = sys::sha256(digests.collect::<Result<String, DeliverError>>()?);
-        let before = self.ledger.delivered_root(self.target)?;
-        if before.as_ref() == Some(&digest) {
+        let before = self.ledger.delivered_root(&self.key)?;
+        if before.as_ref().is_some_and(|before| before.digest == digest) {
             return Ok(());
         }
-        if before.is_some() {
-            for path in publish::FLEETING.iter().filter(|path| files.iter().all(|file| file != *path)) {
-                place.remove(path).await?;
-            }
+        // An empty folder, such as that of a disk which is not mounted, says nothing of what readers are to be led to.
+        let leads = self.root.join(publish::LATEST);
+        if self.ledger.newest_product()?.is_some() && !leads.is_file() {
+            return Err(DeliverError::File { path: leads, source: io::ErrorKind::NotFound.into() });
+        }
+        let gone = before.map(|before| before.files).unwrap_or_default();
+        for path in gone.iter().rev().filter(|path| !files.contains(path)) {
+            in_time(place, path, place.remove(path)).await?;
         }
         for path in &files {
             put(place, path, &self.root.join(path)).await?;
         }
-        Ok(self.ledger.set_delivered_root(self.target, &digest, self.clock.now())?)
+        let root = CarriedRoot { digest, files };
+        Ok(self.ledger.set_delivered_root(&self.key, &root, self.clock.now())?)
     }
 
     fn told(&self, product: &ProductRow) -> Result<(), DeliverError> {
-        Ok(self.ledger.told_withdrawn(self.target, (product.day, product.revision), self.clock.now())?)
+        Ok(self.ledger.told_withdrawn(&self.key, (product.day, product.revision), self.clock.now())?)
     }
 }
 
@@ -341,9 +354,18 @@ fn folder_of(product: &ProductRow) -> String {
     publish::revision_folder(Path::new(""), product.day, product.revision).to_string_lossy().into_owned()
 }
 
-/// Puts a file under a path below a place, which may not take for ever.
+/// Puts a file under a path below a place.
 async fn put(place: &dyn Place, path: &str, file: &Path) -> Result<(), DeliverError> {
-    time::timeout(LONGEST_PUT, place.put(path, file)).await.unwrap_or_else(|_| {
+    in_time(place, path, place.put(path, file)).await
+}
+
+/// Waits for what a place does with a path, which may not take for ever.
+async fn in_time(
+    place: &dyn Place,
+    path: &str,
+    work: impl Future<Output = Result<(), DeliverError>>,
+) -> Result<(), DeliverError> {
+    time::timeout(LONGEST_PUT, work).await.unwrap_or_else(|_| {
         let minutes = LONGEST_PUT.as_secs() / 60;
         let reason = format!("did not take {path} within {minutes} min; see to the mount or the network");
         Err(DeliverError::Refused { place: place.address(), reason })
@@ -421,7 +443,7 @@ mod tests {
         let words = "/mnt/ice: did not take latest.json within 30 min; see to the mount";
         assert!(error.to_string().contains(words), "{error}");
         assert!(carried[1].failure.is_none(), "{carried:?}");
-        assert!(ledger.delivered_root("gone").unwrap().is_none());
-        assert!(ledger.delivered_root("mirror").unwrap().is_some());
+        assert!(ledger.delivered_root("gone /mnt/ice").unwrap().is_none());
+        assert!(ledger.delivered_root("mirror /mnt/ice").unwrap().is_some());
     }
 }

@@ -158,7 +158,7 @@ pub fn draw_together(
     })
 }
 
-/// How many of the members a device takes at once: none waits while another one has those of both.
+/// How many of the members a device takes at once, so that none is idle while another one draws what both could.
 fn share(batch: usize, members: usize, devices: usize) -> usize {
     batch.min(members.div_ceil(devices)).max(1)
 }

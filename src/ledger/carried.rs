@@ -1,36 +1,23 @@
 //! What was carried from the product folder to other places.
 
 use chrono::{DateTime, Utc};
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Row};
 
 use super::values::UtcTime;
 use super::{Ledger, LedgerError, ProductRow};
 use crate::time::ProductDay;
 
-impl Ledger {
-    /// Writes down where a target is. True where it was elsewhere when something was carried to it before: what was is forgotten, since
-    /// it has nothing at this place.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub fn target_is_at(&self, target: &str, place: &str) -> Result<bool, LedgerError> {
-        self.write(|connection| {
-            let sql = "SELECT place FROM target_places WHERE target = ?1";
-            let before = connection.query_row(sql, [target], |row| row.get::<_, String>(0)).optional()?;
-            let has_moved = before.as_ref().is_some_and(|before| before != place);
-            if has_moved {
-                connection.execute("DELETE FROM carried WHERE target = ?1", [target])?;
-                connection.execute("DELETE FROM carried_roots WHERE target = ?1", [target])?;
-            }
-            if before.as_deref() != Some(place) {
-                let sql = "INSERT INTO target_places (target, place) VALUES (?1, ?2)
-                           ON CONFLICT (target) DO UPDATE SET place = excluded.place";
-                connection.execute(sql, [target, place])?;
-            }
-            Ok(has_moved)
-        })
-    }
+/// The files in the product root that lead to the revisions, as a target has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarriedRoot {
+    /// A digest of all.
+    pub digest: String,
+    /// Their paths below the root, with slashes.
+    pub files: Vec<String>,
+}
 
+/// A target is known by whatever text tells it from others, its place included: at another place it has nothing.
+impl Ledger {
     /// The revisions that stand and that a target does not have, the newest first.
     ///
     /// # Errors
@@ -106,29 +93,35 @@ impl Ledger {
         })
     }
 
-    /// The digest of the files in the product root that a target has; none where it has none.
+    /// What a target has of the files in the product root; none where it has none of them.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn delivered_root(&self, target: &str) -> Result<Option<String>, LedgerError> {
-        let sql = "SELECT digest FROM carried_roots WHERE target = ?1";
-        self.read(|connection| connection.query_row(sql, [target], |row| row.get(0)).optional())
+    pub fn delivered_root(&self, target: &str) -> Result<Option<CarriedRoot>, LedgerError> {
+        let sql = "SELECT digest, files FROM carried_roots WHERE target = ?1";
+        let root = |row: &Row<'_>| {
+            let files = row.get::<_, String>("files")?.lines().map(str::to_owned).collect();
+            Ok(CarriedRoot { digest: row.get("digest")?, files })
+        };
+        self.read(|connection| connection.query_row(sql, [target], root).optional())
     }
 
-    /// Writes that digest down.
+    /// Writes that down.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub fn set_delivered_root(
         &self,
         target: &str,
-        digest: &str,
+        root: &CarriedRoot,
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
         self.write(|connection| {
-            let sql = "INSERT INTO carried_roots (target, digest, carried_at) VALUES (?1, ?2, ?3)
-                       ON CONFLICT (target) DO UPDATE SET digest = excluded.digest, carried_at = excluded.carried_at";
-            connection.execute(sql, (target, digest, UtcTime(now))).map(|_| ())
+            let sql = "INSERT INTO carried_roots (target, digest, files, carried_at) VALUES (?1, ?2, ?3, ?4)
+                       ON CONFLICT (target) DO UPDATE SET
+                           digest = excluded.digest, files = excluded.files, carried_at = excluded.carried_at";
+            let values = (target, &root.digest, root.files.join("\n"), UtcTime(now));
+            connection.execute(sql, values).map(|_| ())
         })
     }
 }

@@ -37,6 +37,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+pub use carried::CarriedRoot;
 pub use days::DayInput;
 pub use error::LedgerError;
 pub use files::{CheckRow, FileRow, Refusal, Verdict};

@@ -90,8 +90,7 @@ impl Ledger {
         Ok(self.adopt_products(slice::from_ref(product))? == 1)
     }
 
-    /// Writes down those that were not known, all or none of them; how many there were. One that is known, and was taken back without a
-    /// word here, is taken back.
+    /// Writes down those that were not known, all or none of them; how many there were.
     ///
     /// # Errors
     /// [`LedgerError`]; then nothing was written.
@@ -99,11 +98,7 @@ impl Ledger {
         self.write(|connection| {
             let mut adopted = 0;
             for product in products {
-                if is_known(connection, product)? {
-                    if let Some(withdrawal) = &product.withdrawal {
-                        withdraw(connection, (product.day, product.revision), withdrawal)?;
-                    }
-                } else {
+                if !is_known(connection, product)? {
                     insert(connection, product)?;
                     adopted += 1;
                 }
@@ -147,12 +142,16 @@ impl Ledger {
         self.products(&selection, [UtcTime(from), UtcTime(before)])
     }
 
-    /// The products that readers have, by day and revision.
+    /// Every revision by day and number, and whether its files lie in the product folder, as far as is known.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn standing_products(&self) -> Result<Vec<ProductRow>, LedgerError> {
-        self.products("WHERE withdrawn_at IS NULL AND removed_at IS NULL ORDER BY day, revision", [])
+    pub fn revisions(&self) -> Result<Vec<(ProductDay, u32, bool)>, LedgerError> {
+        self.read(|connection| {
+            let sql = "SELECT day, revision, removed_at IS NULL FROM products ORDER BY day, revision";
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+        })
     }
 
     /// The highest revision of the newest day that stands.
@@ -185,7 +184,14 @@ impl Ledger {
         revision: u32,
         withdrawal: &Withdrawal,
     ) -> Result<bool, LedgerError> {
-        self.write(|connection| withdraw(connection, (day, revision), withdrawal))
+        self.write(|connection| {
+            let sql = "UPDATE products SET withdrawn_at = :at, withdrawal_reason = :reason
+                       WHERE day = :day AND revision = :revision AND withdrawn_at IS NULL";
+            let parameters = named_params! {
+                ":at": UtcTime(withdrawal.at), ":reason": withdrawal.reason, ":day": day, ":revision": revision
+            };
+            Ok(connection.execute(sql, parameters)? == 1)
+        })
     }
 
     /// Writes down that the files of a product were cleared away.
@@ -202,6 +208,17 @@ impl Ledger {
             let sql =
                 "UPDATE products SET removed_at = ?3 WHERE day = ?1 AND revision = ?2 AND removed_at IS NULL";
             connection.execute(sql, (day, revision, UtcTime(now))).map(|_| ())
+        })
+    }
+
+    /// Writes down that the files of a product are there after all.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn bring_back_product(&self, day: ProductDay, revision: u32) -> Result<(), LedgerError> {
+        self.write(|connection| {
+            let sql = "UPDATE products SET removed_at = NULL WHERE day = ?1 AND revision = ?2";
+            connection.execute(sql, (day, revision)).map(|_| ())
         })
     }
 
@@ -222,20 +239,6 @@ impl Ledger {
 fn is_known(connection: &Connection, product: &ProductRow) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM products WHERE day = ?1 AND revision = ?2)";
     connection.prepare_cached(sql)?.query_row((product.day, product.revision), |row| row.get(0))
-}
-
-/// Takes a product back, within a transaction. False where it was before.
-fn withdraw(
-    connection: &Connection,
-    (day, revision): (ProductDay, u32),
-    withdrawal: &Withdrawal,
-) -> rusqlite::Result<bool> {
-    let sql = "UPDATE products SET withdrawn_at = :at, withdrawal_reason = :reason
-               WHERE day = :day AND revision = :revision AND withdrawn_at IS NULL";
-    let parameters = named_params! {
-        ":at": UtcTime(withdrawal.at), ":reason": withdrawal.reason, ":day": day, ":revision": revision
-    };
-    Ok(connection.execute(sql, parameters)? == 1)
 }
 
 /// Writes a product down, within a transaction. One that is known, because it was found in the folder, gets the run that made it.

@@ -112,7 +112,7 @@ const KNOWN: [(&str, Advice); 18] = [
     (
         "missing",
         Advice {
-            meanwhile: "Nilas goes on with the days that are due. Products that are gone do not stand any more; where all are, it takes the disk for away and waits for it.",
+            meanwhile: "Where some products are gone, Nilas goes on, and takes them for cleared away until they are there again. Where all are gone, it takes the disk for away, and produces nothing until it is back.",
             remedy: "See whether the disk of folders.products is mounted, and who removed what. `nilas backfill DAY --again` makes a day again, from the inputs that the servers still have.",
         },
     ),

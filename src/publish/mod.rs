@@ -56,13 +56,13 @@ pub use features::write_features;
 pub use latest::{Latest, Pointer, read_latest};
 pub use manifest::{FileRecord, Manifest, ManifestError, read_manifest};
 pub use names::{
-    MANIFEST, WITHDRAWN, cache_control, is_quicklook, private_folder, revision_folder, staging_folder,
+    LATEST, MANIFEST, WITHDRAWN, cache_control, is_quicklook, private_folder, revision_folder, staging_folder,
 };
 pub use product::{Features, Figures, InputRecord, Lineage, Product, Status};
 pub use read_back::{Fields, ReadBack, Violation, read_back};
 pub use regional::RegionalFigures;
 pub use retention::{Reason, Stored, remove, stored, stored_of, superfluous};
-pub use root::{FLEETING, repair_root, root_files};
+pub use root::{repair_root, root_files};
 pub use scratch::ScratchFile;
 pub use staging::highest_revision;
 pub use viewer::has_viewer;

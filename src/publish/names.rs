@@ -9,7 +9,7 @@ pub const MANIFEST: &str = "manifest.json";
 /// The file in the folder of a revision that was taken back.
 pub const WITHDRAWN: &str = "withdrawn.json";
 /// The file in the product root that points at the newest product.
-pub(super) const LATEST: &str = "latest.json";
+pub const LATEST: &str = "latest.json";
 /// Name of catalogs: in the product root, and in the folder of each year.
 pub(super) const CATALOG: &str = "catalog.json";
 /// The animation in the product root.

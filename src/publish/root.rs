@@ -23,9 +23,6 @@ pub fn repair_root(root: &Path) -> Result<(), PublishError> {
     refresh(root, Extent::All)
 }
 
-/// Files in the product root that go when nothing stands that they could lead to or show, the one that readers begin with first.
-pub const FLEETING: [&str; 4] = [names::LATEST, names::CATALOG, names::COLLECTION, names::ANIMATION];
-
 /// The files in the product root that lead to the revisions, as paths below it with slashes, in the order in which they are to be
 /// replaced elsewhere: `latest.json` comes last.
 ///

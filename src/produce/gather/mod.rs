@@ -34,7 +34,7 @@ use acceptance::Outcome;
 use listings::Listings;
 use quarantine::Quarantine;
 use survey::Survey;
-use watch::Met;
+use watch::StandingIn;
 
 /// After so many files of a role that were refused, or did not come, no other is asked for in this look at a day. Each can take a
 /// transfer and an inspection, a server can list as many as it likes, and other days wait meanwhile. Providers whose files are bad have
@@ -51,8 +51,7 @@ pub struct Gatherer {
     inspector: Box<dyn Inspector>,
     quarantine: Quarantine,
     watch: Watch,
-    /// What the look that is under way has met; none outside of a look.
-    met: Mutex<Option<Met>>,
+    standing_in: Mutex<StandingIn>,
     clock: Arc<dyn Clock>,
 }
 
@@ -110,8 +109,8 @@ impl Gatherer {
         let fetcher = Fetcher::new(&config.servers, &config.fetching, cache, Arc::clone(&clock))?;
         let quarantine = Quarantine::new(&config.folders.state, config.retention.quarantine_megabytes);
         let listings = Listings::default();
-        let met = Mutex::default();
-        Ok(Self { config, fetcher, listings, ledger, inspector, quarantine, watch, met, clock })
+        let standing_in = Mutex::default();
+        Ok(Self { config, fetcher, listings, ledger, inspector, quarantine, watch, standing_in, clock })
     }
 
     /// Finds an accepted file for each role of the day: centred on it, or where that is not there, the newest that serves.
@@ -119,14 +118,18 @@ impl Gatherer {
     /// # Errors
     /// [`GatherError`]: not there yet, off season, refused, unreachable.
     pub async fn gather(&self, day: ProductDay) -> Result<Gathered, GatherError> {
+        self.gather_in(None, day).await
+    }
+
+    async fn gather_in(&self, look: Option<&Look<'_>>, day: ProductDay) -> Result<Gathered, GatherError> {
         let searches = tokio::try_join!(
-            self.search(Role::Concentration, day),
-            self.search(Role::Thickness, day),
-            self.search(Role::Drift, day),
+            self.search(look, Role::Concentration, day),
+            self.search(look, Role::Thickness, day),
+            self.search(look, Role::Drift, day),
         )?;
         let searches = [searches.0, searches.1, searches.2];
         for search in &searches {
-            self.take_note(search, day)?;
+            self.take_note(look, search, day)?;
         }
         let declared_gaps = self.declared_gaps(&searches, day)?;
         match searches {
@@ -153,10 +156,15 @@ impl Gatherer {
         }
     }
 
-    async fn search(&self, role: Role, day: ProductDay) -> Result<Search, GatherError> {
+    async fn search(
+        &self,
+        look: Option<&Look<'_>>,
+        role: Role,
+        day: ProductDay,
+    ) -> Result<Search, GatherError> {
         let input = role.input(&self.config.inputs);
         let survey = self.survey(role, day).await?;
-        self.report(role, &survey)?;
+        self.report(look, role, &survey)?;
         let mut search = Search {
             role,
             accepted: None,

@@ -2,8 +2,7 @@
 //! remembers what is open.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 
@@ -12,7 +11,7 @@ use crate::source::{self, Role, Season};
 use crate::time::ProductDay;
 
 use super::survey::Survey;
-use super::{GatherError, Gatherer, Search, Series};
+use super::{GatherError, Gathered, Gatherer, Search, Series};
 
 /// So many new names stand in a message; more are counted. A server can list as many as it likes.
 const MOST_NAMED: usize = 5;
@@ -29,69 +28,100 @@ pub enum Watch {
     Nothing,
 }
 
-/// What one look at several days has met of causes that these share: a server, a file that can stand in for several days. That one day is
-/// well says nothing of what the others need, so such a cause is over when a whole look has not met it.
+/// A look at days that is under way: servers, and files that can stand in for several days, are shared by these, so that a cause is over
+/// when a whole look has not met it. Days that are gathered outside of one, because a person asks for them, may lie long ago: what they
+/// meet is written to the log, and no incident of the series.
+pub struct Look<'a> {
+    gatherer: &'a Gatherer,
+    met: Mutex<Met>,
+}
+
+/// What a look has met so far.
 #[derive(Debug, Default)]
-pub(super) struct Met {
+struct Met {
     causes: BTreeSet<String>,
     /// What is to be said where the cause is not among these.
     well: BTreeMap<String, String>,
 }
 
-/// A look at days that is under way. Days that are gathered outside of one, because a person asks for them, may lie long ago: what they
-/// meet is written to the log, and no incident of the series.
-pub struct Look<'a>(&'a Gatherer);
+/// By cause the days for which another file stood in when they were looked at last. Not every look comes by every day.
+pub(super) type StandingIn = BTreeMap<String, BTreeSet<ProductDay>>;
 
 impl Look<'_> {
+    /// As [`Gatherer::gather`], for a day of this look.
+    ///
+    /// # Errors
+    /// Those of it.
+    pub async fn gather(&self, day: ProductDay) -> Result<Gathered, GatherError> {
+        self.gatherer.gather_in(Some(self), day).await
+    }
+
     /// All days were looked at: what none of them has met any more is over.
     ///
     /// # Errors
     /// [`GatherError`] of the ledger.
     pub fn complete(self) -> Result<(), GatherError> {
-        let Met { causes, well } = mem::take(&mut *self.0.met()).unwrap_or_default();
-        let over = well.into_iter().filter(|(key, _)| !causes.contains(key));
-        over.into_iter().try_for_each(|(key, text)| self.0.settle(&key, &text))
-    }
-}
-
-impl Drop for Look<'_> {
-    fn drop(&mut self) {
-        self.0.met().take();
-    }
-}
-
-impl Gatherer {
-    /// Servers are asked anew what they have: what they listed before is of another moment. Days that are gathered while the look lasts
-    /// share one answer.
-    pub fn look_anew(&self) -> Look<'_> {
-        self.listings.forget();
-        *self.met() = Some(Met::default());
-        Look(self)
+        let Self { gatherer, met } = self;
+        let Met { causes, well } = met.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (key, text) in well.into_iter().filter(|(key, _)| !causes.contains(key)) {
+            if !gatherer.stands_in(&key) {
+                gatherer.settle(&key, &text)?;
+            }
+        }
+        Ok(())
     }
 
-    fn met(&self) -> MutexGuard<'_, Option<Met>> {
+    fn met(&self) -> MutexGuard<'_, Met> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A cause that days share has shown; the newest day is looked at first, and its words are kept.
-    fn meet(&self, key: String, text: &str) -> Result<(), GatherError> {
-        let is_first = self.met().as_mut().map(|met| met.causes.insert(key.clone()));
-        let Some(is_first) = is_first else {
-            tracing::warn!("{text}");
-            return Ok(());
-        };
-        if is_first { self.raise(&key, Severity::Warning, text) } else { Ok(()) }
+    /// A cause has shown; the newest day is looked at first, and its words are kept.
+    fn meet(&self, key: &str, text: &str) -> Result<(), GatherError> {
+        let is_first = self.met().causes.insert(key.to_owned());
+        if is_first { self.gatherer.raise(key, Severity::Warning, text) } else { Ok(()) }
     }
 
     /// A day has not met a cause; `text` is said should no other one have.
     fn is_well(&self, key: String, text: String) {
-        if let Some(met) = &mut *self.met() {
-            met.well.insert(key, text);
-        }
+        self.met().well.insert(key, text);
+    }
+}
+
+/// A cause has shown: in a look it may be an incident, outside it stands in the log.
+fn meet(look: Option<&Look<'_>>, key: &str, text: &str) -> Result<(), GatherError> {
+    let Some(look) = look else {
+        tracing::warn!("{text}");
+        return Ok(());
+    };
+    look.meet(key, text)
+}
+
+impl Gatherer {
+    /// Servers are asked anew what they have: what they listed before is of another moment. Days that are gathered until the next look
+    /// share one answer.
+    pub fn look_anew(&self) -> Look<'_> {
+        self.listings.forget();
+        Look { gatherer: self, met: Mutex::default() }
+    }
+
+    fn standing_in(&self) -> MutexGuard<'_, StandingIn> {
+        self.standing_in.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether another file stands in for a day that is still looked after, because of this cause.
+    fn stands_in(&self, key: &str) -> bool {
+        let today = ProductDay::new(self.clock.now().date_naive());
+        let first = today.plus_days(-i64::from(self.config.schedule.look_back_days));
+        self.standing_in().get(key).is_some_and(|days| days.iter().any(|day| *day >= first))
     }
 
     /// Says what began or ended with this search.
-    pub(super) fn take_note(&self, search: &Search, day: ProductDay) -> Result<(), GatherError> {
+    pub(super) fn take_note(
+        &self,
+        look: Option<&Look<'_>>,
+        search: &Search,
+        day: ProductDay,
+    ) -> Result<(), GatherError> {
         if self.watch == Watch::Nothing {
             if search.accepted.is_some() {
                 for reason in search.not_used() {
@@ -100,8 +130,21 @@ impl Gatherer {
             }
             return Ok(());
         }
-        self.note_transfers(search)?;
-        self.note_refusals(search)?;
+        let role = search.role;
+        let not_fetched = search.not_fetched.first().cloned();
+        let over = || format!("{role} can be fetched again");
+        self.note_stand_in(look, &format!("fetch:{role}"), search, day, not_fetched, over)?;
+        // Where nothing serves the gathering ends with the refusal, and whoever handles that says it.
+        let refused = search.refused.first().filter(|_| search.accepted.is_some());
+        let over = || format!("no better file of {role} is refused");
+        self.note_stand_in(
+            look,
+            &format!("refused:{role}"),
+            search,
+            day,
+            refused.map(|reason| in_its_place(reason)),
+            over,
+        )?;
         let due = source::due(self.clock.now(), search.role, search.role.input(&self.config.inputs));
         // Only around today is everything listed that would have to be there by now.
         if day >= due {
@@ -112,29 +155,31 @@ impl Gatherer {
         Ok(())
     }
 
-    /// A file that is there and does not come: an older one stands in, which must not pass unnoticed.
-    fn note_transfers(&self, search: &Search) -> Result<(), GatherError> {
-        let key = format!("fetch:{}", search.role);
-        match search.not_fetched.first() {
-            Some(reason) => self.meet(key, reason)?,
-            None if search.accepted.is_some() => {
-                self.is_well(key, format!("{} can be fetched again", search.role));
+    /// A file that is there and cannot be had, or not be used: an older one stands in, which must not pass unnoticed. `over` is what is
+    /// said when that is over.
+    fn note_stand_in(
+        &self,
+        look: Option<&Look<'_>>,
+        key: &str,
+        search: &Search,
+        day: ProductDay,
+        reason: Option<String>,
+        over: impl Fn() -> String,
+    ) -> Result<(), GatherError> {
+        match (reason, look) {
+            (Some(reason), _) => {
+                if look.is_some() {
+                    self.standing_in().entry(key.to_owned()).or_default().insert(day);
+                }
+                meet(look, key, &reason)?;
             }
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// A file that was refused, in place of which another one serves. Where none does the gathering ends with the refusal, and whoever
-    /// handles that says it.
-    fn note_refusals(&self, search: &Search) -> Result<(), GatherError> {
-        if search.accepted.is_none() {
-            return Ok(());
-        }
-        let key = format!("refused:{}", search.role);
-        match search.refused.first() {
-            Some(reason) => self.meet(key, &in_its_place(reason))?,
-            None => self.is_well(key, format!("no better file of {} is refused", search.role)),
+            (None, Some(look)) if search.accepted.is_some() => {
+                if let Some(days) = self.standing_in().get_mut(key) {
+                    days.remove(&day);
+                }
+                look.is_well(key.to_owned(), over());
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -221,17 +266,24 @@ impl Gatherer {
     }
 
     /// Reports names that look like a new version of a product, and servers that stop or begin to answer.
-    pub(super) fn report(&self, role: Role, survey: &Survey) -> Result<(), GatherError> {
+    pub(super) fn report(
+        &self,
+        look: Option<&Look<'_>>,
+        role: Role,
+        survey: &Survey,
+    ) -> Result<(), GatherError> {
         if self.watch == Watch::Nothing {
             return Ok(());
         }
         self.note_names(role, survey)?;
         let key = |server: &str| format!("server:{server}:{role}");
         for (server, error) in &survey.failures {
-            self.meet(key(server), &error.to_string())?;
+            meet(look, &key(server), &error.to_string())?;
         }
-        for server in &survey.answered {
-            self.is_well(key(server), format!("server {server} answers again for {role}"));
+        if let Some(look) = look {
+            for server in &survey.answered {
+                look.is_well(key(server), format!("server {server} answers again for {role}"));
+            }
         }
         Ok(())
     }
