@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::Config;
 use crate::ledger::{Hold, Ledger, Outcome, Severity};
@@ -23,6 +23,9 @@ const MISSING: &str = "missing";
 
 /// So many days or products stand in a message; more are counted.
 const MOST_NAMED: usize = 5;
+
+/// So long it stays open that products were gone, for people to hear of it.
+const SHOWN: TimeDelta = TimeDelta::hours(24);
 
 /// Raises an incident; the first time it is said in the log, too.
 pub(super) fn raise(
@@ -158,7 +161,7 @@ pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> 
         revisions.iter().filter(|one| found(one) != one.2).partition(|(.., is_kept)| *is_kept);
     if kept > 0 && missing.len() == kept && !publish::private_folder(root).exists() {
         let text = format!(
-            "none of the {kept} revisions that were published is in {}, and nothing is produced: mount the disk; if this is the folder now, \
+            "none of the revisions that were published ({kept}) is in {}, and nothing is produced: mount the disk; if this is the folder now, \
              `nilas produce --date DAY` begins in it anew",
             root.display()
         );
@@ -170,7 +173,11 @@ pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> 
         tracing::info!(%day, revision, "its files are in the product folder again");
     }
     if missing.is_empty() {
-        settle(ledger, MISSING, "every product that stands is in the product folder", now)?;
+        let open = ledger.incident(MISSING)?.filter(|one| one.closed_at.is_none());
+        // That some are gone shows once, and nothing would end it.
+        if !open.is_some_and(|one| one.severity == Severity::Warning && now - one.last_seen_at < SHOWN) {
+            settle(ledger, MISSING, "every product that stands is in the product folder", now)?;
+        }
         return Ok(false);
     }
     let mut named: Vec<String> = missing
@@ -228,28 +235,33 @@ mod tests {
     #[test]
     fn what_is_gone_from_the_folder_stands_no_longer_unless_the_folder_itself_is_away() {
         let house = House::full();
-        let (ledger, root, now) =
-            (&house.ledger, &house.config.folders.products, time("2026-03-02T05:30:00Z"));
-        let look = || {
-            let is_away = note_missing(ledger, root, now).unwrap();
+        let (ledger, root) = (&house.ledger, &house.config.folders.products);
+        let look_at = |day: &str| {
+            let is_away = note_missing(ledger, root, time(&format!("{day}T05:30:00Z"))).unwrap();
             assert_eq!(is_away, is_folder_away(ledger).unwrap());
             let open = ledger.open_incidents().unwrap().into_iter().find(|open| open.key == MISSING);
             (open.map(|open| open.severity), ledger.revisions().unwrap().iter().filter(|one| one.2).count())
         };
+        let look = || look_at("2026-03-02");
         assert_eq!(look(), (None, 3));
         let away = root.with_extension("away");
         fs::rename(root, &away).unwrap();
         assert_eq!(look(), (Some(Severity::Failure), 3), "a disk that is not mounted has lost nothing");
+        fs::rename(&away, root).unwrap();
+        assert_eq!(look(), (None, 3));
+        fs::rename(root, &away).unwrap();
         // Something was published into the empty mount point all the same.
         fs::create_dir_all(publish::private_folder(root)).unwrap();
         assert_eq!(look(), (Some(Severity::Warning), 0));
         fs::remove_dir_all(root).unwrap();
         fs::rename(&away, root).unwrap();
-        assert_eq!(look(), (None, 3), "what is there again stands again");
+        assert_eq!(look(), (Some(Severity::Warning), 3), "what is there again stands again");
+        assert_eq!(look_at("2026-03-03"), (None, 3));
         fs::remove_dir_all(publish::revision_folder(root, day("2026-02-26"), 1)).unwrap();
-        assert_eq!(look(), (Some(Severity::Warning), 2));
+        assert_eq!(look_at("2026-03-03"), (Some(Severity::Warning), 2));
         let text = ledger.incident(MISSING).unwrap().unwrap().text;
         assert!(text.contains(": 2026-02-26 revision 1; they count as cleared away"), "{text}");
-        assert_eq!(look(), (None, 2), "it is said once");
+        assert_eq!(look_at("2026-03-03"), (Some(Severity::Warning), 2), "the next look hushes nothing up");
+        assert_eq!(look_at("2026-03-04"), (None, 2));
     }
 }
