@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{Array2, Array3, ArrayView2, Axis};
-use nilas::config::{Precision, SamplerChoice};
+use nilas::config::{Consistency, Precision, SamplerChoice};
 use nilas::ensemble::{
     EDGE_TOLERANCE_M, EnsembleError, INNER_TOLERANCE_M, InMemory, MemberStore, Plan, SatelliteView, draw,
     draw_together,
@@ -146,7 +146,7 @@ fn a_frame_around_the_ice_gives_what_the_whole_grid_gives() {
     }
     let members = |context: &Array3<f32>| {
         let mut store = InMemory::default();
-        let plan = Plan { consistent: false, ..plan(2, 1) };
+        let plan = Plan { consistency: None, ..plan(2, 1) };
         draw(&checkpoint, context, plan, &mut store, &Bar::hidden()).unwrap();
         store.into_members()
     };
@@ -184,7 +184,7 @@ fn members_keep_their_bounds_and_their_mask() {
 }
 
 #[test]
-fn the_product_sees_in_members_what_they_started_from() {
+fn members_agree_with_what_they_started_from_as_it_is_asked() {
     let checkpoint = checkpoint(Placement::CPU);
     let mut context = context();
     let view = SatelliteView::of_day(&mask(), context.index_axis(Axis(0), 0));
@@ -194,18 +194,25 @@ fn the_product_sees_in_members_what_they_started_from() {
     });
     let low = view.of(ice.view());
     context.index_axis_mut(Axis(0), 1).assign(&low);
-    let differences = |consistent| {
-        let mut store = InMemory::default();
-        draw(&checkpoint, &context, Plan { consistent, ..plan(3, 1) }, &mut store, &Bar::hidden()).unwrap();
-        let members = (0..store.len()).map(|member| store.rows(member, 0..ROWS).unwrap()).collect::<Vec<_>>();
-        members.into_iter().map(|member| view.difference(member.view(), low.view())).collect::<Vec<_>>()
-    };
-    let (free, held) = (differences(false), differences(true));
-    for held in &held {
-        assert!(held.inner_m < INNER_TOLERANCE_M && held.edge_m < EDGE_TOLERANCE_M, "{held:?}");
+    let means = SatelliteView::of_means(&mask());
+    let means_of_low = means.of(low.view());
+    for (asked, view, wanted) in [(Consistency::Seen, view, low), (Consistency::Means, means, means_of_low)] {
+        let differences = |consistency| {
+            let (mut store, plan) = (InMemory::default(), Plan { consistency, ..plan(3, 1) });
+            draw(&checkpoint, &context, plan, &mut store, &Bar::hidden()).unwrap();
+            let of = |member: Array2<f32>| view.difference(member.view(), wanted.view());
+            store.into_members().into_iter().map(of).collect::<Vec<_>>()
+        };
+        let (free, held) = (differences(None), differences(Some(asked)));
+        for held in &held {
+            assert!(
+                held.inner_m < INNER_TOLERANCE_M && held.edge_m < EDGE_TOLERANCE_M,
+                "{asked:?}: {held:?}"
+            );
+        }
+        let moved = free.iter().zip(&held).any(|(free, held)| held.edge_m < free.edge_m);
+        assert!(moved, "{asked:?}: there is something to do: {free:?}");
     }
-    let moved = free.iter().zip(&held).any(|(free, held)| held.edge_m < free.edge_m);
-    assert!(moved, "there is something to do: {free:?}");
 }
 
 #[test]
@@ -236,7 +243,7 @@ fn the_spread_has_the_uncertainty_of_the_input_in_it() {
 fn a_calibration_changes_the_spread_only_where_it_is_asked_for() {
     let mut checkpoint = checkpoint(Placement::CPU);
     checkpoint.info.calibration = None;
-    let free = |calibrated| Plan { consistent: false, calibrated, ..plan(1, 1) };
+    let free = |calibrated| Plan { consistency: None, calibrated, ..plan(1, 1) };
     let before = draw_members(&checkpoint, free(true));
     let factor = |thickness_m, factor| SpreadFactor { thickness_m, factor };
     checkpoint.info.calibration = Some(Calibration {

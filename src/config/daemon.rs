@@ -132,13 +132,35 @@ pub(super) fn wrong(
     http: &Http,
     retention: &Retention,
 ) -> Option<Wrong> {
-    wrong_schedule(schedule).or_else(|| wrong_production(production)).or_else(|| {
-        let remedy = "give at least 1; 36 is usual";
-        Wrong::unless(http.ready_hours > 0, "http.ready_hours", http.ready_hours, remedy).or_else(|| {
-            let copies = retention.ledger_copies;
-            Wrong::unless(copies > 0, "retention.ledger_copies", copies, "keep at least 1; 7 is usual")
+    wrong_schedule(schedule)
+        .or_else(|| wrong_production(production))
+        .or_else(|| {
+            let remedy = "give at least 1; 36 is usual";
+            Wrong::unless(http.ready_hours > 0, "http.ready_hours", http.ready_hours, remedy)
         })
-    })
+        .or_else(|| Wrong::if_too_many_hours("http.ready_hours", http.ready_hours))
+        .or_else(|| wrong_retention(retention))
+}
+
+fn wrong_retention(retention: &Retention) -> Option<Wrong> {
+    let copies = retention.ledger_copies;
+    [
+        ("retention.superseded_days", retention.superseded_days),
+        ("retention.product_days", retention.product_days),
+        ("retention.cache_days", retention.cache_days),
+        ("retention.quarantine_days", retention.quarantine_days),
+        ("retention.log_days", retention.log_days),
+    ]
+    .into_iter()
+    .find_map(|(key, days)| Wrong::if_too_many_days(key, days))
+    .or_else(|| Wrong::unless(copies > 0, "retention.ledger_copies", copies, "keep at least 1; 7 is usual"))
+}
+
+/// Whether a cron expression has numbers for weekdays: 1 is Sunday here and Monday to most who write them, so that it would wake on other
+/// days than are meant.
+fn has_numbered_weekdays(expression: &str) -> bool {
+    let weekdays = expression.split_whitespace().nth(5);
+    weekdays.is_some_and(|field| field.contains(|character: char| character.is_ascii_digit()))
 }
 
 fn wrong_schedule(schedule: &Schedule) -> Option<Wrong> {
@@ -146,6 +168,11 @@ fn wrong_schedule(schedule: &Schedule) -> Option<Wrong> {
     let remedy = "give second minute hour day month weekday, such as \"0 */15 * * * *\"";
     let (shortest, longest) = (schedule.retry_minutes, schedule.longest_retry_minutes);
     Wrong::unless(unreadable.is_none(), "schedule.wake", unreadable.cloned().unwrap_or_default(), remedy)
+        .or_else(|| {
+            let numbered = schedule.wake.iter().find(|text| has_numbered_weekdays(text))?;
+            let remedy = "write weekdays as names, such as MON-FRI: numbers mean other days elsewhere";
+            Wrong::unless(false, "schedule.wake", numbered, remedy)
+        })
         .or_else(|| {
             Wrong::unless(
                 !schedule.wake.is_empty(),
@@ -159,6 +186,7 @@ fn wrong_schedule(schedule: &Schedule) -> Option<Wrong> {
             let remedy = "give 1 to 3650 days; 30 is usual";
             Wrong::unless((1..=3650).contains(&days), "schedule.look_back_days", days, remedy)
         })
+        .or_else(|| Wrong::if_too_many_hours("schedule.cut_off_hours", schedule.cut_off_hours))
         .or_else(|| {
             let remedy = "give pauses of at least 1 minute, the first not above the longest";
             Wrong::unless(
@@ -187,9 +215,54 @@ fn wrong_production(production: &Production) -> Option<Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
 
     use crate::config::{Config, Overrides};
+
+    /// What is said of the shipped configuration with one line changed.
+    fn refusal(line: &str, to: &str) -> String {
+        let shipped = Path::new("config/nilas.toml");
+        let text = fs::read_to_string(shipped).unwrap();
+        assert_eq!(text.matches(line).count(), 1, "{line}");
+        let changed = text.replace(line, to);
+        Config::from_text(&changed, shipped, &Overrides::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn weekdays_are_written_as_names() {
+        let wake = |expression: &str| format!("wake = [\"{expression}\"]");
+        let shipped = wake("0 */15 * * * *");
+        for expression in ["0 */15 * * * 1-5", "0 0 6 * * MON,7 2026"] {
+            let said = refusal(&shipped, &wake(expression));
+            assert!(said.contains(expression) && said.contains("weekdays as names"), "{said}");
+        }
+        let text = fs::read_to_string("config/nilas.toml").unwrap();
+        for expression in ["0 */15 * * * MON-FRI", "0 0 6 1 1 * 2026", "0 0 6 * * ?", "@daily"] {
+            let changed = text.replace(&shipped, &wake(expression));
+            Config::from_text(&changed, Path::new("config/nilas.toml"), &Overrides::default()).unwrap();
+        }
+    }
+
+    #[test]
+    fn days_and_hours_that_lead_beyond_the_calendar_are_refused() {
+        for (line, key) in [
+            ("cut_off_hours = 12", "schedule.cut_off_hours"),
+            ("ready_hours = 36", "http.ready_hours"),
+            ("superseded_days = 0", "retention.superseded_days"),
+            ("product_days = 0", "retention.product_days"),
+            ("cache_days = 90", "retention.cache_days"),
+            ("quarantine_days = 90", "retention.quarantine_days"),
+            ("log_days = 400", "retention.log_days"),
+            ("oldest_days = 3", "inputs.drift.oldest_days"),
+            ("off_season_after_days = 25", "inputs.thickness.off_season_after_days"),
+            ("missing_after_hours = 336", "inputs.thickness.missing_after_hours"),
+        ] {
+            let (name, _) = line.split_once(' ').unwrap();
+            let said = refusal(line, &format!("{name} = 4000000000"));
+            assert!(said.contains(key) && said.contains("give at most"), "{said}");
+        }
+    }
 
     /// A configuration without these sections means what the shipped one says.
     #[test]

@@ -114,12 +114,14 @@ impl TryFrom<String> for Place {
         if plain.contains(['{', '}']) {
             return Err(format!("\"{text}\" has a placeholder that is neither {{year}} nor {{month}}"));
         }
-        if folder.starts_with('/') || folder.split('/').any(|part| part == "..") {
+        let below = folder.trim_end_matches('/');
+        let is_astray = !below.is_empty() && below.split('/').any(|part| matches!(part, "" | "." | ".."));
+        if folder.starts_with('/') || is_astray {
             return Err(format!(
-                "\"{text}\": the folder is meant from the server's root: without / before it, without .."
+                "\"{text}\": the folder is meant from the server's root: without / before it, without empty parts, . or .."
             ));
         }
-        Ok(Self { server: server.to_owned(), folder: folder.trim_end_matches('/').to_owned() })
+        Ok(Self { server: server.to_owned(), folder: below.to_owned() })
     }
 }
 
@@ -237,6 +239,16 @@ pub struct Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_named_from_the_root_part_by_part() {
+        let place = |text: &str| Place::try_from(text.to_owned()).map(|place| place.folder);
+        assert_eq!(place("here:a/{year}/..b/"), Ok("a/{year}/..b".to_owned()));
+        assert_eq!(place("here:"), Ok(String::new()));
+        for astray in ["here:/a", "here:/", "here:a/../b", "here:a//b", "here:./a", "here:a/."] {
+            assert!(place(astray).unwrap_err().contains("from the server's root"), "{astray}");
+        }
+    }
 
     #[test]
     fn a_measure_is_named_as_it_is_written() {

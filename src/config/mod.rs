@@ -178,6 +178,8 @@ pub enum RemapInput {
 
 /// A remap kernel reaches at most so many cells of its input: memory grows with the square.
 const LARGEST_REACH_CELLS: f64 = 10.0;
+/// And at most so many scales: beyond, weights come near the least number that there is, and cells with no nearer input lose their value.
+const LARGEST_REACH_SCALES: f64 = 8.0;
 
 impl RemapInput {
     /// Side of the input's cells, km.
@@ -283,6 +285,20 @@ pub struct Ensemble {
     /// Whether each member starts from a thickness of its own, within the uncertainty that the input states.
     #[serde(default = "yes")]
     pub perturb_input: bool,
+    /// In what members agree with the thickness that they started from.
+    #[serde(default)]
+    pub consistency: Consistency,
+}
+
+/// In what a member agrees with the low-resolution thickness that it started from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consistency {
+    /// The thickness product, which sees through a Gaussian of some 38 km, would see that thickness in the member.
+    #[default]
+    Seen,
+    /// Means over the ice, through a Gaussian of 26 km, are the same of both: more than the truth does.
+    Means,
 }
 
 impl Ensemble {
@@ -311,6 +327,9 @@ pub struct Publisher {
     /// The licence of the products.
     pub license: String,
 }
+
+/// Side of a cell, m: a network on other cells, and an ensemble with its lengths in cells, would give wrong products without a word.
+const CELL_SIZE_M: f64 = 3000.0;
 
 /// A grid file: where the cells lie and which are land.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -435,8 +454,9 @@ impl Config {
                 "a grid has at least one cell",
             );
         }
-        if !(grid.cell_size_m > 0.0 && grid.cell_size_m.is_finite()) {
-            return refuse("cell_size_m", grid.cell_size_m.to_string(), "give a length above 0 in metres");
+        if grid.cell_size_m.total_cmp(&CELL_SIZE_M).is_ne() {
+            let remedy = "give 3000 (metres): networks are trained on such cells, and know no other";
+            return refuse("cell_size_m", grid.cell_size_m.to_string(), remedy);
         }
         Ok(grid)
     }
@@ -460,11 +480,16 @@ impl Config {
         })?;
         let cells = (&grid.name, &grid.projection, grid.rows, grid.columns, grid.cell_size_m);
         let place = (grid.first_cell_centre_x_m, grid.first_cell_centre_y_m);
-        let Ensemble { members, seed, perturb_input, .. } = self.ensemble;
+        let Ensemble { members, seed, perturb_input, consistency, .. } = self.ensemble;
         let (precision, calibrate) = (self.model.precision, self.model.calibrate);
         let oldest_days = (self.inputs.thickness.oldest_days, self.inputs.drift.oldest_days);
         let sampler = self.ensemble.sampler_choice();
         let drawing = (members, sampler, seed, precision, calibrate, perturb_input);
+        // A configuration of before there was this key means what is the default: its products can still be made again.
+        let consistency = match consistency {
+            Consistency::Seen => "",
+            Consistency::Means => "means",
+        };
         let text = serde_json::to_string(&(
             cells,
             place,
@@ -475,7 +500,7 @@ impl Config {
             (self.publication.members, &self.publication.thinner_than_m),
             &self.publisher,
         ));
-        Ok(sys::sha256(text.unwrap_or_default()))
+        Ok(sys::sha256(text.unwrap_or_default() + consistency))
     }
 
     fn resolve_paths(&mut self, file: &Path) {
@@ -620,6 +645,10 @@ impl Config {
                     "give lengths above 0 and of at most ten cells of the input",
                 );
             }
+            if kernel.radius_km > LARGEST_REACH_SCALES * kernel.scale_km {
+                let remedy = "give a radius of at most eight scales: farther away weights vanish";
+                return refuse("prepare.remap", format!("{input:?} {kernel:?}"), remedy);
+            }
         }
         Ok(())
     }
@@ -732,6 +761,12 @@ mod tests {
             ("seed = 1", "seeed = 1", ["seeed", "unknown field", "line"]),
             ("#sampler = \"dpm-solver++\"", "sampler = \"dim\"", ["dim", "unknown variant", "ddim"]),
             ("radius_km = 20.0", "radius_km = 300.0", ["prepare.remap", "300", "ten cells"]),
+            (
+                "cache_megabytes = 20000",
+                "cache_megabytes = 999",
+                ["fetching.cache_megabytes", "= 999", "at least 1000"],
+            ),
+            ("scale_km = 30.0", "scale_km = 7.0", ["prepare.remap", "ThicknessV206", "eight scales"]),
             ("deformation = {", "drift = {", ["drift", "unknown variant", "deformation"]),
         ] {
             let message = changed(line, to).unwrap_err().to_string();
@@ -755,6 +790,20 @@ mod tests {
         let error = config.grid_file().unwrap_err().to_string();
         assert!(error.contains("gone.toml") && error.contains("`grid` in the configuration"), "{error}");
         assert!(!error.contains("--config"), "{error}");
+    }
+
+    #[test]
+    fn a_grid_of_other_cells_than_networks_know_is_refused() {
+        let text = fs::read_to_string("config/grids/demo.toml").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = load(&Overrides::default()).unwrap();
+        config.grid = folder.path().join("grid.toml");
+        for other in ["6000.0", "0.0", "-3000.0", "nan"] {
+            let changed = text.replace("cell_size_m = 3000.0", &format!("cell_size_m = {other}"));
+            fs::write(&config.grid, changed).unwrap();
+            let error = config.grid_file().unwrap_err().to_string();
+            assert!(error.contains("grid.toml: cell_size_m = ") && error.contains("give 3000"), "{error}");
+        }
     }
 
     #[test]

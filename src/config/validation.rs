@@ -18,7 +18,20 @@ impl Wrong {
     pub(super) fn unless(right: bool, key: &str, value: impl ToString, remedy: &'static str) -> Option<Self> {
         (!right).then(|| Self { key: key.to_owned(), value: value.to_string(), remedy })
     }
+
+    /// Days that are counted from today: many more lead beyond the calendar.
+    pub(super) fn if_too_many_days(key: &str, days: u32) -> Option<Self> {
+        Self::unless(days <= MOST_DAYS, key, days, "give at most 36500 days")
+    }
+
+    /// The same for hours.
+    pub(super) fn if_too_many_hours(key: &str, hours: u32) -> Option<Self> {
+        Self::unless(hours <= 24 * MOST_DAYS, key, hours, "give at most 876000 hours")
+    }
 }
+
+/// A hundred years: nobody waits longer, and time can be counted that far.
+const MOST_DAYS: u32 = 36_500;
 
 /// The first value of these sections that cannot be used.
 pub(super) fn wrong(config: &Config) -> Option<Wrong> {
@@ -61,6 +74,9 @@ fn wrong_input(name: &str, input: &Input, servers: &BTreeMap<String, Server>) ->
                 "expected_after_hours, late_after_hours, missing_after_hours must not go down in this order";
             Wrong::unless(hours.is_sorted(), &key("*_after_hours"), format!("{hours:?}"), remedy)
         })
+        .or_else(|| Wrong::if_too_many_hours(&key("missing_after_hours"), input.missing_after_hours))
+        .or_else(|| Wrong::if_too_many_days(&key("oldest_days"), input.oldest_days))
+        .or_else(|| Wrong::if_too_many_days(&key("off_season_after_days"), input.off_season_after_days?))
 }
 
 /// What belongs to one quantity only.
@@ -95,6 +111,9 @@ fn wrong_combination(inputs: &Inputs) -> Option<Wrong> {
         })
 }
 
+/// With less, the files of a day and the remap weights, which are needed together, would push each other out, MB.
+const LEAST_CACHE_MEGABYTES: u64 = 1000;
+
 fn wrong_fetching(fetching: &Fetching) -> Option<Wrong> {
     let Fetching { connect_seconds, stall_seconds, try_seconds, deadline_seconds, .. } = *fetching;
     let limits = [
@@ -102,7 +121,6 @@ fn wrong_fetching(fetching: &Fetching) -> Option<Wrong> {
         ("fetching.stall_seconds", stall_seconds),
         ("fetching.try_seconds", try_seconds),
         ("fetching.largest_file_megabytes", fetching.largest_file_megabytes),
-        ("fetching.cache_megabytes", fetching.cache_megabytes),
     ];
     let (shortest, longest) = (fetching.shortest_pause_seconds, fetching.longest_pause_seconds);
     limits
@@ -126,6 +144,12 @@ fn wrong_fetching(fetching: &Fetching) -> Option<Wrong> {
                 format!("{shortest}, {longest}"),
                 remedy,
             )
+        })
+        .or_else(|| {
+            let right = fetching.cache_megabytes >= LEAST_CACHE_MEGABYTES;
+            let remedy =
+                "give at least 1000: remap weights, some 300 MB for a grid, count in it; 20000 is usual";
+            Wrong::unless(right, "fetching.cache_megabytes", fetching.cache_megabytes, remedy)
         })
         .or_else(|| {
             let right = fetching.cache_megabytes >= fetching.largest_file_megabytes;

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::scene::{Ground, Question, Scene};
 use super::{MemberStore, Statistics, Streaming};
+use crate::config::Consistency;
 use crate::model::{Checkpoint, ModelError, Sampler};
 use crate::progress::{Bar, Processor};
 use crate::time::ProductDay;
@@ -32,8 +33,8 @@ pub struct Plan<'a> {
     pub batch: usize,
     /// Whether the spread is that which was fitted, where the checkpoint has a calibration.
     pub calibrated: bool,
-    /// Whether members are moved until the thickness product would see in them what they started from.
-    pub consistent: bool,
+    /// In what members are moved to agree with what they started from; None leaves them as they came.
+    pub consistency: Option<Consistency>,
     /// Standard deviation of the low-resolution effective thickness, m, `[row, column]`; each member then starts from a
     /// thickness of its own. None takes the thickness as it is.
     pub input_uncertainty_m: Option<&'a Array2<f32>>,
@@ -50,7 +51,7 @@ impl Plan<'_> {
             seed,
             batch: 1,
             calibrated: true,
-            consistent: true,
+            consistency: Some(Consistency::default()),
             input_uncertainty_m: None,
         }
     }

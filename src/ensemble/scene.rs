@@ -7,6 +7,7 @@ use super::frame::Frame;
 use super::input::{input_field, perturbed};
 use super::satellite_view::SatelliteView;
 use super::{Plan, member_noise};
+use crate::config::Consistency;
 use crate::model::{AtLeast, Calibration, Checkpoint, CheckpointInfo, ModelError};
 use crate::prepare;
 
@@ -45,7 +46,7 @@ pub(super) struct Question {
 pub(super) struct Ground<'a> {
     info: &'a CheckpointInfo,
     calibration: Option<&'a Calibration>,
-    view: Option<SatelliteView>,
+    held_to: Option<(Consistency, SatelliteView)>,
     uncertainty_m: Option<Array2<f32>>,
     pub(super) frame: Frame,
     /// Low-resolution concentration, fraction.
@@ -64,7 +65,7 @@ impl<'a> Ground<'a> {
         Self {
             info: &checkpoint.info,
             calibration: None,
-            view: None,
+            held_to: None,
             uncertainty_m: None,
             concentration: frame.cut(&context.index_axis(Axis(0), prepare::CONCENTRATION_CHANNEL).to_owned()),
             low: frame.cut(&context.index_axis(Axis(0), THICKNESS_CHANNEL).to_owned()),
@@ -73,9 +74,15 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Ready for members, whose spread may be calibrated and which may be held to what the satellites saw.
+    /// Ready for members, whose spread may be calibrated and which may be held to what they start from.
     pub(super) fn for_members(mut self, plan: Plan<'_>) -> Self {
-        self.view = plan.consistent.then(|| SatelliteView::of_day(&self.mask, self.concentration.view()));
+        self.held_to = plan.consistency.map(|consistency| {
+            let view = match consistency {
+                Consistency::Seen => SatelliteView::of_day(&self.mask, self.concentration.view()),
+                Consistency::Means => SatelliteView::of_means(&self.mask),
+            };
+            (consistency, view)
+        });
         self.calibration = self.info.calibration.as_ref().filter(|_| plan.calibrated);
         self.uncertainty_m = plan.input_uncertainty_m.map(|uncertainty_m| self.frame.cut(uncertainty_m));
         self
@@ -151,8 +158,10 @@ impl<'a> Ground<'a> {
                 true => thickness,
             };
         });
-        if let Some(view) = &self.view {
-            view.hold(&mut field, low.view());
+        match &self.held_to {
+            Some((Consistency::Seen, view)) => view.hold(&mut field, low.view()),
+            Some((Consistency::Means, view)) => view.hold(&mut field, view.of(low.view()).view()),
+            None => {}
         }
         let at_zero = field.iter().filter(|&&value| value <= 0.0).count();
         Member { field, low, at_zero }

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use serde::Serialize;
 
-use crate::config::SamplerKind;
+use crate::config::{Consistency, SamplerKind};
 use crate::ensemble::{self, EnsembleError, InMemory, Plan, standard_normal};
 use crate::model::{Calibration, Checkpoint, Sampler};
 use crate::progress::Bar;
@@ -16,10 +16,12 @@ use super::{EvaluateError, EvaluateOptions};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
-    /// All that is done to published members, but for the uncertainty of the input.
+    /// All that is done to published members unless the configuration says otherwise, but for the uncertainty of the input.
     Published,
     /// The spread as the network has it, not as it was fitted.
     Uncalibrated,
+    /// Held to means of the input, not to what the thickness product would see.
+    Means,
     /// As they came, whatever the thickness product would see in them.
     Inconsistent,
     /// Neither calibrated nor made consistent.
@@ -31,6 +33,7 @@ impl Variant {
         match self {
             Self::Published => "published",
             Self::Uncalibrated => "uncalibrated",
+            Self::Means => "means",
             Self::Inconsistent => "inconsistent",
             Self::Raw => "raw",
         }
@@ -44,17 +47,24 @@ impl Variant {
             Self::Uncalibrated => {
                 "not calibrated, but moved until the thickness product would see the input in them"
             }
+            Self::Means => {
+                "calibrated, if the checkpoint is, and moved until their means through a Gaussian of 26 km are those of the input"
+            }
             Self::Inconsistent => "calibrated, if the checkpoint is, but not moved towards the input",
             Self::Raw => "neither calibrated nor moved towards the input",
         }
     }
 
     fn is_calibrated(self) -> bool {
-        matches!(self, Self::Published | Self::Inconsistent)
+        matches!(self, Self::Published | Self::Means | Self::Inconsistent)
     }
 
-    fn is_consistent(self) -> bool {
-        matches!(self, Self::Published | Self::Uncalibrated)
+    fn consistency(self) -> Option<Consistency> {
+        match self {
+            Self::Published | Self::Uncalibrated => Some(Consistency::Seen),
+            Self::Means => Some(Consistency::Means),
+            Self::Inconsistent | Self::Raw => None,
+        }
     }
 }
 
@@ -183,7 +193,7 @@ impl Forecast<'_> {
                 let plan = Plan {
                     batch: options.batch,
                     calibrated: variant.is_calibrated(),
-                    consistent: variant.is_consistent(),
+                    consistency: variant.consistency(),
                     ..Plan::new(scene.day, options.members, *sampler, options.seed)
                 };
                 let mut members = InMemory::default();

@@ -429,6 +429,7 @@ fn plan<'a>(day: ProductDay, config: &Config, sampler: Sampler, prepared: &'a Pr
     let uncertainty_m = prepared.effective_thickness_uncertainty_m.as_ref();
     Plan {
         calibrated: config.model.calibrate,
+        consistency: Some(ensemble.consistency),
         input_uncertainty_m: uncertainty_m.filter(|_| ensemble.perturb_input),
         ..Plan::new(day, ensemble.members, sampler, ensemble.seed)
     }
@@ -477,6 +478,7 @@ fn lineage(
         lowest_noise_rate: Some(plan.sampler.lowest_noise_rate),
         calibration: checkpoint.info.calibration.clone().filter(|_| plan.calibrated),
         input_perturbed: plan.input_uncertainty_m.is_some(),
+        consistency: order.config.ensemble.consistency,
         seed: plan.seed,
         device: placement.device_name(),
         precision: placement.precision.name().into(),

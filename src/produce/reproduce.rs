@@ -163,6 +163,7 @@ fn configured_as(manifest: &Manifest, folder: &Path, config: &Config) -> Result<
     let found = config.hash(&grid)?;
     config.ensemble.members = manifest.members;
     config.ensemble.seed = lineage.seed;
+    config.ensemble.consistency = lineage.consistency;
     let as_shipped = config.clone();
     config.ensemble.steps = Some(lineage.steps);
     let with_steps = config.clone();

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use ndarray::Array2;
 
-use crate::config::Publisher;
+use crate::config::{Consistency, Publisher};
 use crate::grid::LonLat;
 use crate::model::Calibration;
 use crate::time::ProductDay;
@@ -258,6 +258,18 @@ fn inputs(records: &[InputRecord]) -> Attributes {
 /// How the uncertainty of the input is in the members.
 const INPUT_PERTURBED: &str = "each member starts from a thickness perturbed within sea_ice_thickness_low_resolution_uncertainty, correlated over 120 km";
 
+/// In what members agree with what they started from.
+fn consistency(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::Seen => {
+            "the thickness product would see in each member the thickness that it started from"
+        }
+        Consistency::Means => {
+            "means of each member through a Gaussian of 26 km are those of the thickness that it started from"
+        }
+    }
+}
+
 fn lineage(lineage: &Lineage) -> Attributes {
     let mut attributes = model(lineage);
     attributes.extend(lineage.time_grid.map(|grid| ("sampler_time_grid", grid.name().into())));
@@ -265,6 +277,7 @@ fn lineage(lineage: &Lineage) -> Attributes {
     attributes.push(("spread_calibration", calibration.into()));
     let input = if lineage.input_perturbed { INPUT_PERTURBED } else { "not included" };
     attributes.push(("input_uncertainty", input.into()));
+    attributes.push(("coarse_consistency", consistency(lineage.consistency).into()));
     attributes.extend(lineage.lowest_noise_rate.map(|rate| ("sampler_lowest_noise_rate", rate.into())));
     attributes
 }

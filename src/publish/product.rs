@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ndarray::{Array2, Zip};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Publisher, SamplerKind, TimeGrid};
+use crate::config::{Consistency, Publisher, SamplerKind, TimeGrid};
 use crate::ensemble::{MemberStore, Quantiles, Statistics, Thinner};
 use crate::grid::{Grid, Regions};
 use crate::model::Calibration;
@@ -82,6 +82,9 @@ pub struct Lineage {
     /// Whether each member started from a low-resolution thickness of its own, within the uncertainty of the input.
     #[serde(default)]
     pub input_perturbed: bool,
+    /// In what each member agrees with the thickness that it started from.
+    #[serde(default)]
+    pub consistency: Consistency,
     /// Seed of the members' noise.
     pub seed: u64,
     /// The device that the network ran on.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use ndarray::Array2;
 
-use crate::config::{Publisher, SamplerKind, TimeGrid};
+use crate::config::{Consistency, Publisher, SamplerKind, TimeGrid};
 use crate::ensemble::{InMemory, MemberStore, Quantiles, Statistics, Thinner};
 use crate::grid::{Grid, GridSpec, Region, Regions};
 use crate::prepare::{Prepared, flag};
@@ -177,6 +177,7 @@ fn lineage() -> Lineage {
         lowest_noise_rate: Some(0.31),
         calibration: None,
         input_perturbed: true,
+        consistency: Consistency::Seen,
         seed: 1,
         device: "cpu".into(),
         precision: "f32".into(),

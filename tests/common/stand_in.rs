@@ -3,7 +3,7 @@
 use std::fs;
 
 use chrono::{DateTime, Utc};
-use nilas::config::SamplerKind;
+use nilas::config::{Consistency, SamplerKind};
 use nilas::produce::{AcceptedFile, Order, Produced};
 use nilas::publish::{Figures, InputRecord, Lineage, Manifest, Published, Status};
 use nilas::source::{Role, recognise};
@@ -66,6 +66,7 @@ pub(crate) fn publish(order: &Order, now: DateTime<Utc>) -> Produced {
             lowest_noise_rate: None,
             calibration: None,
             input_perturbed: false,
+            consistency: Consistency::Seen,
             seed: 1,
             device: format!("{:?}", order.config.model.device).to_lowercase(),
             precision: "f32".into(),
