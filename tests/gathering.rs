@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use common::demo_window::repository;
 use common::series::{Series, name_of};
 use nilas::config::{Config, Overrides, Place, Processing, Server, ServerKind};
-use nilas::ledger::{Ledger, Severity, Verdict};
+use nilas::ledger::{FileRow, Ledger, Severity, Verdict};
 use nilas::produce::{AcceptedFile, GatherError, Gathered, Gatherer, Watch};
 use nilas::source::{Availability, InspectionProgram, Role};
 use nilas::sys;
@@ -516,8 +516,8 @@ fn a_refused_file_is_kept_with_its_reason_and_asked_for_again() {
         let gathered = house.gather(DAY).unwrap();
         assert_eq!(gathered.drift.name(), name_of(Role::Drift, "2022-04-14"));
         let sha256 = sys::sha256(broken);
-        let verdict = house.ledger().verdict(&sha256, &name_of(Role::Drift, DAY)).unwrap().unwrap();
-        let Verdict::Refused(refusal) = verdict else { panic!("{verdict:?}") };
+        let known = house.ledger().known_file(&sha256, &name_of(Role::Drift, DAY)).unwrap().unwrap();
+        let Verdict::Refused(refusal) = known.verdict else { panic!("{known:?}") };
         assert_eq!(refusal.kind, kind);
         assert!(refusal.reason.contains(path.to_str().unwrap()), "{}", refusal.reason);
         assert!(!refusal.reason.contains("cache"), "not the address that people know: {}", refusal.reason);
@@ -630,15 +630,29 @@ fn values_that_cannot_follow_the_day_before_are_refused_until_the_limits_allow_t
     let gathered = house.gather("2022-04-16").unwrap();
     assert_eq!(house.ages("2022-04-16"), ages(0, 0, 1));
     let path = house.provider.folder.join(name_of(Role::Thickness, "2022-04-16"));
-    let verdict =
-        house.ledger().verdict(&sys::sha256_of_file(&path).unwrap(), &name_of(Role::Thickness, "2022-04-16"));
-    let Some(Verdict::Refused(refusal)) = verdict.unwrap() else { panic!("accepted: {gathered:?}") };
+    let sha256 = sys::sha256_of_file(&path).unwrap();
+    let known = house.ledger().known_file(&sha256, &name_of(Role::Thickness, "2022-04-16")).unwrap().unwrap();
+    let Verdict::Refused(refusal) = known.verdict else { panic!("accepted: {gathered:?}") };
     assert_eq!(refusal.kind, "mean_change_percent_per_day");
     assert!(refusal.reason.contains("widen [checks.thickness]"), "{}", refusal.reason);
 
     house.config.checks.thickness.clear();
     house.gather("2022-04-16").unwrap();
     assert_eq!(house.ages("2022-04-16"), ages(0, 0, 0));
+}
+
+#[test]
+fn a_file_that_a_person_brought_is_judged_when_the_series_has_it_as_well() {
+    let house = House::with_the_day();
+    house.gather(DAY).unwrap();
+    let name = name_of(Role::Drift, DAY);
+    let sha256 = sys::sha256_of_file(&house.provider.folder.join(&name)).unwrap();
+    let known = || house.ledger().known_file(&sha256, &name).unwrap().unwrap();
+    let of_the_series = known();
+    let brought = FileRow { server: "inputs".into(), checks: Vec::new(), ..of_the_series.clone() };
+    house.ledger().record_file(&brought).unwrap();
+    house.gather(DAY).unwrap();
+    assert_eq!((known().server, known().checks), (of_the_series.server, of_the_series.checks));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use common::netcdf_copy::{Dataset, Values};
 use common::sample_layouts as layouts;
+use netcdf::AttributeValue;
 use nilas::field::Field;
 use nilas::source;
 use nilas::source::merged_thickness::Basis;
@@ -183,6 +184,29 @@ fn what_a_thickness_rests_on_is_told_in_words_that_are_known_or_not() {
             };
             assert_eq!(*basis, expected, "row {row}, column {column}: {meanings}");
         }
+    }
+}
+
+#[test]
+fn a_thickness_is_not_refused_for_how_its_flags_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layouts::thickness_v300(folder.path(), "m").unwrap();
+    let flagged = folder.path().join("flagged.nc");
+    let meanings = "combined_altimetry_radiometry altimetry_only radiometry_only interpolated";
+    let told: [(AttributeValue, bool); 4] = [
+        (vec![0_i64, 1, 2, 3].into(), true),
+        ("0b, 1b, 2b, 3b".into(), true),
+        ("0, 1, 2".into(), false),
+        ("from 0 to 3".into(), false),
+    ];
+    for (values, is_known) in told {
+        let mut dataset = Dataset::read(&path).unwrap();
+        layouts::add_quality_flag(&mut dataset, "sea_ice_thickness", meanings);
+        dataset.variable("quality_flag").set("flag_values", values.clone());
+        dataset.write(&flagged, netcdf::Options::NETCDF4).unwrap();
+        let read = thickness(&flagged).unwrap();
+        let has = |wanted: Basis| read.basis.iter().any(|basis| *basis == Some(wanted));
+        assert_eq!((has(Basis::Interpolated), has(Basis::Unknown)), (is_known, !is_known), "{values:?}");
     }
 }
 

@@ -109,7 +109,11 @@ impl House {
         {
             self.write(name, format!("as of {day} {revision}"));
         }
-        self.write("latest.json", format!("{folder:?}"));
+        let pointer = serde_json::json!({
+            "day": day, "revision": revision, "status": Status::Final, "path": folder
+        });
+        let latest = serde_json::json!({"newest": pointer, "newest_final": pointer});
+        self.write("latest.json", latest.to_string());
     }
 
     fn withdraw(&self, day: &str, revision: u32) {
@@ -368,10 +372,45 @@ async fn a_file_that_went_bad_on_the_disk_is_not_carried() {
         assert!(error.contains(part), "{part} is not in: {error}");
     }
     assert!(!mirror.join("2026/03/02/r01/members.nc").exists() && !mirror.join("latest.json").exists());
+    assert!(mirror.join("2026/03/01/r01/manifest.json").exists(), "it keeps no other back");
 
     house.withdraw("2026-03-02", 1);
     house.carry_all().await;
-    assert!(mirror.join("2026/03/01/r01/manifest.json").exists(), "the others come once it is taken back");
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_told_whatever_else_cannot_be_carried() {
+    let folder = tempfile::tempdir().unwrap();
+    let mirror = folder.path().join("mirror");
+    let house = House::new(named(&[("mirror", target(TargetKind::Folder, &mirror.to_string_lossy()))]));
+    house.carry_all().await;
+    house.publish("2026-03-03", 1, 10);
+    house.write("2026/03/03/r01/members.nc", "gone bad");
+    house.withdraw("2026-03-01", 1);
+    let carried = house.carry().await;
+    assert!(carried[0].failure.as_ref().unwrap().0.is_of_a_revision(), "{carried:?}");
+    assert!(!mirror.join("2026/03/03").exists(), "nothing of it");
+    fs::remove_file(house.root().join("2026/03/03/r01/members.nc")).unwrap();
+    assert!(house.carry().await[0].failure.as_ref().unwrap().0.is_of_a_revision());
+    assert!(mirror.join("2026/03/01/r01/withdrawn.json").exists());
+    let latest = fs::read_to_string(mirror.join("latest.json")).unwrap();
+    assert!(latest.contains("2026-03-02"), "readers are led to what is there: {latest}");
+}
+
+#[tokio::test]
+async fn readers_are_led_to_a_revision_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mirror = folder.path().join("mirror");
+    let house = House::new(named(&[("mirror", target(TargetKind::Folder, &mirror.to_string_lossy()))]));
+    house.carry_all().await;
+    // Published, and the ledger does not know it yet.
+    let latest = fs::read_to_string(house.root().join("latest.json")).unwrap();
+    house.write("latest.json", latest.replace("2026-03-02", "2026-03-03"));
+    house.carry_all().await;
+    assert_eq!(fs::read_to_string(mirror.join("latest.json")).unwrap(), latest);
+    house.publish("2026-03-03", 1, 10);
+    house.carry_all().await;
+    assert!(tree(&mirror) == tree(house.root()));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::daemon::DaemonError;
 use crate::evaluate::EvaluateError;
 use crate::model::ModelError;
 use crate::produce::{GatherError, ProduceError};
+use crate::source::SourceError;
 use crate::synth::SynthError;
 use crate::train::TrainError;
 
@@ -112,6 +113,8 @@ impl From<ProduceError> for Failure {
         match error {
             ProduceError::Config(error) => error.into(),
             ProduceError::Model(error) => error.into(),
+            // No file has a fault where none could be looked at.
+            ProduceError::Source(SourceError::Inspector { .. }) => Self::other(error),
             ProduceError::Source(_) | ProduceError::NoIce { .. } => Self::Refused(error.to_string()),
             ProduceError::Grid(_) | ProduceError::Output { .. } | ProduceError::OtherCheckpoint { .. } => {
                 Self::Usage(error.to_string())

@@ -48,7 +48,9 @@ impl Patience {
                 incidents::settle(ledger, &key, &format!("{} has everything again", one.target), now)?;
                 continue;
             };
-            let times = self.failing.get(&one.target).map_or(0, |failing| failing.times);
+            // Where only a revision here is at fault the target takes things: what is new does not wait for it.
+            let takes_things = error.is_of_a_revision();
+            let times = self.failing.get(&one.target).filter(|_| !takes_things).map_or(0, |one| one.times);
             let next_try = now + pause(&config.schedule, times);
             self.failing.insert(one.target.clone(), Failing { times: times + 1, next_try });
             let waits = if waiting == 1 {
@@ -110,7 +112,7 @@ mod tests {
         };
         config.targets = [("mirror".to_owned(), target)].into();
         fs::create_dir_all(&config.folders.products).unwrap();
-        fs::write(config.folders.products.join("latest.json"), "{}").unwrap();
+        fs::write(config.folders.products.join("catalog.json"), "{}").unwrap();
         let (carrier, clock) = (Carrier::new(&config).unwrap(), SystemClock::new());
         let mut patience = Patience::default();
         patience.carry(&carrier, &ledger, &config, &clock).await.unwrap();
@@ -121,7 +123,7 @@ mod tests {
         patience.failing.clear();
         patience.carry(&carrier, &ledger, &config, &clock).await.unwrap();
         assert_eq!(keys(&ledger), [] as [&str; 0]);
-        assert!(gone.join("latest.json").is_file());
+        assert!(gone.join("catalog.json").is_file());
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::{Config, Retention};
 use crate::fetch;
-use crate::ledger::{Ledger, ProductInput, ProductRow};
+use crate::ledger::{Ledger, ProductInput, ProductRow, Severity};
 use crate::notify::{Digest, DigestEntry, DigestInput, DigestTiming, Notifier};
 use crate::publish;
 use crate::sys;
@@ -100,6 +100,11 @@ fn copy_ledger(ledger: &Ledger, config: &Config, now: DateTime<Utc>) -> Result<(
     let superfluous = copies.len().saturating_sub(config.retention.ledger_copies as usize);
     for path in &copies[..superfluous] {
         fs::remove_file(path).map_err(|source| DaemonError::File { path: path.clone(), source })?;
+    }
+    let recovered = ledger.incident(LEDGER)?.filter(|open| open.severity == Severity::Failure);
+    // A copy that has just taken the place of a damaged ledger is copied again at once, before people have heard of it.
+    if recovered.is_some_and(|open| now - open.opened_at < TimeDelta::days(1)) {
+        return Ok(());
     }
     incidents::settle(ledger, LEDGER, "the ledger is whole, and there is a copy of it", now)
 }

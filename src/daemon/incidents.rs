@@ -126,7 +126,7 @@ pub(super) fn note_failed(ledger: &Ledger, now: DateTime<Utc>, config: &Config) 
 pub(super) fn note_overdue(ledger: &Ledger, now: DateTime<Utc>, config: &Config) -> Result<(), DaemonError> {
     match overdue(ledger, config, now)? {
         Some(text) => raise(ledger, OVERDUE, Severity::Failure, &text, now),
-        None => settle(ledger, OVERDUE, "there is a young product again", now),
+        None => settle(ledger, OVERDUE, "no product is overdue any more", now),
     }
 }
 
@@ -144,12 +144,17 @@ pub(super) fn note_degradation(
         }
         None => settle(ledger, DEGRADED, "products are as they should be again", now)?,
     }
+    Ok(())
+}
+
+/// There is space for a production.
+pub(super) fn has_space(ledger: &Ledger, now: DateTime<Utc>) -> Result<(), DaemonError> {
     settle(ledger, SPACE, "there is space again", now)
 }
 
 /// Holds the revisions that the ledger knows against the product folder: readers have what is there. Those that are gone count as cleared
-/// away from then on, and people are told; those that are there again are so in the ledger, too. True where nothing is there, not even
-/// what Nilas keeps there for itself: then it is the folder that is away, nothing is written down, and nothing may be published.
+/// away from then on, and people are told; those that are there again are so in the ledger, too. True where not even the folder of a year
+/// is there: then it is the product folder that is away, nothing is written down, and nothing may be published.
 pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> Result<bool, DaemonError> {
     let revisions = ledger.revisions()?;
     let kept = revisions.iter().filter(|(.., is_kept)| *is_kept).count();
@@ -159,7 +164,7 @@ pub(super) fn note_missing(ledger: &Ledger, root: &Path, now: DateTime<Utc>) -> 
     };
     let (missing, back): (Vec<_>, Vec<_>) =
         revisions.iter().filter(|one| found(one) != one.2).partition(|(.., is_kept)| *is_kept);
-    if kept > 0 && missing.len() == kept && !publish::private_folder(root).exists() {
+    if kept > 0 && missing.len() == kept && !publish::has_years(root) {
         let text = format!(
             "none of the revisions that were published ({kept}) is in {}, and nothing is produced: mount the disk; if this is the folder now, \
              `nilas produce --date DAY` begins in it anew",
@@ -250,8 +255,10 @@ mod tests {
         fs::rename(&away, root).unwrap();
         assert_eq!(look(), (None, 3));
         fs::rename(root, &away).unwrap();
-        // Something was published into the empty mount point all the same.
         fs::create_dir_all(publish::private_folder(root)).unwrap();
+        assert_eq!(look(), (Some(Severity::Failure), 3), "a lock in the empty mount point is no product");
+        // Something was published into it all the same.
+        fs::create_dir_all(publish::revision_folder(root, day("2026-03-01"), 9)).unwrap();
         assert_eq!(look(), (Some(Severity::Warning), 0));
         fs::remove_dir_all(root).unwrap();
         fs::rename(&away, root).unwrap();

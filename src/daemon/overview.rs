@@ -284,12 +284,27 @@ pub(super) fn overdue(
     };
     let row = ledger.day(due)?;
     let newest = ledger.newest_product()?.map(|product| product.day);
-    if newest >= Some(due) || row.as_ref().is_some_and(|row| row.state == DayState::OffSeason) {
+    let is_off_season = row.as_ref().is_some_and(|row| row.state == DayState::OffSeason);
+    if newest >= Some(due) || is_off_season || may_be_off_season(ledger, config, due)? {
         return Ok(None);
     }
     let newest = newest.map_or("there is none at all".to_owned(), |day| format!("the newest is of {day}"));
     let why = row.map_or("it was not looked at".to_owned(), |row| row.note);
     Ok(Some(format!("there should be a product of {due} by now, and {newest}: {why}")))
+}
+
+/// The key of the incident of a thickness that is late.
+const LATE_THICKNESS: &str = "late:thickness";
+
+/// Whether no thickness serves a day of the part of the year in which its season ends, in one year earlier than in another, and that is
+/// all: people were told that it is late, and can do no more.
+fn may_be_off_season(ledger: &Ledger, config: &Config, day: ProductDay) -> Result<bool, DaemonError> {
+    let input = &config.inputs.thickness;
+    let is_in_season = input.always_in_season.is_some_and(|part| part.contains(day));
+    let oldest_that_serves = day.plus_days(-i64::from(input.oldest_days));
+    let newest = ledger.newest_centre(Role::Thickness.name())?;
+    let is_told = ledger.incident(LATE_THICKNESS)?.is_some_and(|late| late.closed_at.is_none());
+    Ok(!is_in_season && is_told && newest.is_some_and(|newest| newest < oldest_that_serves))
 }
 
 fn newest(product: ProductRow, config: &Config, now: DateTime<Utc>) -> NewestProduct {

@@ -101,6 +101,12 @@ fn a_young_product_or_the_summer_makes_it_ready() {
     house.publish(day("2026-02-28"), [0, 3, 0], "2026-03-02T13:00:00Z");
     assert_eq!(overdue_at("2026-03-02T13:00:00Z"), None);
     assert!(overdue_at("2026-03-03T12:00:00Z").is_some(), "the next day is due");
+    assert!(overdue_at("2026-03-31T12:00:00Z").is_some(), "it is winter");
+    assert!(overdue_at("2026-04-20T12:00:00Z").is_some(), "nobody was told why");
+    house.ledger.raise("late:thickness", Severity::Warning, "thickness is late", House::now()).unwrap();
+    assert_eq!(overdue_at("2026-04-20T12:00:00Z"), None, "the season of thickness may have ended");
+    house.file(Role::Thickness, day("2026-04-15"));
+    assert!(overdue_at("2026-04-20T12:00:00Z").is_some(), "it has not");
 }
 
 /// Twenty years of days, products, runs and files: what is read and told stays as much.

@@ -33,6 +33,8 @@ pub struct DayHistory {
     pub row: Option<DayRow>,
     /// Its products, the oldest revision first, also those that were taken back or cleared away.
     pub products: Vec<ProductRow>,
+    /// The best product, by its word, that a concentration of the week before was of; none where there was none.
+    pub concentration_before: Option<String>,
 }
 
 /// A day to look at now.
@@ -64,6 +66,8 @@ pub enum Decision {
     Keep,
     /// Better inputs should be there by now, and are waited for until the cut-off: these roles, centred on these days.
     Wait(Vec<(Role, ProductDay)>),
+    /// The concentration is of a worse product than that of days before, and until this time the better one may come as it usually does.
+    WaitForBetter(DateTime<Utc>),
 }
 
 impl DayHistory {
@@ -207,14 +211,32 @@ pub fn decide(gathered: &Gathered, known: &DayHistory, now: DateTime<Utc>, confi
         }
         None => {
             let is_asked = known.row.as_ref().is_some_and(|row| row.asked.is_some());
-            let lacking = if is_asked || now >= cut_off(day, config) {
-                Vec::new()
-            } else {
-                lacking(&ages, day, now, config)
-            };
+            if is_asked || now >= cut_off(day, config) {
+                return Decision::Produce;
+            }
+            if let Some(expected) = better_concentration(gathered, known, now, config) {
+                return Decision::WaitForBetter(expected);
+            }
+            let lacking = lacking(&ages, day, now, config);
             if lacking.is_empty() { Decision::Produce } else { Decision::Wait(lacking) }
         }
     }
+}
+
+/// When a better product of the day's concentration usually is there, where it served days before and that time is to come. Which of two
+/// products comes first is chance.
+fn better_concentration(
+    gathered: &Gathered,
+    known: &DayHistory,
+    now: DateTime<Utc>,
+    config: &Config,
+) -> Option<DateTime<Utc>> {
+    let (role, input) = (Role::Concentration, &config.inputs.concentration);
+    let rank = |word: &str| input.products.iter().position(|product| product == word);
+    let found = recognise(&gathered.concentration.name())?;
+    let is_worse = rank(found.word())? > rank(known.concentration_before.as_deref()?)?;
+    let expected = Availability::at(now, role, gathered.day, input).expected();
+    (is_worse && now < expected).then_some(expected)
 }
 
 /// From when on a day is made with whatever inputs are allowed.
@@ -232,12 +254,8 @@ fn lacking(
 ) -> Vec<(Role, ProductDay)> {
     let usual_age = |role: Role| {
         let input = role.input(&config.inputs);
-        (0..=i64::from(input.oldest_days)).find(|age| {
-            let (Availability::Waiting { expected }
-            | Availability::Late { expected }
-            | Availability::Missing { expected }) = Availability::at(now, role, day.plus_days(-age), input);
-            now >= expected
-        })
+        (0..=i64::from(input.oldest_days))
+            .find(|age| now >= Availability::at(now, role, day.plus_days(-age), input).expected())
     };
     ages.iter()
         .filter_map(|(role, age)| {

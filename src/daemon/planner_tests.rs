@@ -86,7 +86,7 @@ fn product(revision: u32, gathered: &Gathered, published_at: DateTime<Utc>) -> P
 }
 
 fn known(day: ProductDay, state: DayState, products: Vec<ProductRow>) -> (ProductDay, DayHistory) {
-    (day, DayHistory { row: Some(row(day, state)), products })
+    (day, DayHistory { row: Some(row(day, state)), products, concentration_before: None })
 }
 
 fn days(plan: &[DueDay]) -> Vec<String> {
@@ -137,13 +137,35 @@ fn what_is_final_is_not_due_and_what_is_provisional_when_its_files_can_be_there(
 }
 
 #[test]
+fn a_better_concentration_is_waited_for_as_long_as_it_may_come_as_usual() {
+    let monday = day("2026-03-02");
+    let mut found = gathered(monday, 0, 0);
+    let decide = |found: &Gathered, before: Option<&str>, now: &str| {
+        let known = DayHistory { concentration_before: before.map(str::to_owned), ..DayHistory::default() };
+        super::decide(found, &known, time(now), &config())
+    };
+    // With drift and thickness of the day it is made whatever the concentration.
+    assert_eq!(decide(&found, Some("amsr3"), "2026-03-03T04:15"), Decision::Produce);
+    found.thickness = gathered(monday, 5, 0).thickness;
+    found.drift = gathered(monday, 0, 1).drift;
+    assert_eq!(decide(&found, Some("amsr3"), "2026-03-03T04:15"), Decision::Produce);
+    found.concentration.path = "ice_conc_nh_polstere-100_multi_202603021200.nc".into();
+    let expected = Decision::WaitForBetter(time("2026-03-03T05:00"));
+    assert_eq!(decide(&found, Some("amsr3"), "2026-03-03T04:15"), expected);
+    assert_eq!(decide(&found, Some("amsr3"), "2026-03-03T05:00"), Decision::Produce, "it has not come");
+    for before in [Some("multi"), Some("of old"), None] {
+        assert_eq!(decide(&found, before, "2026-03-03T04:15"), Decision::Produce, "{before:?}");
+    }
+}
+
+#[test]
 fn a_failure_pauses_its_day_longer_each_time() {
     let (monday, now) = (day("2026-03-02"), time("2026-03-03T06:00"));
     let failed = |failures, minutes_ago| {
         let failed_at = Some(now - TimeDelta::minutes(minutes_ago));
         let row = DayRow { failures, failed_at, ..row(monday, DayState::Failed) };
         let history =
-            settled_but_for(now, vec![(monday, DayHistory { row: Some(row), products: Vec::new() })]);
+            settled_but_for(now, vec![(monday, DayHistory { row: Some(row), ..DayHistory::default() })]);
         !plan(&history, now, &config()).is_empty()
     };
     assert!(!failed(1, 9) && failed(1, 10));
@@ -173,7 +195,7 @@ fn what_is_asked_for_comes_behind_what_is_looked_after() {
     let asked = |text: &str, again, products| {
         let asked = Some(Asked { at: now, again });
         let row = DayRow { asked, ..row(day(text), DayState::Waiting) };
-        (day(text), DayHistory { row: Some(row), products })
+        (day(text), DayHistory { row: Some(row), products, concentration_before: None })
     };
     let finals = |text: &str| vec![product(1, &gathered(day(text), 0, 0), time("2026-01-01T00:00"))];
     let history = settled_but_for(

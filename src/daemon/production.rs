@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -13,9 +14,8 @@ use crate::publish;
 use crate::sys;
 use crate::time::Clock;
 
-use super::DaemonError;
-use super::records;
 use super::worker::{Ended, Mishap, Producer};
+use super::{DaemonError, incidents, records};
 
 const MEGABYTE: u64 = 1_000_000;
 
@@ -82,6 +82,11 @@ impl Productions<'_> {
         }
         .instrument(span)
         .await
+    }
+
+    /// Says that there is space again, whoever made it.
+    pub(super) fn note_space(&self, now: DateTime<Utc>) -> Result<(), DaemonError> {
+        if self.require_space().is_ok() { incidents::has_space(self.ledger, now) } else { Ok(()) }
     }
 
     fn require_space(&self) -> Result<(), DaemonError> {

@@ -1,6 +1,7 @@
 //! What lies in the product folder, as the ledger has it. The folder is what readers see, so it is the folder that is believed: what
 //! is published there and not known is taken over, and a run that was cut off is judged by what it left.
 
+use std::iter;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -44,10 +45,22 @@ pub(super) fn adopt_day(ledger: &Ledger, root: &Path, day: ProductDay) -> Result
     Ok(())
 }
 
+/// Takes over the days that `latest.json` names, which a person may have put into the folder: targets are led to what the ledger knows.
+/// One that is being produced is left to whoever does that; a file that cannot be read is written anew with the next product.
+pub(super) fn adopt_named(ledger: &Ledger, root: &Path) -> Result<(), DaemonError> {
+    let Ok(Some(latest)) = publish::read_latest(root) else { return Ok(()) };
+    for pointer in iter::once(latest.newest).chain(latest.newest_final) {
+        if let Ok(_lock) = DayLock::take(root, pointer.day) {
+            adopt_day(ledger, root, pointer.day)?;
+        }
+    }
+    Ok(())
+}
+
 /// A revision as it lies in the product folder.
 fn found(stored: &Stored) -> Result<ProductRow, DaemonError> {
     let manifest = publish::read_manifest(&stored.folder)?;
-    let withdrawal = publish::read_withdrawal(&stored.folder)?
+    let withdrawal = publish::withdrawal_among_others(&stored.folder)
         .map(|note| Withdrawal { at: note.withdrawn_at, reason: note.reason });
     Ok(ProductRow { withdrawal, ..product_row(&manifest, None) })
 }
@@ -168,8 +181,11 @@ pub(super) fn after_nothing(ledger: &Ledger, day: ProductDay, why: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::daemon::scratch_house::{House, day, time};
+    use crate::sys;
 
     #[test]
     fn a_product_that_was_taken_back_behind_the_back_of_a_ledger_is_not_its_newest() {
@@ -182,6 +198,34 @@ mod tests {
         let now = house.ledger.products_of(known.day).unwrap().remove(0);
         assert_eq!(now, ProductRow { withdrawal, ..known });
         assert_eq!(house.ledger.newest_product().unwrap().unwrap().day, day("2026-02-25"));
+    }
+
+    #[test]
+    fn days_that_a_person_put_into_the_folder_are_taken_over_where_readers_are_led_to_them() {
+        let house = House::full();
+        let root = &house.config.folders.products;
+        let folder = publish::revision_folder(root, day("2026-02-28"), 1);
+        let mut manifest: Manifest = serde_json::from_value(serde_json::json!({
+            "manifest_sha256": "", "day": "2026-02-28", "revision": 1, "status": Status::Final,
+            "created": "2026-03-03T04:00:00Z", "grid": "test", "members": 2, "members_in_file": true,
+            "figures": {"ice_cells": 1, "ice_area_km2": 1.0, "ice_volume_km3": 1.0, "mean_thickness_m": 1.0, "mean_spread_m": 1.0},
+            "lineage": {
+                "inputs": [], "declared_gaps": [], "checkpoint": "small", "checkpoint_sha256": "0", "training_data": "none",
+                "sampler": "ddim", "steps": 1, "seed": 1, "device": "cpu", "precision": "f32", "config_hash": "0",
+                "code_version": "0"
+            },
+            "timings": [], "files": []
+        }))
+        .unwrap();
+        let text = |manifest: &Manifest| serde_json::to_string_pretty(manifest).unwrap();
+        manifest.manifest_sha256 = sys::sha256(text(&manifest));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(publish::MANIFEST), text(&manifest)).unwrap();
+        adopt_named(&house.ledger, root).unwrap();
+        assert_eq!(house.ledger.products_of(day("2026-02-28")).unwrap(), [], "nothing leads to it");
+        publish::repair_root(root).unwrap();
+        adopt_named(&house.ledger, root).unwrap();
+        assert_eq!(house.ledger.newest_product().unwrap().unwrap().day, day("2026-02-28"));
     }
 
     #[test]

@@ -23,6 +23,9 @@ use super::{DaemonError, incidents, records};
 /// Room for what is not the work itself: a busy disk, a slow machine.
 const MARGIN: Duration = Duration::from_mins(5);
 
+/// Products of the days before say for so long which is the best to be had.
+const LATELY_DAYS: i64 = 7;
+
 /// Everything that a look at the days needs.
 pub(super) struct Round<'a> {
     pub(super) config: &'a Config,
@@ -61,8 +64,11 @@ impl Round<'_> {
             return Ok(());
         }
         records::settle_cut_off(self.ledger, self.config, self.clock.now())?;
+        records::adopt_named(self.ledger, &self.config.folders.products)?;
+        self.productions.note_space(self.clock.now())?;
         if let Some(hold) = self.ledger.current_hold()? {
-            return incidents::held(self.ledger, &hold, self.clock.now());
+            incidents::held(self.ledger, &hold, self.clock.now())?;
+            return self.note_standing();
         }
         incidents::not_held(self.ledger, self.clock.now())?;
         let look = self.gatherer.look_anew();
@@ -83,9 +89,14 @@ impl Round<'_> {
             look.complete()?;
         }
         incidents::note_refused(self.ledger, &refused, self.clock.now())?;
-        incidents::note_failed(self.ledger, self.clock.now(), self.config)?;
-        incidents::note_overdue(self.ledger, self.clock.now(), self.config)?;
+        self.note_standing()?;
         all
+    }
+
+    /// Says how the days stand, whoever has made them, or has not.
+    fn note_standing(&self) -> Result<(), DaemonError> {
+        incidents::note_failed(self.ledger, self.clock.now(), self.config)?;
+        incidents::note_overdue(self.ledger, self.clock.now(), self.config)
     }
 
     /// Makes days that were asked for, one after the other, until none is left or it is time for the next look. One that is at work
@@ -222,7 +233,7 @@ impl Round<'_> {
 
     fn judge(&self, gathered: Gathered) -> Result<Gathering, DaemonError> {
         let (day, now) = (gathered.day, self.clock.now());
-        let known = history_of(self.ledger, day)?;
+        let known = history_of(self.ledger, day, self.config)?;
         Ok(match planner::decide(&gathered, &known, now, self.config) {
             Decision::Produce => Gathering::Ready(gathered),
             Decision::Wait(lacking) => {
@@ -231,6 +242,11 @@ impl Round<'_> {
                 let until = planner::cut_off(day, self.config).format("%Y-%m-%d %H:%M UTC");
                 let note =
                     format!("waits until {until} for {}, which should be there", lacking.join(" and "));
+                Gathering::Stands(DayState::Waiting, note)
+            }
+            Decision::WaitForBetter(expected) => {
+                let until = expected.format("%Y-%m-%d %H:%M UTC");
+                let note = format!("waits until {until} for the better concentration, which days before had");
                 Gathering::Stands(DayState::Waiting, note)
             }
             Decision::Keep => Self::kept(&gathered, &known),
@@ -332,6 +348,15 @@ pub(super) fn history(ledger: &Ledger, config: &Config, now: DateTime<Utc>) -> R
     Ok(history)
 }
 
-fn history_of(ledger: &Ledger, day: ProductDay) -> Result<planner::DayHistory, DaemonError> {
-    Ok(planner::DayHistory { row: ledger.day(day)?, products: ledger.products_of(day)? })
+fn history_of(ledger: &Ledger, day: ProductDay, config: &Config) -> Result<planner::DayHistory, DaemonError> {
+    let products = &config.inputs.concentration.products;
+    let (first, last) = (day.plus_days(-LATELY_DAYS), day.plus_days(-1));
+    let before = ledger.accepted_files(Role::Concentration.name(), first, last)?;
+    let concentration_before =
+        products.iter().find(|product| before.iter().any(|row| row.product == **product)).cloned();
+    Ok(planner::DayHistory {
+        row: ledger.day(day)?,
+        products: ledger.products_of(day)?,
+        concentration_before,
+    })
 }

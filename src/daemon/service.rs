@@ -29,7 +29,7 @@ use super::{DaemonError, chores, incidents, records, systemd};
 /// How often people are told, and it is looked whether a person has changed something in the ledger.
 const TICK: Duration = Duration::from_mins(1);
 /// What telling people may take.
-const LONGEST_TELLING: Duration = Duration::from_mins(15);
+const LONGEST_TELLING: Duration = Duration::from_mins(25);
 /// How long the end waits for a message that is on its way.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(20);
 /// A clock that is set back by more than this is looked at anew.

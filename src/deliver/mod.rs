@@ -1,8 +1,8 @@
 //! Carries what is published to other places: folders, stores, and services that are told. Each place gets everything that stands in
 //! the product root; what it has already stands in the ledger, so that a place that is down for days misses nothing.
 //!
-//! Revisions go first, the newest before the others, then the files of the root that lead to them, `latest.json` last: readers of
-//! a place find whole products only. Services are told of a revision when every other place has it.
+//! What was taken back is told first. Then go revisions, the newest before the others, then the files of the root that lead to them,
+//! `latest.json` last: readers of a place find whole products only. Services are told of a revision when every other place has it.
 
 mod folder;
 mod service;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::time;
 
 use crate::config::{Config, Target, TargetKind};
@@ -67,6 +67,21 @@ pub enum DeliverError {
     /// A revision is not what was published.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A file of a revision cannot be read.
+    #[error(
+        "{path} of revision {revision} of {day} cannot be read ({source}), and the revision is not passed on; see that it is there, look at the disk, \
+         take the revision back (`nilas withdraw {day} --revision {revision} --reason TEXT`) and make the day again (`nilas backfill {day} --again`)"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Its day.
+        day: ProductDay,
+        /// Its revision.
+        revision: u32,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file of a revision is not the one that was published.
     #[error(
         "{path} is not what was published (its SHA-256 is not that of the manifest), and is not passed on; see what `nilas verify {}` says, look at \
@@ -85,6 +100,14 @@ pub enum DeliverError {
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl DeliverError {
+    /// Whether it is a revision here that has the fault, so that everything else can be carried all the same.
+    #[must_use]
+    pub fn is_of_a_revision(&self) -> bool {
+        matches!(self, Self::Manifest(_) | Self::Unreadable { .. } | Self::Changed { .. })
+    }
 }
 
 /// A place for files.
@@ -241,17 +264,12 @@ impl Trip<'_> {
     async fn go(&self, receiver: &Receiver, revisions: &mut usize) -> Result<(), DeliverError> {
         match receiver {
             Receiver::Place(place) => {
-                for product in self.ledger.undelivered(&self.key)? {
-                    self.carry(&**place, &product).await?;
-                    *revisions += 1;
-                }
-                for product in self.ledger.untold_withdrawals(&self.key)? {
-                    self.put_note(&**place, &product).await?;
-                    self.told(&product)?;
-                }
-                self.carry_root(&**place).await
+                let fault = self.carry_revisions(&**place, revisions).await?;
+                self.carry_root(&**place).await?;
+                fault.map_or(Ok(()), Err)
             }
             Receiver::Service(service) => {
+                let withdrawn = self.tell_withdrawals(service).await;
                 for product in self.ledger.undelivered(&self.key)? {
                     let number = (product.day, product.revision);
                     if self.carrier.is_everywhere(self.ledger, number)? {
@@ -260,21 +278,57 @@ impl Trip<'_> {
                         *revisions += 1;
                     }
                 }
-                for product in self.ledger.untold_withdrawals(&self.key)? {
-                    let number = (product.day, product.revision);
-                    service.tell("withdrawn", number, status(&product), &folder_of(&product)).await?;
-                    self.told(&product)?;
-                }
-                Ok(())
+                withdrawn
             }
         }
     }
 
-    /// A revision: its files, then the manifest.
+    /// All revisions that a place does not have. One with a fault of its own keeps no other back; the first such fault comes back.
+    async fn carry_revisions(
+        &self,
+        place: &dyn Place,
+        revisions: &mut usize,
+    ) -> Result<Option<DeliverError>, DeliverError> {
+        let mut fault = None;
+        self.put_notes(place).await?;
+        for product in self.ledger.undelivered(&self.key)? {
+            match self.carry(place, &product).await {
+                Ok(()) => *revisions += 1,
+                Err(error) if error.is_of_a_revision() => {
+                    fault.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+            self.put_notes(place).await?;
+        }
+        Ok(fault)
+    }
+
+    /// The notes of what was taken back. It does harm for as long as nobody says so, and a first carrying takes hours.
+    async fn put_notes(&self, place: &dyn Place) -> Result<(), DeliverError> {
+        for product in self.ledger.untold_withdrawals(&self.key)? {
+            self.put_note(place, &product).await?;
+            self.told(&product)?;
+        }
+        Ok(())
+    }
+
+    async fn tell_withdrawals(&self, service: &Service) -> Result<(), DeliverError> {
+        for product in self.ledger.untold_withdrawals(&self.key)? {
+            let number = (product.day, product.revision);
+            service.tell("withdrawn", number, status(&product), &folder_of(&product)).await?;
+            self.told(&product)?;
+        }
+        Ok(())
+    }
+
+    /// A revision, if all of it is as it was published: its files, then the manifest.
     async fn carry(&self, place: &dyn Place, product: &ProductRow) -> Result<(), DeliverError> {
         let manifest = publish::read_manifest(&self.root.join(folder_of(product)))?;
         for file in &manifest.files {
             self.compare(product, file).await?;
+        }
+        for file in &manifest.files {
             self.put(place, product, &file.name).await?;
         }
         self.put(place, product, publish::MANIFEST).await?;
@@ -308,24 +362,19 @@ impl Trip<'_> {
         match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(found) if found == file.sha256 => Ok(()),
             Ok(_) => Err(DeliverError::Changed { path, day: product.day, revision: product.revision }),
-            Err(source) => Err(DeliverError::File { path, source }),
+            Err(source) => {
+                Err(DeliverError::Unreadable { path, day: product.day, revision: product.revision, source })
+            }
         }
     }
 
     /// The files of the root that lead to revisions, where the target does not have them as they are. Those that are not there any more,
-    /// because what they led to was taken back, go there, too.
+    /// because what they led to was taken back, go there, too. Nothing goes while the target lacks what they lead to: it gets both later.
     async fn carry_root(&self, place: &dyn Place) -> Result<(), DeliverError> {
         let failed = |source| DeliverError::File { path: self.root.to_owned(), source };
         let files = publish::root_files(self.root).map_err(failed)?;
-        let digests = files.iter().map(|path| {
-            let file = self.root.join(path);
-            let digest =
-                sys::sha256_of_file(&file).map_err(|source| DeliverError::File { path: file, source })?;
-            Ok(format!("{path} {digest}\n"))
-        });
-        let digest = sys::sha256(digests.collect::<Result<String, DeliverError>>()?);
-        let before = self.ledger.delivered_root(&self.key)?;
-        if before.as_ref().is_some_and(|before| before.digest == digest) {
+        let (now, before) = (digest(self.root, &files)?, self.ledger.delivered_root(&self.key)?);
+        if before.as_ref().is_some_and(|before| before.digest == now) {
             return Ok(());
         }
         // An empty folder, such as that of a disk which is not mounted, says nothing of what readers are to be led to.
@@ -333,20 +382,61 @@ impl Trip<'_> {
         if self.ledger.newest_product()?.is_some() && !leads.is_file() {
             return Err(DeliverError::File { path: leads, source: io::ErrorKind::NotFound.into() });
         }
+        // What is looked at has to be what is sent, and a publication may replace it at any time.
+        let copy = TempDir::new().map_err(|source| DeliverError::File { path: env::temp_dir(), source })?;
+        self.copy_root(&files, copy.path())?;
+        if !self.has_what_is_named(copy.path())? {
+            return Ok(());
+        }
         let gone = before.map(|before| before.files).unwrap_or_default();
         for path in gone.iter().rev().filter(|path| !files.contains(path)) {
             in_time(place, path, place.remove(path)).await?;
         }
         for path in &files {
-            put(place, path, &self.root.join(path)).await?;
+            put(place, path, &copy.path().join(path)).await?;
         }
-        let root = CarriedRoot { digest, files };
+        let root = CarriedRoot { digest: digest(copy.path(), &files)?, files };
         Ok(self.ledger.set_delivered_root(&self.key, &root, self.clock.now())?)
+    }
+
+    fn copy_root(&self, files: &[String], copy: &Path) -> Result<(), DeliverError> {
+        for path in files {
+            let (from, to) = (self.root.join(path), copy.join(path));
+            let folder = fs::create_dir_all(to.parent().unwrap_or(copy));
+            let copied = folder.and_then(|()| fs::copy(&from, &to));
+            copied.map_err(|source| DeliverError::File { path: from, source })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the target has the revisions that a copy of `latest.json` names.
+    fn has_what_is_named(&self, copy: &Path) -> Result<bool, DeliverError> {
+        let path = self.root.join(publish::LATEST);
+        let unusable = |error| DeliverError::File { path, source: io::Error::other(error) };
+        let named = publish::read_latest(copy).map_err(unusable)?;
+        for pointer in named.iter().flat_map(|latest| [Some(&latest.newest), latest.newest_final.as_ref()]) {
+            let Some(pointer) = pointer else { continue };
+            if !self.ledger.is_delivered(&self.key, pointer.day, pointer.revision)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn told(&self, product: &ProductRow) -> Result<(), DeliverError> {
         Ok(self.ledger.told_withdrawn(&self.key, (product.day, product.revision), self.clock.now())?)
     }
+}
+
+/// A digest of files below a folder, names included.
+fn digest(folder: &Path, files: &[String]) -> Result<String, DeliverError> {
+    let lines = files.iter().map(|path| {
+        let file = folder.join(path);
+        let digest =
+            sys::sha256_of_file(&file).map_err(|source| DeliverError::File { path: file, source })?;
+        Ok(format!("{path} {digest}\n"))
+    });
+    Ok(sys::sha256(lines.collect::<Result<String, DeliverError>>()?))
 }
 
 /// The folder of a revision below the product root, with slashes.
@@ -432,7 +522,7 @@ mod tests {
     async fn a_place_that_hangs_is_left_and_holds_nobody_up() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.sqlite")).unwrap();
-        fs::write(folder.path().join("latest.json"), "{}").unwrap();
+        fs::write(folder.path().join("catalog.json"), "{}").unwrap();
         let receiver =
             |(name, hangs): (&str, bool)| (name.to_owned(), Receiver::Place(Box::new(Mount { hangs })));
         let carrier = Carrier { receivers: [("gone", true), ("mirror", false)].map(receiver).into() };
@@ -440,7 +530,7 @@ mod tests {
         let carrying = carrier.carry(&ledger, folder.path(), &clock, |_| true);
         let carried = time::timeout(Duration::from_hours(24), carrying).await.unwrap().unwrap();
         let (error, _) = carried[0].failure.as_ref().unwrap();
-        let words = "/mnt/ice: did not take latest.json within 30 min; see to the mount";
+        let words = "/mnt/ice: did not take catalog.json within 30 min; see to the mount";
         assert!(error.to_string().contains(words), "{error}");
         assert!(carried[1].failure.is_none(), "{carried:?}");
         assert!(ledger.delivered_root("gone /mnt/ice").unwrap().is_none());

@@ -44,6 +44,12 @@ impl Credentials {
     pub fn named(key: &str, named: &Path) -> Result<Self, String> {
         find(key, named, credentials_folder().as_deref()).and_then(|path| read(&path))
     }
+
+    /// Whether what a key of the configuration names is a systemd credential, and systemd gives none to this process.
+    #[must_use]
+    pub fn are_out_of_reach(named: &Path) -> bool {
+        is_name(named) && credentials_folder().is_none()
+    }
 }
 
 /// The first line of a file that a key of the configuration names, such as a URL that only few may know.
@@ -64,6 +70,12 @@ fn credentials_folder() -> Option<PathBuf> {
     env::var_os(CREDENTIALS_FOLDER).map(PathBuf::from)
 }
 
+/// Whether it is the plain name of a systemd credential.
+fn is_name(named: &Path) -> bool {
+    let mut parts = named.components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+}
+
 /// The file that `named` stands for; `folder` is where systemd keeps credentials.
 fn find(key: &str, named: &Path, folder: Option<&Path>) -> Result<PathBuf, String> {
     if named.is_absolute() {
@@ -74,8 +86,7 @@ fn find(key: &str, named: &Path, folder: Option<&Path>) -> Result<PathBuf, Strin
         return Ok(named.to_owned());
     }
     let shown = named.display();
-    let mut parts = named.components();
-    if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+    if !is_name(named) {
         return Err(format!(
             "{key} = \"{shown}\" is neither an absolute path nor the plain name of a systemd credential; give one of them"
         ));

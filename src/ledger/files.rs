@@ -86,18 +86,18 @@ impl FileRow {
 }
 
 impl Ledger {
-    /// What these bytes were judged to be under this name; `None` where they never came.
+    /// What is known of these bytes under this name; `None` where they never came.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn verdict(&self, sha256: &str, name: &str) -> Result<Option<Verdict>, LedgerError> {
+    pub fn known_file(&self, sha256: &str, name: &str) -> Result<Option<FileRow>, LedgerError> {
         self.read(|connection| {
             let sql = "SELECT * FROM files WHERE sha256 = ?1 AND name = ?2";
-            connection.query_row(sql, [sha256, name], verdict).optional()
+            connection.query_row(sql, [sha256, name], |row| file(connection, row)).optional()
         })
     }
 
-    /// Writes down a file with its checks. Bytes that came before under this name are judged anew: their verdict and checks are
+    /// Writes down a file with its checks. Bytes that came before under this name are judged anew: their origin, verdict and checks are
     /// replaced, the rest stays as it was when they came first.
     ///
     /// # Errors
@@ -177,6 +177,7 @@ fn upsert(connection: &Connection, file: &FileRow) -> rusqlite::Result<i64> {
                VALUES (:name, :sha256, :role, :product, :first_day, :last_day, :centre, :server, :url, :size_bytes,
                        :fetched_at, :judged_at, :verdict, :refusal_kind, :refusal_reason, :quarantine)
                ON CONFLICT (sha256, name) DO UPDATE SET
+                   server = excluded.server, url = excluded.url,
                    judged_at = excluded.judged_at, verdict = excluded.verdict, refusal_kind = excluded.refusal_kind,
                    refusal_reason = excluded.refusal_reason, quarantine = excluded.quarantine
                RETURNING id";

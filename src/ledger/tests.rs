@@ -98,8 +98,8 @@ fn a_file_is_given_back_as_it_was_recorded() {
     let found = scratch.ledger.previous_accepted("thickness", day("2026-03-02")).unwrap();
     assert_eq!(found.as_ref(), Some(&file));
     assert_eq!(found.and_then(|found| found.measured("mean")), Some(1.0 / 3.0));
-    assert_eq!(scratch.ledger.verdict(&file.sha256, &file.name).unwrap(), Some(Verdict::Accepted));
-    assert_eq!(scratch.ledger.verdict(&file.sha256, "other.nc").unwrap(), None);
+    assert_eq!(scratch.ledger.known_file(&file.sha256, &file.name).unwrap().as_ref(), Some(&file));
+    assert_eq!(scratch.ledger.known_file(&file.sha256, "other.nc").unwrap(), None);
 }
 
 #[test]
@@ -112,9 +112,8 @@ fn no_sentence_is_kept_that_nobody_would_read_to_its_end() {
     ledger.set_day(day("2026-03-01"), DayState::Waiting, &endless, now()).unwrap();
     let later = now() + TimeDelta::hours(1);
     ledger.set_day(day("2026-03-01"), DayState::Waiting, &endless, later).unwrap();
-    let Some(Verdict::Refused(refusal)) = ledger.verdict(&file.sha256, &file.name).unwrap() else {
-        panic!("it is refused")
-    };
+    let known = ledger.known_file(&file.sha256, &file.name).unwrap().unwrap();
+    let Verdict::Refused(refusal) = known.verdict else { panic!("it is refused") };
     let incident = ledger.incident("late:drift").unwrap().unwrap();
     let row = ledger.day(day("2026-03-01")).unwrap().unwrap();
     for kept in [refusal.reason, incident.text, row.note] {
@@ -140,8 +139,8 @@ fn bytes_that_come_again_are_judged_anew() {
     for reason in ["too fast", "too fast by far"] {
         let refused = refused(&file, reason);
         scratch.ledger.record_file(&refused).unwrap();
-        let verdict = scratch.ledger.verdict(&file.sha256, &file.name).unwrap();
-        assert_eq!(verdict, Some(refused.verdict));
+        let known = scratch.ledger.known_file(&file.sha256, &file.name).unwrap().unwrap();
+        assert_eq!(known.verdict, refused.verdict);
     }
     assert_eq!(scratch.ledger.previous_accepted("drift", day("2026-03-02")).unwrap(), None);
 

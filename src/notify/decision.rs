@@ -43,7 +43,10 @@ pub(super) fn next_step(told: &Told, now: DateTime<Utc>, rhythm: Rhythm) -> Opti
         (Some(severity), None) if incident.severity > severity => {
             step(MessageKind::Reminder, incident.severity, Some(0), true)
         }
-        (Some(severity), None) if told.remind_at.is_some_and(|due| due <= now) => {
+        // One due later than the longest pause is of a clock that was ahead.
+        (Some(severity), None)
+            if told.remind_at.is_some_and(|due| due <= now || due > now + rhythm.longest) =>
+        {
             step(MessageKind::Reminder, severity, Some(told.reminders.saturating_add(1)), false)
         }
         (None, Some(_)) | (Some(_), None) => None,
@@ -112,6 +115,11 @@ mod tests {
             ),
             ("over before anybody was told", closed(untold(Failure)), None),
             ("told", told(Warning, 0, Some(11)), None),
+            (
+                "told while the clock was a year ahead",
+                told(Warning, 0, Some(24 * 365)),
+                Some((MessageKind::Reminder, Warning, Some(at(58)), false)),
+            ),
             (
                 "reminder due",
                 told(Warning, 0, Some(10)),

@@ -22,8 +22,11 @@ const CONNECT: Duration = Duration::from_secs(20);
 /// The connection, the greeting, TLS and the login together take at most this long: a server that says nothing would otherwise hold up each
 /// letter anew.
 const LONGEST_WELCOME: Duration = Duration::from_mins(1);
-/// All of a letter's way takes at most this long; a picture over a slow line takes its time.
-const LONGEST: Duration = Duration::from_mins(3);
+/// All of a letter's way takes at most this long: a server may look at a mail for ten minutes before it says that it has it (RFC 5321,
+/// section 4.5.3.2), and who does not wait for that sends it twice.
+const LONGEST: Duration = Duration::from_mins(12);
+/// The farewell takes at most this long.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Takes letters to a mail server.
 pub struct SmtpCourier {
@@ -64,20 +67,16 @@ impl SmtpCourier {
         })
     }
 
-    async fn send(&self, letter: &Letter, recipient: &str) -> Result<(), Undelivered> {
+    /// Hands a mail over; the connection on which it was taken.
+    async fn send(&self, letter: &Letter, recipient: &str) -> Result<AsyncSmtpConnection, Undelivered> {
         let mail = self.sender.mail(letter, recipient).map_err(Undelivered::Letter)?;
         let connected = time::timeout(LONGEST_WELCOME, self.connect()).await;
         let mut connection =
             connected.unwrap_or_else(|_| Err(self.silence())).map_err(Undelivered::Channel)?;
         let sent = connection.send(mail.envelope(), &mail.formatted()).await;
-        let sent = sent.map_err(|error| {
+        sent.map(|_| connection).map_err(|error| {
             Undelivered::Letter(self.reason(&format!("does not take the mail to {recipient}"), &error))
-        });
-        if sent.is_ok() {
-            // The mail has been taken over, whatever the server says to the farewell.
-            let _ = connection.quit().await;
-        }
-        sent.map(|_| ())
+        })
     }
 
     /// A connection on which mails may be sent.
@@ -127,13 +126,16 @@ impl SmtpCourier {
 #[async_trait]
 impl Courier for SmtpCourier {
     async fn deliver(&self, letter: &Letter, recipient: &str) -> Result<(), Undelivered> {
-        time::timeout(LONGEST, self.send(letter, recipient)).await.unwrap_or_else(|_| {
+        let sent = time::timeout(LONGEST, self.send(letter, recipient)).await.unwrap_or_else(|_| {
             let seconds = LONGEST.as_secs();
             Err(Undelivered::Letter(format!(
                 "the mail server {} did not take the mail within {seconds} s",
                 self.place()
             )))
-        })
+        });
+        // The mail has been taken over, whatever the server says to the farewell, or does not.
+        let _ = time::timeout(FAREWELL, sent?.quit()).await;
+        Ok(())
     }
 
     fn place(&self) -> String {

@@ -122,6 +122,15 @@ pub(super) fn years(root: &Path) -> io::Result<Vec<String>> {
     Ok(names.filter(|name| name.len() == 4 && name.bytes().all(|digit| digit.is_ascii_digit())).collect())
 }
 
+/// Whether there is a folder of any year under `root`. A mount point whose disk is away has none; one that cannot be looked at may.
+#[must_use]
+pub fn has_years(root: &Path) -> bool {
+    match years(root) {
+        Ok(years) => !years.is_empty(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 /// Every revision in the folder of a day.
 pub(super) fn revisions_of(
     day: ProductDay,

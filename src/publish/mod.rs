@@ -53,7 +53,7 @@ use staging::Staging;
 
 pub use comparison::{Compared, ComparisonError, compare};
 pub use features::write_features;
-pub use latest::{Latest, Pointer, read_latest};
+pub use latest::{Latest, Pointer, has_years, read_latest};
 pub use manifest::{FileRecord, Manifest, ManifestError, read_manifest};
 pub use names::{
     LATEST, MANIFEST, WITHDRAWN, cache_control, is_quicklook, private_folder, revision_folder, staging_folder,
@@ -66,7 +66,7 @@ pub use root::{repair_root, root_files};
 pub use scratch::ScratchFile;
 pub use staging::highest_revision;
 pub use viewer::has_viewer;
-pub use withdrawal::{WithdrawalNote, read_withdrawal, withdraw};
+pub use withdrawal::{WithdrawalNote, read_withdrawal, withdraw, withdrawal_among_others};
 
 /// Steps that [`publish`] tells the bar: the NetCDF file, the maps, the quicklook, the tables, the manifest, the animation, the
 /// move.

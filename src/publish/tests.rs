@@ -450,6 +450,32 @@ fn a_revision_that_is_taken_back_stays_marked_and_is_not_named_any_more() {
 }
 
 #[test]
+fn a_damaged_note_keeps_its_revision_taken_back_and_nothing_else_from_being_published() {
+    let root = tempfile::tempdir().unwrap();
+    let (first, second) = (published(root.path()), published(root.path()));
+    let note = WithdrawalNote { withdrawn_at: DateTime::UNIX_EPOCH, reason: "wrong ice".into() };
+    withdraw(root.path(), "2026-03-01".parse().unwrap(), 2, &note).unwrap();
+    fs::write(second.folder.join("withdrawn.json"), "x").unwrap();
+    read_withdrawal(&second.folder).unwrap_err();
+    let third = published(root.path());
+    let catalog = fs::read_to_string(root.path().join("2026/catalog.json")).unwrap();
+    assert!(catalog.contains("its note cannot be read any more"), "{catalog}");
+    for (published, is_named) in [(first, true), (second, false), (third, true)] {
+        let item = format!("{}/nilas", published.folder.file_name().unwrap().to_string_lossy());
+        assert_eq!(catalog.contains(&item), is_named, "{item}: {catalog}");
+    }
+}
+
+#[test]
+fn a_year_that_a_killed_publication_has_begun_is_not_linked() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("2027/01/01")).unwrap();
+    published(root.path());
+    let collection = fs::read_to_string(root.path().join("collection.json")).unwrap();
+    assert!(collection.contains("./2026/catalog.json") && !collection.contains("2027"), "{collection}");
+}
+
+#[test]
 fn a_revision_that_is_cleared_away_is_gone_and_the_others_are_as_they_were() {
     let root = tempfile::tempdir().unwrap();
     let (first, second) = (published(root.path()), published(root.path()));

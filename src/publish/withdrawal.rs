@@ -59,6 +59,20 @@ pub fn withdraw(
     root::refresh(root, Extent::YearOf(day))
 }
 
+/// What is said of a revision that was taken back, among others that are not held up by one whose note is damaged: taken back it stays.
+pub fn withdrawal_among_others(folder: &Path) -> Option<WithdrawalNote> {
+    let error = match read_withdrawal(folder) {
+        Ok(note) => return note,
+        Err(error) => error,
+    };
+    tracing::warn!(%error, "why and when a revision was taken back cannot be read; it stays taken back");
+    let changed = folder.join(WITHDRAWN).metadata().and_then(|metadata| metadata.modified());
+    Some(WithdrawalNote {
+        withdrawn_at: changed.map_or_else(|_| DateTime::default(), DateTime::from),
+        reason: "its note cannot be read any more".to_owned(),
+    })
+}
+
 /// Whether the revision in `folder` was taken back.
 pub(super) fn is_withdrawn(folder: &Path) -> bool {
     folder.join(WITHDRAWN).exists()

@@ -42,6 +42,13 @@ impl Availability {
         }
     }
 
+    /// When the file usually is there, UTC.
+    #[must_use]
+    pub fn expected(self) -> DateTime<Utc> {
+        let (Self::Waiting { expected } | Self::Late { expected } | Self::Missing { expected }) = self;
+        expected
+    }
+
     /// Whether this file of `day` is a hole in its series: not waited for any more, and the series has gone on without it. After an
     /// outage files come in any order, so that newer ones alone prove nothing; and where none came since, the series rests.
     #[must_use]

@@ -49,7 +49,7 @@ pub(super) fn verify(
 /// # Errors
 /// [`SourceError::UnknownFlags`] where they do not belong together.
 pub(super) fn listed(variable: &PackedVariable<'_>) -> Result<BTreeMap<u32, String>, SourceError> {
-    let values = variable.numbers("flag_values");
+    let values = flag_values(variable);
     let meanings = variable.text("flag_meanings").unwrap_or_default();
     let meanings: Vec<&str> = meanings.split_whitespace().collect();
     if values.len() != meanings.len() {
@@ -57,6 +57,19 @@ pub(super) fn listed(variable: &PackedVariable<'_>) -> Result<BTreeMap<u32, Stri
         return Err(refusal(variable, "a meaning for each flag".into(), found));
     }
     Ok(paired(&values, &meanings))
+}
+
+/// As numbers or, as some providers write them, in a text.
+fn flag_values(variable: &PackedVariable<'_>) -> Vec<f64> {
+    const NAME: &str = "flag_values";
+    variable.text(NAME).map_or_else(|| variable.numbers(NAME), |text| numbers_in(&text))
+}
+
+/// The numbers that a text lists, such as `0, 1, 2` or `0b 1b 2b`; none where anything else stands among them.
+fn numbers_in(text: &str) -> Vec<f64> {
+    let words = text.split(|mark: char| mark == ',' || mark.is_whitespace()).filter(|word| !word.is_empty());
+    let numbers = words.map(|word| word.strip_suffix('b').unwrap_or(word).parse::<i32>().map(f64::from));
+    numbers.collect::<Result<Vec<f64>, _>>().unwrap_or_default()
 }
 
 /// The meaning of each flag. Readers take a value below 0 for one that is missing; what is said of it would pass for the meaning of 0.
@@ -73,6 +86,16 @@ fn refusal(variable: &PackedVariable<'_>, expected: String, found: String) -> So
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_that_are_listed_in_a_text_are_read() {
+        for text in ["0, 1, 2, -1", "0 1 2 -1", "0b, 1b, 2b, -1b", "0,1,2,-1 "] {
+            assert_eq!(numbers_in(text), [0.0, 1.0, 2.0, -1.0], "{text}");
+        }
+        for text in ["", "none", "0, 1, b", "0, 1, two", "0 to 3"] {
+            assert!(numbers_in(text).is_empty(), "{text}");
+        }
+    }
 
     #[test]
     fn what_is_said_of_a_negative_flag_is_not_said_of_0() {

@@ -84,7 +84,7 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
     let variable = file.variable(&THICKNESS)?;
     let layout = layout_of(&variable)?;
     let grid = NativeGrid::verify(layout.grid()?, &file, &variable)?;
-    let thickness = without(|value| value <= 0.0, &grid.array(&variable, Unit::Metre)?);
+    let thickness = thickness_of_ice(&grid.array(&variable, Unit::Metre)?);
     range::verify(&file, variable.name(), &thickness, PLAUSIBLE_M, "thicknesses from 0 m to 20 m")?;
 
     let uncertainty = grid.optional_array(file.find(&UNCERTAINTY), Unit::Metre)?;
@@ -95,7 +95,7 @@ pub fn read(path: &Path, start: ProductDay, end: ProductDay) -> Result<Thickness
     Ok(Thickness {
         thickness_m: grid.field(&thickness)?,
         uncertainty_m: uncertainty
-            .map(|values| grid.field(&without(|value| value < 0.0, &values)))
+            .map(|values| grid.field(&uncertainty_of(&thickness, &values)))
             .transpose()?,
         basis: basis(&file, &grid, &thickness)?,
         layout,
@@ -113,7 +113,8 @@ fn basis(
     let Some(flag) = file.find(&["quality_flag"]) else {
         return Ok(Array2::from_elem(grid.shape(), None));
     };
-    let meanings = flags::listed(&flag)?;
+    // The flag only informs: where its list is ill-formed the basis is unknown, and the thickness as good as without it.
+    let meanings = flags::listed(&flag).unwrap_or_default();
     let basis = |code: i32| {
         let meaning = meanings.get(&u32::try_from(code).ok()?);
         Some(meaning.map_or(Basis::Unknown, |meaning| Basis::from_meaning(meaning)))
@@ -142,6 +143,26 @@ impl ThicknessLayout {
 }
 
 /// Ice has a thickness: a product that sets open water to 0 m would make its neighbours thin, and stop gaps from being filled.
-fn without(is_missing: impl Fn(f64) -> bool, values: &Array2<f64>) -> Array2<f64> {
-    values.mapv(|value| if is_missing(value) { f64::NAN } else { value })
+fn thickness_of_ice(values: &Array2<f64>) -> Array2<f64> {
+    values.mapv(|value| if value <= 0.0 { f64::NAN } else { value })
+}
+
+/// Only a thickness has an uncertainty: that of open water, 0 m, would flow into the ice at its edge.
+fn uncertainty_of(thickness: &Array2<f64>, values: &Array2<f64>) -> Array2<f64> {
+    Zip::from(thickness)
+        .and(values)
+        .map_collect(|thickness, &value| if thickness.is_nan() || value < 0.0 { f64::NAN } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_uncertainty_without_a_thickness_is_missing() {
+        let thickness = thickness_of_ice(&ndarray::array![[1.5, 0.0, -0.1, f64::NAN, 2.0]]);
+        let found = uncertainty_of(&thickness, &ndarray::array![[0.3, 0.0, 0.2, 0.1, -1.0]]);
+        assert_eq!(found.mapv(f64::is_nan), ndarray::array![[false, true, true, true, true]]);
+        assert_eq!(found.first(), Some(&0.3));
+    }
 }

@@ -267,7 +267,9 @@ fn numbers(value: AttributeValue) -> Vec<f64> {
         AttributeValue::Uchars(several) => several.into_iter().map(f64::from).collect(),
         AttributeValue::Ushorts(several) => several.into_iter().map(f64::from).collect(),
         AttributeValue::Uints(several) => several.into_iter().map(f64::from).collect(),
-        _ => Vec::new(),
+        AttributeValue::Longlongs(several) => several.into_iter().map(|one| one as f64).collect(),
+        AttributeValue::Ulonglongs(several) => several.into_iter().map(|one| one as f64).collect(),
+        AttributeValue::Str(_) | AttributeValue::Strs(_) => Vec::new(),
     }
 }
 
@@ -340,6 +342,22 @@ mod tests {
                 assert!(message.contains(&format!("v is in {named}, expected % or 1")), "{message}");
             });
         }
+    }
+
+    #[test]
+    fn numbers_of_any_width_are_read_and_a_text_is_none() {
+        let attributes = [
+            ("signed", AttributeValue::Longlongs(vec![0, 1, -2])),
+            ("unsigned", AttributeValue::Ulonglongs(vec![0, 1, 2])),
+            ("short", AttributeValue::Shorts(vec![0, 1, 2])),
+            ("text", "0, 1, 2".into()),
+        ];
+        with_variable(&attributes, [1.0; 6], |variable| {
+            assert_eq!(variable.numbers("signed"), [0.0, 1.0, -2.0]);
+            assert_eq!(variable.numbers("unsigned"), [0.0, 1.0, 2.0]);
+            assert_eq!(variable.numbers("short"), [0.0, 1.0, 2.0]);
+            assert!(variable.numbers("text").is_empty());
+        });
     }
 
     #[test]

@@ -164,7 +164,7 @@ def read_thickness(path):
     source = Source(path)
     names = ("sea_ice_thickness", "analysis_sea_ice_thickness", "analysis_ice_thickness")
     thickness = source.field(next(name for name in names if name in source.data.variables))
-    thickness[thickness < 0.0] = np.nan
+    thickness[thickness <= 0.0] = np.nan
     return source, thickness
 
 

@@ -108,12 +108,23 @@ impl HttpTransport {
 
     async fn catalog(&self, folder: &str) -> Result<Vec<Remote>, FetchError> {
         let address = address::below(&self.root, &format!("catalog/{folder}/catalog.xml"));
+        let page = self.page(&address).await?;
+        self.catalogued(&page, &address, folder)
+    }
+
+    /// The files of a folder, by the text of its catalog.
+    fn catalogued(&self, page: &[u8], address: &Url, folder: &str) -> Result<Vec<Remote>, FetchError> {
         let wrong = |reason| FetchError::Answer { url: address.to_string(), reason };
-        let catalog = thredds::parse(&self.page(&address).await?).map_err(wrong)?;
-        let base = self.service_base(&address, catalog.http_base.as_deref()).map_err(wrong)?;
+        let catalog = thredds::parse(page).map_err(wrong)?;
+        let base = self.service_base(address, catalog.http_base.as_deref()).map_err(wrong)?;
         let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let entries = catalog.datasets.len();
         refuse_if_too_many(entries, address.as_str())?;
+        // Files of another folder do not say that this one is empty: the provider has moved it, and people have to be told.
+        if let Some(elsewhere) = catalog.only_elsewhere(&start) {
+            let named = excerpt(elsewhere);
+            return Err(wrong(format!("the catalog has only files of other folders, such as \"{named}\"")));
+        }
         let files = catalog.datasets.into_iter().filter_map(|dataset| {
             let name = dataset.url_path.strip_prefix(&start).filter(|name| is_plain_name(name))?;
             let path = format!("{base}{}", dataset.url_path);
@@ -304,6 +315,26 @@ mod tests {
         assert_eq!(transport.url("a/100% b#?.nc"), "https://example.org/thredds/a/100%25%20b%23%3F.nc");
         assert_eq!(transport.url("W_XX-ESA,NH.nc"), "https://example.org/thredds/W_XX-ESA,NH.nc");
         assert_eq!(root("https://example.org/thredds").unwrap().as_str(), "https://example.org/thredds/");
+    }
+
+    #[test]
+    fn a_catalog_of_another_folder_does_not_pass_for_an_empty_one() {
+        let transport = transport("https://example.org/thredds/").unwrap();
+        let address = address::below(&transport.root, "catalog/a/catalog.xml");
+        let listed = |datasets: &str| {
+            transport.catalogued(format!("<catalog>{datasets}</catalog>").as_bytes(), &address, "a")
+        };
+        let [here, elsewhere, below] =
+            ["a/x.nc", "b/x.nc", "a/b/x.nc"].map(|path| format!("<dataset urlPath='{path}'/>"));
+        assert_eq!(listed(&format!("{elsewhere}{here}")).unwrap().len(), 1);
+        assert!(listed("").unwrap().is_empty());
+        assert!(listed(&below).unwrap().is_empty());
+        assert!(listed("<dataset urlPath='latest.xml'/>").unwrap().is_empty());
+        let error = listed(&elsewhere).unwrap_err();
+        assert!(
+            matches!(&error, FetchError::Answer { reason, .. } if reason.contains("\"b/x.nc\"")),
+            "{error}"
+        );
     }
 
     #[test]

@@ -84,6 +84,15 @@ struct Place {
 }
 
 impl Catalog {
+    /// A file of it, where it has some and none of their places begins so. `latest.xml`, which servers list in empty folders as well, lies
+    /// in none.
+    pub(super) fn only_elsewhere(&self, start: &str) -> Option<&str> {
+        let paths = self.datasets.iter().map(|dataset| dataset.url_path.as_str());
+        let mut files = paths.filter(|path| path.contains('/'));
+        let first = files.clone().next()?;
+        files.all(|path| !path.starts_with(start)).then_some(first)
+    }
+
     fn enter(&mut self, element: &BytesStart<'_>, place: &mut Place) -> Result<(), String> {
         place.size_unit = None;
         match element.local_name().as_ref() {

@@ -13,7 +13,7 @@ use crate::time::Window;
 
 use super::quarantine::Kept;
 use super::survey::{Offer, Origin};
-use super::{GatherError, Gatherer};
+use super::{GatherError, Gatherer, Watch};
 
 /// A file that is older says nothing about what is plausible now, days.
 const COMPARABLE_DAYS: i64 = 30;
@@ -58,9 +58,9 @@ impl Gatherer {
             }
         };
         sys::fail_point("gather.fetched");
-        let before = self.ledger.verdict(&fetched.sha256, &fetched.name)?;
-        if before != Some(Verdict::Accepted) {
-            let is_new = before.is_none();
+        let before = self.ledger.known_file(&fetched.sha256, &fetched.name)?;
+        if !before.as_ref().is_some_and(|row| self.has_passed(row)) {
+            let is_new = before.is_none_or(|row| row.verdict == Verdict::Accepted);
             let judgement = self.judge(&candidate.known, &fetched).await?;
             let verdict = self.verdict(&judgement, &fetched, is_new).await;
             self.ledger.record_file(&self.row(&candidate.known, server, &fetched, &judgement, &verdict))?;
@@ -77,6 +77,12 @@ impl Gatherer {
         let accepted = AcceptedFile { path: fetched.path, sha256: fetched.sha256 };
         self.listings.accept(server, &remote.path, &accepted);
         Ok(Outcome::Accepted(accepted))
+    }
+
+    /// Whether a file needs no judgement any more. What a person put together was not held against the series, which is done when the
+    /// series has it as well.
+    fn has_passed(&self, row: &FileRow) -> bool {
+        row.verdict == Verdict::Accepted && (self.watch == Watch::Nothing || self.is_of_the_series(row))
     }
 
     async fn judge(&self, known: &KnownName, fetched: &Fetched) -> Result<Judgement, GatherError> {

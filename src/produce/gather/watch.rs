@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::TimeDelta;
 
 use crate::ledger::Severity;
-use crate::source::{self, Role, Season};
+use crate::source::{self, Availability, Role, Season};
 use crate::time::ProductDay;
 
 use super::survey::Survey;
@@ -222,12 +222,15 @@ impl Gatherer {
         if search.not_used().next().is_some() {
             return Ok(());
         }
+        let (time, input) = (self.clock.now(), role.input(&self.config.inputs));
+        // Before its time it is not missed.
+        let is_expected = time >= Availability::at(time, role, day, input).expected();
         let before = self.ledger.previous_accepted(role.name(), day)?;
         let Some(before) = before.filter(|row| self.is_of_the_series(row)) else { return Ok(()) };
-        let products = &role.input(&self.config.inputs).products;
+        let products = &input.products;
         let rank = |word: &str| products.iter().position(|product| product == word);
         match (rank(&accepted.word), rank(&before.product)) {
-            (Some(now), Some(then)) if now > then => {
+            (Some(now), Some(then)) if now > then && is_expected => {
                 let (word, better) = (&accepted.word, &before.product);
                 let text = format!(
                     "{role} of {day} is taken from {word}: {better}, which served before, is not there"

@@ -12,7 +12,7 @@ use super::super::attributes::status_words;
 use super::super::latest::{revisions, years};
 use super::super::manifest::manifest_among_others;
 use super::super::names::{self, revision_name, staging_folder};
-use super::super::withdrawal::{is_withdrawn, read_withdrawal};
+use super::super::withdrawal::{is_withdrawn, withdrawal_among_others};
 use super::super::{Manifest, PublishError, remove_file};
 use super::{JSON, VERSION, item, link};
 
@@ -50,7 +50,8 @@ pub(in super::super) fn refresh(root: &Path, extent: Extent) -> Result<(), Publi
             write_year(root, year, &of_year)?;
         }
     }
-    years.retain(|year| root.join(year).is_dir());
+    // A year that a killed publication has begun has none yet.
+    years.retain(|year| root.join(year).join(names::CATALOG).is_file());
     match all.iter().find_map(|(day, _, folder)| readable(root, &entry(root, *day, folder)?)) {
         Some(newest) => {
             let stands = |(day, _, folder): &&(ProductDay, u32, PathBuf)| entry(root, *day, folder).is_some();
@@ -103,7 +104,7 @@ fn write_year(
     for (day, revision, folder) in revisions {
         if let Some(entry) = entry(root, *day, folder) {
             links.push(item_link(&entry, year));
-        } else if let Some(note) = read_withdrawal(folder)? {
+        } else if let Some(note) = withdrawal_among_others(folder) {
             withdrawn.push(json!({
                 "day": day, "revision": revision, "withdrawn_at": note.withdrawn_at, "reason": note.reason,
             }));
