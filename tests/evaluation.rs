@@ -237,6 +237,7 @@ fn what_cannot_be_scored_is_said() {
     };
     refused(&mut workshop.evaluate(&[("--days", "2031-01-01")]), "--days 2031-01-01");
     refused(&mut workshop.evaluate(&[("--window", "400")]), "smaller --window");
+    refused(&mut workshop.evaluate(&[("--observed-days", "0")]), "--observed-days");
     let mean = workshop.checkpoint("mean");
     let mean = mean.to_str().unwrap();
     refused(&mut workshop.evaluate(&[("--checkpoint", mean)]), "mean");

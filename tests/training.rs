@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use nilas::archive::Archive;
 use nilas::config::{SamplerChoice, SamplerKind};
 use nilas::model::{
     Checkpoint, CheckpointInfo, NoisePredictor, Placement, Unconstrained, read_tensors, write_tensors,
@@ -27,7 +28,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_nilas-train");
 const STEPS: u64 = 48;
 /// Steps between two lines of the log.
 const VALIDATE_EVERY: u64 = 8;
-/// Steps between two savings; not those between two lines of the log, so that the log gets ahead of the state.
+/// Steps between two savings; not those between two lines of the log, so that states are saved with a line and without.
 const SAVE_EVERY: u64 = 7;
 /// Kills that may come too late before the test gives up.
 const TRIES: usize = 5;
@@ -119,12 +120,19 @@ fn logged_steps(folder: &Path) -> Vec<u64> {
     log.lines().skip(1).filter_map(|line| line.split(',').next()?.parse().ok()).collect()
 }
 
-/// Whether a state is saved and the log is already beyond it, so that going on must undo a part of the log.
-fn log_is_ahead(folder: &Path) -> bool {
-    saved_step(folder).is_some_and(|saved| logged_steps(folder).last().is_some_and(|logged| *logged > saved))
+/// Whether a state is saved that knows of a best checkpoint, and is not the last one.
+fn is_in_the_middle(folder: &Path) -> bool {
+    saved_step(folder).is_some_and(|saved| (VALIDATE_EVERY..STEPS).contains(&saved))
 }
 
-/// Starts a training in a new folder and kills it between two savings; gives its folder and the step that was saved.
+/// Puts the log ahead of the state, as if the kill had come between the two, so that going on must undo a part of the log.
+fn put_log_ahead(folder: &Path, saved: u64) {
+    let path = folder.join("log.csv");
+    let log = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{log}{},0,0,0,0,0,0\n", saved + 1)).unwrap();
+}
+
+/// Starts a training in a new folder and kills it in the middle; gives its folder and the step that was saved.
 fn killed_in_the_middle(workshop: &Workshop) -> (String, u64) {
     for number in 0..TRIES {
         let out = format!("killed-{number}");
@@ -133,16 +141,16 @@ fn killed_in_the_middle(workshop: &Workshop) -> (String, u64) {
             workshop.train(&out, STEPS, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let ready = (0..30_000).any(|_| {
             thread::sleep(Duration::from_millis(2));
-            log_is_ahead(&folder) || child.try_wait().unwrap().is_some()
+            is_in_the_middle(&folder) || child.try_wait().unwrap().is_some()
         });
         child.kill().unwrap();
         let status = child.wait().unwrap();
-        assert!(ready, "the training came neither to its second saving nor to its end");
-        if status.signal() == Some(KILLED) && log_is_ahead(&folder) {
+        assert!(ready, "the training came neither to a best checkpoint nor to its end");
+        if status.signal() == Some(KILLED) && is_in_the_middle(&folder) {
             return (out, saved_step(&folder).unwrap());
         }
     }
-    panic!("{TRIES} trainings could not be killed between two savings");
+    panic!("{TRIES} trainings could not be killed in the middle");
 }
 
 #[test]
@@ -151,6 +159,7 @@ fn a_killed_training_goes_on_to_the_same_bits() {
     assert_success(&run(&mut workshop.train("whole", STEPS, &[])));
     let (out, step) = killed_in_the_middle(&workshop);
     assert!(!workshop.path(&out).join("nilas.safetensors").exists(), "the killed training has a result");
+    put_log_ahead(&workshop.path(&out), step);
 
     let resumed = run(&mut workshop.train(&out, STEPS, &[]));
     assert_success(&resumed);
@@ -370,6 +379,19 @@ fn other_options_are_refused_by_name_and_change_nothing() {
         assert!(said.contains("state.json"), "{said}");
         assert!(contents() == before, "{option}: something was written");
     }
+}
+
+#[test]
+fn other_held_out_days_are_another_archive_and_refused() {
+    let workshop = Workshop::new();
+    workshop.checkpoint();
+    let archive = workshop.path("archive");
+    let mut held_out = Archive::open(&archive).unwrap().read_day(3).unwrap();
+    held_out.sample.low_effective_thickness_m.mapv_inplace(|thickness| 1.1 * thickness);
+    nilas::archive::write(&archive, "2001-01-04".parse().unwrap(), held_out.entry()).unwrap();
+    let refused = run(&mut workshop.train("small", 2, &[]));
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("(days)"), "{}", stderr(&refused));
 }
 
 #[test]

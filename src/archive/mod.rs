@@ -23,6 +23,8 @@ pub use observed::{Observed, ObservedArchive, write_observed};
 pub use safetensors::Safetensors;
 
 const FOLDER: &str = "model/features";
+/// The only meaning of thickness that an archive may have.
+const EFFECTIVE: &str = "effective";
 /// Names of the eight fields of a day, in the order of [`Sample::fields`].
 const FIELDS: [&str; 8] = [
     "sic",
@@ -47,12 +49,36 @@ pub enum ArchiveError {
         source: std::io::Error,
     },
     /// A file is not one of an archive.
-    #[error("archive file {path}: {reason}; write it again with `nilas synth`")]
+    #[error(
+        "archive file {path}: {reason}; write it again as it was made, by `nilas synth`, `nilas features --date D --archive DIR` or `nilas archive convert --from DIR --to DIR`"
+    )]
     Layout {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// Thickness means something else in a file.
+    #[error(
+        "archive file {path} has {found} thickness, but Nilas works with effective thickness (volume per cell area); make the archive with that, and state thickness_definition as effective"
+    )]
+    ThicknessDefinition {
+        /// The file.
+        path: PathBuf,
+        /// The definition that it states.
+        found: String,
+    },
+    /// A day lies on another grid than the first one of its archive.
+    #[error(
+        "day {day} has {found:?} cells (rows, columns), but the first day of the archive {first:?}; put the days of each grid into an archive of their own"
+    )]
+    OtherGrid {
+        /// The day.
+        day: ProductDay,
+        /// Its rows and columns.
+        found: (usize, usize),
+        /// Those of the first day.
+        first: (usize, usize),
     },
     /// The archive is in another format than the one that can be read here.
     #[error(
@@ -175,7 +201,7 @@ impl Provenance {
                 origin:
                     "an archive in the SuperIce layout that says nothing of its origin, taken for neXtSIM"
                         .into(),
-                thickness_definition: "effective".into(),
+                thickness_definition: EFFECTIVE.into(),
                 degradation: "not stated by the archive".into(),
             });
         }
@@ -294,7 +320,7 @@ impl Archive {
     /// Reads day number `index`, with what it says of its data.
     ///
     /// # Errors
-    /// [`ArchiveError`] when the file cannot be read or has another layout.
+    /// [`ArchiveError`] when the file cannot be read, has another layout, or has thickness that is not effective.
     ///
     /// # Panics
     /// Never for an index below the number of days.
@@ -311,7 +337,13 @@ impl Archive {
     /// # Panics
     /// Never for an index below the number of days.
     pub fn read_day(&self, index: usize) -> Result<Day, ArchiveError> {
-        self.format.read(&self.days[index].1)
+        let path = &self.days[index].1;
+        let day = self.format.read(path)?;
+        let found = &day.provenance.thickness_definition;
+        if found != EFFECTIVE {
+            return Err(ArchiveError::ThicknessDefinition { path: path.clone(), found: found.clone() });
+        }
+        Ok(day)
     }
 }
 

@@ -140,3 +140,17 @@ fn half_of_a_statement_is_refused() {
     let error = Provenance::from_entries(&entries).unwrap_err();
     assert!(error.contains("thickness_definition"), "{error}");
 }
+
+#[test]
+fn thickness_that_is_not_effective_is_refused_with_the_file() {
+    let stated = Provenance { thickness_definition: "over ice".into(), ..provenance() };
+    for format in FORMATS {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = Entry { sample: &sample(), provenance: &stated, coordinates: None };
+        let path = write_as(folder.path(), format, "2001-01-01".parse().unwrap(), entry).unwrap();
+        let error = Archive::open_as(folder.path(), format).unwrap().read(0).unwrap_err();
+        assert!(matches!(error, ArchiveError::ThicknessDefinition { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains(&path.display().to_string()) && said.contains("over ice"), "{said}");
+    }
+}

@@ -28,8 +28,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     observed: Option<PathBuf>,
     /// The first days of these, so many at most.
-    #[arg(long)]
-    observed_days: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    observed_days: Option<u16>,
     /// Cells along a side of the one window that is drawn on all of these days; 0 takes whole fields.
     #[arg(long, default_value_t = 0)]
     observed_window: usize,
@@ -139,7 +139,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         samplers: arguments.samplers.iter().map(|sampler| sampler.0).collect(),
         variants: arguments.variants.clone(),
         with_similarity: arguments.ssim,
-        observed_days: arguments.observed_days,
+        observed_days: arguments.observed_days.map(usize::from),
         observed_window: (arguments.observed_window > 0).then_some(arguments.observed_window),
     };
     let clock = SystemClock::new();

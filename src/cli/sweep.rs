@@ -185,6 +185,9 @@ impl Sweep<'_> {
 
 /// The runs with all of their options.
 fn prepare<'a>(table: &'a Table, options: &TrainOptions, out: &Path) -> Result<Vec<Prepared<'a>>, String> {
+    if table.evaluate.members == 0 {
+        return Err("members of [evaluate] is 0, and no run could be scored; give at least 1".into());
+    }
     let base = toml::Table::try_from(options).map_err(|error| error.to_string())?;
     let base = merged(base, &table.all);
     let mut names = BTreeSet::new();
@@ -412,6 +415,7 @@ mod tests {
             ("[[run]]\nname = \"a\"\nlearning_speed = 1", "learning_speed"),
             ("[[run]]\nname = \"a\"\nlearning_rate = -1.0", "--learning-rate"),
             ("[[run]]\nname = \"a\"\nsamplers = [\"euler\"]", "euler"),
+            ("[evaluate]\nmembers = 0\n[[run]]\nname = \"a\"", "members of [evaluate]"),
         ] {
             let error = prepared(wrong).unwrap_err();
             assert!(error.contains(part) && error.contains("run"), "{error}");

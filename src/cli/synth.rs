@@ -17,6 +17,9 @@ use crate::synth::{
 use crate::sys;
 use crate::time::{ProductDay, SystemClock};
 
+/// Where the drift of the winters lies, below what is installed.
+const FORCING: &str = "forcing/arctic-winters.safetensors";
+
 /// Makes a synthetic training archive in the SuperIce layout (model/features/YYYYMMDD, safetensors) on the configuration's grid.
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -34,7 +37,8 @@ pub(super) struct Arguments {
     /// Which winters and thickness fields may be used.
     #[arg(long, value_enum, default_value_t = Part::Training)]
     part: Part,
-    /// Drift and thickness that drive the ice [default: forcing/arctic-winters.safetensors beside the folder of the configuration].
+    /// Drift and thickness that drive the ice [default: forcing/arctic-winters.safetensors beside the folder of the configuration, else in
+    /// share/nilas beside the folder of the programs].
     #[arg(long)]
     forcing: Option<PathBuf>,
     /// Also write what the satellites saw of each day into this folder, as files like those of OSI-408-a, OSI-405-d and CS3SMOS.
@@ -135,8 +139,12 @@ impl Arguments {
             return Ok(path.clone());
         }
         let configuration = self.configuration.path()?;
-        let folder = configuration.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
-        Ok(folder.join("forcing/arctic-winters.safetensors"))
+        let configuration = std::path::absolute(&configuration).unwrap_or(configuration);
+        let beside = configuration.parent().and_then(Path::parent).unwrap_or(Path::new("/")).join(FORCING);
+        // As installed, where the configuration in use lies elsewhere.
+        let own = std::env::current_exe().ok();
+        let installed = own.and_then(|own| Some(own.parent()?.parent()?.join("share/nilas").join(FORCING)));
+        Ok(if beside.is_file() { beside } else { installed.filter(|path| path.is_file()).unwrap_or(beside) })
     }
 }
 

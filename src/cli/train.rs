@@ -81,13 +81,13 @@ pub(super) struct Arguments {
     /// Do not show the deformation to the network.
     #[arg(long)]
     without_deformation: bool,
-    /// Highest learning rate.
+    /// Learning rate, before the factors of the warm-up and of the cosine.
     #[arg(long, default_value_t = TrainOptions::default().learning_rate)]
     learning_rate: f64,
-    /// Steps over which the learning rate rises from 0.
+    /// Steps over which the factor of the warm-up rises from 0 to 1.
     #[arg(long, default_value_t = TrainOptions::default().warm_up)]
     warm_up: u64,
-    /// Share of the highest learning rate that it falls to, along a cosine; 1 keeps it.
+    /// Where the factor of the cosine, which falls from 1 over all steps, ends; 1 keeps it.
     #[arg(long, default_value_t = TrainOptions::default().last_rate)]
     last_rate: f64,
     /// Shorten the gradient of all weights together to this length.

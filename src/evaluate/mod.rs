@@ -242,11 +242,12 @@ impl Work<'_> {
             let mut entry = Entry::of(forecast);
             for (number, place) in self.places.iter().enumerate() {
                 let key = store::key(&forecast.identity(), place, self.options);
-                let scored = match self.store.find(&key) {
+                let shown = number < SHOWN;
+                let scored = match self.store.find(&key, shown) {
                     Some(kept) => kept,
-                    None => self.score_scene(forecast, place, number < SHOWN, &key, (clock, bar))?,
+                    None => self.score_scene(forecast, place, shown, &key, (clock, bar))?,
                 };
-                if number < SHOWN {
+                if shown {
                     entry.pictures.push(self.store.pictures(&key)?);
                 }
                 entry.add(scored);

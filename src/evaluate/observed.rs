@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::{Array2, Zip};
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{Archive, Observed, ObservedArchive};
+use crate::archive::{Archive, ArchiveError, Observed, ObservedArchive};
 use crate::prepare;
 use crate::progress::{Bar, Stages};
 use crate::score::{
@@ -94,6 +94,21 @@ struct DayFields {
 }
 
 impl DayFields {
+    /// Reads a day and cuts out of it a place that was chosen on a first day of so many rows and columns.
+    fn read(
+        archive: &ObservedArchive,
+        (index, day): (usize, ProductDay),
+        first: (usize, usize),
+        place: [usize; 4],
+    ) -> Result<Self, ArchiveError> {
+        let fields = Self::of(day, &archive.read(index)?);
+        let found = fields.scene.mask.dim();
+        if found != first {
+            return Err(ArchiveError::OtherGrid { day, found, first });
+        }
+        Ok(fields.cut(place))
+    }
+
     fn of(day: ProductDay, observed: &Observed) -> Self {
         let deformation = Zip::from(&observed.divergence_per_day)
             .and(&observed.shear_per_day)
@@ -132,10 +147,8 @@ pub(super) fn look(
 ) -> Result<ObservedRecord, EvaluateError> {
     let days: Vec<ProductDay> = archive.days().take(options.observed_days.unwrap_or(usize::MAX)).collect();
     let first = DayFields::of(days[0], &archive.read(0)?);
-    let place = place(&first, options)?;
-    let read = |index: usize| -> Result<DayFields, EvaluateError> {
-        Ok(DayFields::of(days[index], &archive.read(index)?).cut(place))
-    };
+    let (place, grid) = (place(&first, options)?, first.scene.mask.dim());
+    let read = |index: usize| DayFields::read(archive, (index, days[index]), grid, place);
     let mut record = ObservedRecord {
         archive: folder.display().to_string(),
         days: Vec::new(),
@@ -166,18 +179,19 @@ pub(super) fn look(
             for (index, day) in days.iter().enumerate() {
                 let fields = read(index)?;
                 let key = Store::key_of_observed(forecast, &fields.scene, &fields.filled, options);
-                let found = if let Some(found) = kept.find(&key) {
+                let shown = index < SHOWN;
+                let found = if let Some(found) = kept.find(&key, shown) {
                     found
                 } else {
                     let members = forecast.members(&fields.scene, options, bar)?;
                     let found = see(&fields, &members);
-                    if index < SHOWN {
+                    if shown {
                         kept.keep_pictures(&key, &fields.scene, &members)?;
                     }
                     kept.keep(&key, &found)?;
                     found
                 };
-                if index < SHOWN {
+                if shown {
                     let mut pictures = store::shown_of_observed(&fields.scene)?;
                     pictures.extend(kept.pictures(&key)?);
                     maps.push(DayMaps { day: day.to_string(), pictures });
@@ -367,6 +381,31 @@ fn pooled(seen: &[Seen]) -> Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::write_observed;
+
+    #[test]
+    fn a_day_on_another_grid_than_the_first_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let days: [ProductDay; 2] = ["2026-03-01", "2026-03-02"].map(|day| day.parse().unwrap());
+        for (day, rows) in days.into_iter().zip([8, 9]) {
+            let field = Array2::from_elem((rows, 8), 1.0_f32);
+            let observed = Observed {
+                concentration: field.clone(),
+                effective_thickness_m: field.clone(),
+                divergence_per_day: field.clone(),
+                shear_per_day: field.clone(),
+                filled_drift: field.mapv(|_| false),
+                filled_thickness: field.mapv(|_| false),
+                origin: "even numbers".into(),
+            };
+            write_observed(folder.path(), day, &observed).unwrap();
+        }
+        let archive = ObservedArchive::open(folder.path()).unwrap();
+        let read = |index: usize| DayFields::read(&archive, (index, days[index]), (8, 8), [0, 0, 8, 8]);
+        assert_eq!(read(0).unwrap().scene.mask.dim(), (8, 8));
+        let said = read(1).err().unwrap().to_string();
+        assert!(said.contains("2026-03-02") && said.contains("(9, 8)") && said.contains("(8, 8)"), "{said}");
+    }
 
     fn seen(mean: f64, variance: f64, low: f64) -> Seen {
         Seen {

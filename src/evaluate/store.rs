@@ -69,8 +69,12 @@ impl Store {
         sys::sha256(text)[..32].to_owned()
     }
 
-    /// What was scored under a key; nothing where the file is not there or of another version.
-    pub(super) fn find<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    /// What was scored under a key; nothing where the file is not there or of another version, or where the scene is shown and was not
+    /// when it was scored.
+    pub(super) fn find<T: DeserializeOwned>(&self, key: &str, shown: bool) -> Option<T> {
+        if shown && !self.0.join(picture_name(key, PICTURES[0])).exists() {
+            return None;
+        }
         let text = fs::read(self.0.join(format!("{key}.json"))).ok()?;
         serde_json::from_slice(&text).ok()
     }
@@ -93,7 +97,8 @@ impl Store {
         scene: &SceneFields,
         members: &[Array2<f32>],
     ) -> Result<(), EvaluateError> {
-        for (name, bytes) in pictures(scene, members)? {
+        // The first picture comes last: where it is, all are.
+        for (name, bytes) in pictures(scene, members)?.into_iter().rev() {
             self.write(&picture_name(key, name), &bytes)?;
         }
         Ok(())
@@ -234,4 +239,35 @@ fn pictures(
         found.push(("zoom member 1", zoomed(&inside(first), zoom, thickness)?));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+
+    #[test]
+    fn a_score_of_a_shown_scene_is_taken_with_its_maps_only() {
+        let out = tempfile::tempdir().unwrap();
+        let store = Store::new(out.path());
+        store.keep("key", &7_u32).unwrap();
+        let found = |shown: bool| store.find::<u32>("key", shown);
+        assert_eq!((found(false), found(true)), (Some(7), None));
+
+        let even = Array2::from_elem((8, 8), 1.0_f32);
+        let scene = SceneFields {
+            day: "2022-01-02".parse().unwrap(),
+            context: Array3::zeros((4, 8, 8)),
+            truth_m: even.clone(),
+            low_m: even.clone(),
+            mask: even.mapv(|_| true),
+        };
+        for members in [vec![even.clone()], vec![even; 3]] {
+            let key = format!("{} members", members.len());
+            store.keep(&key, &7_u32).unwrap();
+            store.keep_pictures(&key, &scene, &members).unwrap();
+            assert_eq!(store.find::<u32>(&key, true), Some(7), "{key}");
+        }
+    }
 }

@@ -51,7 +51,8 @@ pub fn ratio(
     Some(estimate(value, drawn.collect()))
 }
 
-/// For each element of a curve of the pooled days: its fifth percentile, value and ninety-fifth percentile.
+/// For each element of a curve of the pooled days: its fifth percentile, value and ninety-fifth percentile. Draws in which it is no
+/// number do not count; without any other the percentiles are NaN.
 #[must_use]
 pub fn bands(
     days: &[Tally],
@@ -62,7 +63,12 @@ pub fn bands(
     let drawn: Vec<Vec<f64>> = (0..draws).map(|_| curve(&draw(days, share))).collect();
     let elements = curve(&Tally::sum(days)).into_iter().enumerate();
     let band = |(index, value): (usize, f64)| {
-        let of_draws = drawn.iter().filter_map(|curve| curve.get(index).copied()).collect();
+        let of_draws = drawn.iter().filter_map(|curve| curve.get(index).copied());
+        // A draw of days without a window is 0/0.
+        let of_draws: Vec<f64> = of_draws.filter(|value| value.is_finite()).collect();
+        if of_draws.is_empty() {
+            return [f64::NAN, value, f64::NAN];
+        }
         let Estimate { low, high, .. } = estimate(value, of_draws);
         [low, value, high]
     };
@@ -124,6 +130,21 @@ mod tests {
             vec![tally.points.mean_error / tally.points.cells]
         });
         assert!(band[0][0] < mean && mean < band[0][2] && (band[0][1] - mean).abs() < 1e-12);
+    }
+
+    /// One day of three has cells: a draw without it is 0/0.
+    #[test]
+    fn draws_that_hold_nothing_spoil_no_band() {
+        let day = |cells: f64| Tally {
+            points: PointTally { cells, mean_error: 0.5 * cells, ..PointTally::default() },
+            ..Tally::default()
+        };
+        let mut numbers = Numbers::new(16);
+        let curve = |tally: &Tally| vec![tally.points.mean_error / tally.points.cells];
+        let found = bands(&[day(0.0), day(10.0), day(0.0)], 50, &mut || numbers.share(), curve);
+        assert!(found[0].iter().all(|value| (value - 0.5).abs() < 1e-12), "{found:?}");
+        let none = bands(&[day(0.0)], 5, &mut || numbers.share(), curve);
+        assert!(none[0].iter().all(|value| value.is_nan()), "{none:?}");
     }
 
     /// Two rows of which one is always twice the other: the ratio is sure, however much the days differ.

@@ -1,7 +1,7 @@
 //! Where the ice is broken: networks of lines that cut it into blocks, each block moving as a rigid body.
 //!
 //! A region is cut by a line, each part again, and so on down to the smallest blocks. Lines lie at about
-//! 30 degrees to the direction in which the ice is squeezed most, as faults do. A cut is at rest most days and then opens
+//! 43 degrees to the direction in which the ice is squeezed most, in pairs, as faults do. A cut is at rest most days and then opens
 //! again: ice remembers where it broke.
 
 use rand_chacha::ChaCha20Rng;
@@ -17,7 +17,7 @@ const SMALLEST: f32 = 6.0;
 const ACTIVE_SHARE: f64 = 0.5;
 /// A cut stays active, or at rest, for a number of days between these.
 const RHYTHM_DAYS: (f64, f64) = (1.5, 8.0);
-/// Half of the angle between a pair of conjugate faults, degrees: a friction angle of 30 degrees.
+/// Half of the angle between a pair of conjugate faults, degrees.
 const FAULT_ANGLE_DEGREES: f32 = 43.0;
 /// Deviation of the faults from that angle, degrees.
 const FAULT_ANGLE_SPREAD_DEGREES: f32 = 6.0;

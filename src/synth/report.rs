@@ -87,7 +87,9 @@ impl Report {
     /// The largest share of a series' volume that its budget does not explain.
     #[must_use]
     pub fn largest_imbalance(&self) -> f64 {
-        self.budgets.iter().map(Budget::imbalance).fold(0.0, f64::max)
+        // What is not a number is worse than any, and has to stay seen.
+        let worse = |largest: f64, one: f64| if one.is_nan() || one > largest { one } else { largest };
+        self.budgets.iter().map(Budget::imbalance).fold(0.0, worse)
     }
 
     /// The page, in Markdown.

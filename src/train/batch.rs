@@ -93,8 +93,12 @@ pub struct TrainingSet {
     validation: Vec<Day>,
     /// Standardisation of the features: over the training days, or that of the checkpoint which the training begins with.
     pub statistics: FeatureStatistics,
-    /// The same as these days have it: by it an archive is known again.
+    /// The same as the training days have it: by it an archive is known again.
     pub measured: FeatureStatistics,
+    /// The same as the days have it that are held out.
+    pub measured_held_out: FeatureStatistics,
+    /// All days of the archive, oldest first.
+    pub days: Vec<ProductDay>,
     /// What the archive says of its data; the origin with the number of days.
     pub provenance: Provenance,
 }
@@ -154,10 +158,19 @@ impl TrainingSet {
                 "no training day has a cell of ice with every field; there is nothing to learn".into(),
             ));
         }
+        let measured_held_out = statistics(&validation);
         let statistics = statistics(&days);
         let count = format!("{} days for training, {} held out", days.len(), validation.len());
         let provenance = Provenance { origin: format!("{}; {count}", provenance.origin), ..provenance };
-        Ok(Self { training: days, validation, statistics, measured: statistics, provenance })
+        Ok(Self {
+            training: days,
+            validation,
+            statistics,
+            measured: statistics,
+            measured_held_out,
+            days: names,
+            provenance,
+        })
     }
 
     /// Number of training days.
@@ -367,11 +380,9 @@ fn read_days(archive: &Archive, window: usize) -> Result<(Vec<Day>, Provenance),
             )));
         }
         let so_far = all.get_or_insert_with(|| stated.clone());
-        if (&so_far.thickness_definition, &so_far.degradation)
-            != (&stated.thickness_definition, &stated.degradation)
-        {
+        if so_far.degradation != stated.degradation {
             return Err(TrainError::Option(format!(
-                "day {day} has another thickness definition or degradation than the days before it; train on one kind of archive"
+                "day {day} has another degradation than the days before it; train on one kind of archive"
             )));
         }
         if !so_far.origin.contains(&stated.origin) {
@@ -512,7 +523,15 @@ pub(super) mod tests {
         let statistics = statistics(&training);
         let text = String::new;
         let provenance = Provenance { origin: text(), thickness_definition: text(), degradation: text() };
-        TrainingSet { training, validation: vec![day()], statistics, measured: statistics, provenance }
+        TrainingSet {
+            training,
+            validation: vec![day()],
+            statistics,
+            measured: statistics,
+            measured_held_out: statistics,
+            days: Vec::new(),
+            provenance,
+        }
     }
 
     #[test]

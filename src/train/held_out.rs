@@ -32,7 +32,8 @@ impl HeldOut {
     pub fn of(&self, days: &[ProductDay]) -> Result<Vec<ProductDay>, TrainError> {
         let held_out = match self {
             Self::Last(share) => {
-                let count = ((days.len() as f64 * share) as usize).max(1);
+                // As a binary fraction 0.29 of 100 is a little less than 29.
+                let count = ((days.len() as f64 * share + 1e-9) as usize).max(1);
                 days[days.len().saturating_sub(count)..].to_vec()
             }
             Self::Days(listed) => {
@@ -113,6 +114,13 @@ mod tests {
         assert_eq!(HeldOut::default().of(&all).unwrap(), all[18..]);
         assert_eq!(HeldOut::default().of(&all[..2]).unwrap(), all[1..2]);
         assert_eq!(of("2020-10-20,2020-10-18", &all).unwrap(), [all[0], all[2]]);
+    }
+
+    #[test]
+    fn a_share_that_makes_whole_days_loses_none_and_another_is_cut() {
+        for (share, count, held_out) in [("0.29", 100, 29), ("0.57", 100, 57), ("0.19", 10, 1)] {
+            assert_eq!(of(share, &days(count)).unwrap().len(), held_out, "{share} of {count}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::ensemble::dice::{below, share};
 const CELL_KM: f64 = 3.0;
 /// Side of a cell of the drift product, km.
 const DRIFT_CELL_KM: f64 = 62.5;
-/// Width of a strip along the coast in which thickness, drift or all are missing, km.
+/// Width of a strip along the coast in which drift, and in two of three strips thickness, too, is missing, km.
 const STRIP_KM: [f64; 2] = [10.0, 60.0];
 /// Radius of a disc around a pole, km. The widest of the altimeters in use leave some 220 km.
 const DISC_KM: [f64; 2] = [40.0, 200.0];

@@ -35,11 +35,11 @@ pub struct TrainOptions {
     pub batch: usize,
     /// Cells along a side of a sample.
     pub window: usize,
-    /// Highest learning rate.
+    /// Learning rate before its two factors: one for the warm-up, one that falls along a cosine.
     pub learning_rate: f64,
-    /// Steps over which the learning rate rises from 0.
+    /// Steps over which the first factor rises from 0 to 1.
     pub warm_up: u64,
-    /// The learning rate falls along a cosine to this share of its highest value; 1 keeps it.
+    /// The second factor falls along a cosine over all steps, from 1 to this share; 1 keeps it.
     pub last_rate: f64,
     /// Largest length of the gradient of all weights together; a longer one is shortened.
     pub clip_gradient: Option<f64>,
@@ -68,7 +68,7 @@ pub struct TrainOptions {
     pub validation_days: HeldOut,
     /// Steps between two validations.
     pub validate_every: u64,
-    /// Steps between two savings of the state.
+    /// Steps between two savings of the state; it is saved with every best checkpoint, too.
     pub save_every: u64,
 }
 

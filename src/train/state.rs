@@ -17,6 +17,8 @@ use crate::sys;
 const LARGEST_FILE: usize = 15_500_000;
 const FOLDER: &str = "state";
 const INDEX: &str = "state.json";
+/// The entry of a training that names the days of its archive; states of older versions lack it.
+pub(super) const DAYS: &str = "days";
 
 /// What a training knows beside its tensors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -139,11 +141,14 @@ fn parts(tensors: &[(String, Tensor)]) -> Vec<&[(String, Tensor)]> {
 }
 
 /// Names of the entries in which a stored training differs from `wanted`. An option that a stored training does not know
-/// had its default; one that is not known any more differs.
+/// had its default, and days that it does not know are not compared; one that is not known any more differs.
 fn differing_entries(stored: &Value, wanted: &Value) -> Vec<String> {
     let defaults = serde_json::to_value(TrainOptions::default()).unwrap_or_default();
     let entries = |of: &Value| of.as_object().cloned().unwrap_or_default();
-    let differs = |name: &String| stored.get(name).or_else(|| defaults.get(name)) != wanted.get(name);
+    let differs = |name: &String| {
+        let known = stored.get(name).or_else(|| defaults.get(name));
+        known != wanted.get(name) && (known.is_some() || name != DAYS)
+    };
     let names: BTreeSet<String> =
         entries(wanted).into_iter().chain(entries(stored)).map(|(name, _)| name).collect();
     names.into_iter().filter(differs).collect()
@@ -214,5 +219,13 @@ mod tests {
         stored["seed"] = json!(7);
         stored["dropped_since"] = json!(1.2);
         assert_eq!(differing_entries(&stored, &wanted), ["dropped_since", "seed"]);
+    }
+
+    #[test]
+    fn days_are_compared_where_a_state_knows_them() {
+        let wanted = json!({ "seed": 1, "days": ["2001-01-01"] });
+        assert!(differing_entries(&json!({ "seed": 1 }), &wanted).is_empty());
+        let other = json!({ "seed": 1, "days": ["2001-01-02"] });
+        assert_eq!(differing_entries(&other, &wanted), ["days"]);
     }
 }

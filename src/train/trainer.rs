@@ -13,7 +13,7 @@ use super::batch::{Batch, Drawn, TrainingSet};
 use super::beginning::Beginning;
 use super::log::Log;
 use super::optimiser::Optimiser;
-use super::state::{Best, Progress, Store};
+use super::state::{Best, DAYS, Progress, Store};
 use super::{TrainError, TrainOptions, report};
 use crate::archive::Archive;
 use crate::config::Precision;
@@ -146,15 +146,15 @@ pub fn train(
         for (step, drawn) in (began_at + 1..=total).zip(drawn) {
             let learning_rate = options.learning_rate_at(step, total);
             let loss = training.step(&drawn, step, learning_rate)?;
-            let last = step == total;
+            let (last, mut saved) = (step == total, false);
             if last || step.is_multiple_of(options.validate_every) {
-                training.validated(&log, learning_rate)?;
+                saved = training.validated(&log, learning_rate)?;
                 end = training.end_of_patience(limits);
             }
             if !last && end.is_none() && limits.time.is_some_and(|limit| elapsed() >= limit) {
                 end = Some(End::Time);
             }
-            if last || end.is_some() || step.is_multiple_of(options.save_every) {
+            if !saved && (last || end.is_some() || step.is_multiple_of(options.save_every)) {
                 training.save()?;
             }
             bar.step();
@@ -244,8 +244,9 @@ impl<'a> Training<'a> {
         Ok(loss)
     }
 
-    /// Validates, writes the line of the log, and keeps the checkpoint if it is the best so far.
-    fn validated(&mut self, log: &Log, learning_rate: f64) -> Result<(), TrainError> {
+    /// Validates, writes the line of the log, and keeps the checkpoint if it is the best so far, with the state that knows of it, so that
+    /// a training which goes on does not name another one; says whether it was.
+    fn validated(&mut self, log: &Log, learning_rate: f64) -> Result<bool, TrainError> {
         let validation = self.validate()?;
         let step = self.progress.step;
         let loss = self.progress.loss_sum / self.progress.loss_count as f64;
@@ -260,12 +261,14 @@ impl<'a> Training<'a> {
             "validated"
         );
         let found = Best { step, loss: self.options.score(&validation) };
-        if self.progress.best.is_none_or(|best| found.loss < best.loss) {
+        let is_best = self.progress.best.is_none_or(|best| found.loss < best.loss);
+        if is_best {
             self.progress.best = Some(found);
             let info = self.describe(step, validation.plain);
             Checkpoint::save(&self.out.join(BEST), &info, &self.optimiser.averages())?;
+            self.save()?;
         }
-        Ok(())
+        Ok(is_best)
     }
 
     /// The losses of the averaged weights on held-out samples.
@@ -333,8 +336,8 @@ impl<'a> Training<'a> {
         self.store.save(&self.optimiser.state(self.options.moments), &self.progress, self.identity()?)
     }
 
-    /// What must be the same when a training goes on: its options, what the archive makes of them, and the checkpoint that it begins with,
-    /// wherever that lies.
+    /// What must be the same when a training goes on: its options, what the archive makes of them, its days, and the checkpoint that it
+    /// begins with, wherever that lies.
     fn identity(&self) -> Result<Value, TrainError> {
         let refuse = |error: serde_json::Error| TrainError::Option(error.to_string());
         let mut identity = serde_json::to_value(self.options).map_err(refuse)?;
@@ -343,6 +346,8 @@ impl<'a> Training<'a> {
         }
         let archive = (&self.set.provenance, self.set.measured, self.scale);
         identity["archive"] = serde_json::to_value(archive).map_err(refuse)?;
+        let days = (&self.set.days, self.set.measured_held_out);
+        identity[DAYS] = serde_json::to_value(days).map_err(refuse)?;
         Ok(identity)
     }
 
@@ -456,7 +461,37 @@ fn mean_over(values: &Tensor, mask: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::NetworkConfiguration;
     use crate::train::batch::tests::{options, set};
+
+    #[test]
+    fn the_state_is_saved_with_a_best_checkpoint_and_not_with_another() {
+        let (out, set) = (tempfile::tempdir().unwrap(), set());
+        let options = TrainOptions {
+            network: NetworkConfiguration { widths: vec![4, 6], block_depth: 1 },
+            batch: 2,
+            window: 32,
+            ..TrainOptions::default()
+        };
+        let scale = TargetScale { constant_m: 0.2, per_metre: 0.0 };
+        let mut training = Training::new(&options, Placement::CPU, &set, scale, None, out.path()).unwrap();
+        let log = Log::open(out.path(), 0).unwrap();
+        let drawn = set.training_batch(options.batches(), scale, 1);
+        let saved = |training: &Training<'_>| {
+            let (progress, _) = training.store.load(&training.identity().unwrap()).unwrap().unwrap();
+            (progress.step, progress.best.map(|best| best.step))
+        };
+        training.step(&drawn, 1, 1e-3).unwrap();
+        assert!(training.validated(&log, 1e-3).unwrap());
+        assert!(out.path().join(BEST).exists());
+        assert_eq!(saved(&training), (1, Some(1)));
+
+        // No loss is below this one.
+        training.progress.best = Some(Best { step: 1, loss: 0.0 });
+        training.step(&drawn, 2, 1e-3).unwrap();
+        assert!(!training.validated(&log, 1e-3).unwrap());
+        assert_eq!(saved(&training), (1, Some(1)));
+    }
 
     /// What errors of an answer by 0.1 mean for noise and field, found by turning the answer into both.
     #[test]
