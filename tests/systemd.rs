@@ -40,6 +40,7 @@ fn the_daemon_lives_under_systemd() {
     root_begins_no_ledger(&machine);
     configure(&machine);
     receive_mail(&machine);
+    load_credential(&machine);
 
     it_starts(&machine);
     it_publishes(&machine);
@@ -169,6 +170,18 @@ fn receive_mail(machine: &Machine) {
     machine.succeed("systemctl daemon-reload && systemctl start receive-mail.socket");
 }
 
+/// A server's credentials come by systemd: to the daemon and what starts it, and not to what reloads it.
+fn load_credential(machine: &Machine) {
+    let file = machine.path("/etc/nilas/replay.credentials");
+    fs::write(&file, "aurora\npolar night\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    change_configuration(machine, |configuration| {
+        set(configuration, "servers.awi.credentials", "replay");
+    });
+    let loaded = "[Service]\nLoadCredential=replay:/etc/nilas/replay.credentials\n";
+    drop_in(machine, "credential.conf", loaded);
+}
+
 fn it_starts(machine: &Machine) {
     // It returns when the daemon has said that it is ready.
     machine.succeed("systemctl enable --now nilas.service");
@@ -250,7 +263,7 @@ fn it_keeps_the_old_configuration_where_the_new_one_is_wrong(machine: &Machine) 
 }
 
 fn it_is_started_again_when_it_hangs(machine: &Machine) {
-    drop_in(machine, "[Service]\nWatchdogSec=10s\nRestartSec=1s\n");
+    drop_in(machine, "test.conf", "[Service]\nWatchdogSec=10s\nRestartSec=1s\n");
     machine.succeed("systemctl restart nilas.service");
     let hanging = daemon(machine);
     machine.succeed("systemctl kill --kill-who=main --signal=STOP nilas.service");
@@ -278,7 +291,7 @@ fn it_ends_cleanly(machine: &Machine) {
 fn it_does_not_start_where_it_could_inspect_nothing(machine: &Machine) {
     let before = journal_lines(machine);
     machine.succeed("rm -f /srv/mail/*");
-    drop_in(machine, "[Service]\nRestart=no\nSystemCallFilter=~seccomp\n");
+    drop_in(machine, "test.conf", "[Service]\nRestart=no\nSystemCallFilter=~seccomp\n");
     assert_ne!(machine.run("systemctl start nilas.service").code, Some(0));
     mail_about_failure(machine);
     let said = machine.journal(UNIT, before);
@@ -286,7 +299,7 @@ fn it_does_not_start_where_it_could_inspect_nothing(machine: &Machine) {
 }
 
 fn it_mails_when_it_cannot_start(machine: &Machine) {
-    drop_in(machine, "[Unit]\nStartLimitBurst=2\n[Service]\nRestartSec=1s\n");
+    drop_in(machine, "test.conf", "[Unit]\nStartLimitBurst=2\n[Service]\nRestartSec=1s\n");
     machine.succeed("systemctl reset-failed nilas.service; rm -f /srv/mail/*");
     change_configuration(machine, |configuration| set(configuration, "ensemble.members", 0));
     assert_ne!(machine.run("systemctl start nilas.service").code, Some(0));
@@ -327,10 +340,10 @@ fn journal_lines(machine: &Machine) -> usize {
     machine.journal(UNIT, 0).lines().count()
 }
 
-/// Takes the place of the drop-in before it.
-fn drop_in(machine: &Machine, text: &str) {
+/// Takes the place of the drop-in of that name before it.
+fn drop_in(machine: &Machine, name: &str, text: &str) {
     let folder = machine.path("/etc/systemd/system/nilas.service.d");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("test.conf"), text).unwrap();
+    fs::write(folder.join(name), text).unwrap();
     machine.succeed("systemctl daemon-reload");
 }

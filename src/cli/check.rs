@@ -1,7 +1,7 @@
 //! `nilas check`: what would fail at 03:00.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use clap::Args;
 use super::configuration::ConfigurationFile;
 use super::failure::Failure;
 use super::{print, program};
-use crate::config::{Config, Ensemble, Fetching, Input, Model, Overrides, TargetKind};
+use crate::config::{Config, Ensemble, Fetching, Input, Model, Notify, Overrides, TargetKind};
 use crate::deliver::Carrier;
-use crate::fetch::{FetchError, Fetcher};
+use crate::fetch::{Credentials, FetchError, Fetcher};
 use crate::grid::{Grid, Regions};
 use crate::ledger::{Ledger, LedgerError};
 use crate::model::CheckpointInfo;
@@ -39,9 +39,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = arguments.configuration.path()?;
-    let config = Config::load(&path, &Overrides::default())?;
+    let mut config = Config::load(&path, &Overrides::default())?;
     let mut report = Report::default();
     report.check("configuration", Ok::<_, String>(path.display()));
+    let left = arguments.reload.map(|_| leave_to_daemon(&mut config)).unwrap_or_default();
+    for key in &left {
+        report.check("credentials", Ok::<_, String>(format!("{key}: the daemon looks at this one itself")));
+    }
+    // Who is asked without credentials lets nobody in.
+    let offline = arguments.offline || !left.is_empty();
     for name in ["nilas-engine", "nilas-inspect"] {
         report.check(name, installed(name));
     }
@@ -58,10 +64,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (name, found) in notify::look_at(&config.notify) {
         report.check(name, found);
     }
-    ask_targets(&config, arguments.offline, &mut report)?;
+    ask_targets(&config, offline, &mut report)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     match fetcher(&config, &clock) {
-        Ok(_) if arguments.offline => report.check("servers", Ok::<_, String>("not asked")),
+        Ok(_) if offline => report.check("servers", Ok::<_, String>("not asked")),
         Ok(fetcher) => ask_servers(&config, &fetcher, &*clock, &mut report)?,
         Err(error) => report.check("servers", Err::<String, _>(error)),
     }
@@ -98,6 +104,39 @@ impl Report {
             several => Err(Failure::Other(format!("{several} checks failed; see the lines marked FAILS"))),
         }
     }
+}
+
+/// Stands for an address that the daemon alone can read; nothing is sent there.
+const UNKNOWN_ADDRESS: &str = "https://systemd-credential";
+
+/// Takes out of a configuration the systemd credentials that are out of reach here, for systemd gives them to the daemon and not to what
+/// reloads it: everything else can be looked at all the same. Gives their keys and names.
+fn leave_to_daemon(config: &mut Config) -> Vec<String> {
+    let mut left = Vec::new();
+    for (name, server) in &mut config.servers {
+        left.extend(take(&format!("servers.{name}.credentials"), &mut server.credentials));
+    }
+    for (name, target) in &mut config.targets {
+        left.extend(take(&format!("targets.{name}.credentials"), &mut target.credentials));
+        let key = format!("targets.{name}.address_file");
+        left.extend(take_address(&key, &mut target.address_file, &mut target.address));
+    }
+    let Notify { mail, webhook, heartbeat, .. } = &mut config.notify;
+    left.extend(take("notify.mail.credentials", &mut mail.credentials));
+    left.extend(take_address("notify.webhook.url_file", &mut webhook.url_file, &mut webhook.url));
+    left.extend(take_address("notify.heartbeat.url_file", &mut heartbeat.url_file, &mut heartbeat.url));
+    left
+}
+
+fn take(key: &str, named: &mut Option<PathBuf>) -> Option<String> {
+    let named = named.take_if(|named| Credentials::are_out_of_reach(named))?;
+    Some(format!("{key} = \"{}\"", named.display()))
+}
+
+fn take_address(key: &str, named: &mut Option<PathBuf>, known: &mut Option<String>) -> Option<String> {
+    let taken = take(key, named)?;
+    known.get_or_insert_with(|| UNKNOWN_ADDRESS.to_owned());
+    Some(taken)
 }
 
 /// Whether products could be carried to where they shall be.
@@ -291,5 +330,47 @@ fn in_words(answer: &Answer, today: ProductDay) -> Result<String, String> {
             }
             None => format!("{place}: answers, holds nothing recent ({seconds:.1} s)"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const FILE: &str = "config/nilas.toml";
+    const TARGETS: &str = "[targets.portal]\nkind = \"webhook\"\naddress_file = \"portal\"\nproducts_url = \"https://example.org\"\n\
+                           [targets.store]\nkind = \"s3\"\naddress = \"https://s3.example.org/ice\"\ncredentials = \"store\"\n";
+
+    #[test]
+    fn credentials_that_systemd_gives_to_the_daemon_alone_are_left_to_it() {
+        let text = fs::read_to_string(FILE).unwrap();
+        let text = format!("{text}\n{TARGETS}");
+        let mut config = Config::from_text(&text, Path::new(FILE), &Overrides::default()).unwrap();
+        config.servers.get_mut("awi").unwrap().credentials = Some("awi".into());
+        config.servers.get_mut("met-norway").unwrap().credentials = Some("/nowhere/met-norway".into());
+        let Notify { mail, webhook, heartbeat, .. } = &mut config.notify;
+        (mail.enabled, mail.credentials) = (true, Some("smtp".into()));
+        (mail.server, mail.from) = ("smtp.example.org".to_owned(), "nilas@example.org".to_owned());
+        (webhook.enabled, webhook.url_file) = (true, Some("alarm".into()));
+        heartbeat.url_file = Some("watcher".into());
+        let left = leave_to_daemon(&mut config);
+        let expected = [
+            "servers.awi.credentials = \"awi\"",
+            "targets.portal.address_file = \"portal\"",
+            "targets.store.credentials = \"store\"",
+            "notify.mail.credentials = \"smtp\"",
+            "notify.webhook.url_file = \"alarm\"",
+            "notify.heartbeat.url_file = \"watcher\"",
+        ];
+        assert_eq!(left, expected);
+        assert!(Carrier::new(&config).is_ok());
+        for (line, found) in notify::look_at(&config.notify) {
+            assert!(found.is_ok(), "{line}: {found:?}");
+        }
+        assert!(Credentials::of("awi", &config.servers["awi"]).unwrap().is_none());
+        // A file of its own is as good here as there.
+        assert!(Credentials::of("met-norway", &config.servers["met-norway"]).is_err());
     }
 }

@@ -19,9 +19,19 @@ function resolve(reference, base) {
   return address.href;
 }
 
-/** The collection and its years, newest first. Without a collection, or without years in it, there is no product yet. */
+// With the last product its catalog is taken away, too.
+async function readRoot(url) {
+  try {
+    return (await readJson(url)).document;
+  } catch (error) {
+    if (error.status === 404) return {};
+    throw error;
+  }
+}
+
+/** The collection and its years, newest first. Without a catalog, a collection, or years in it, there is no product. */
 export async function openCatalogue(url) {
-  const root = (await readJson(url)).document;
+  const root = await readRoot(url);
   const [child] = linksOf(root, 'child');
   if (!child) return { collection: {}, years: [] };
   const base = resolve(child.href, url);
@@ -30,15 +40,16 @@ export async function openCatalogue(url) {
   return { collection, years: years.sort((one, other) => other.title.localeCompare(one.title)) };
 }
 
-/** The days of a year, oldest first, each with its highest revision: the first link of a day. */
-export async function daysOf(year) {
+/** The days of a year, each with its highest revision, the first link of a day; and the revisions of it that were taken back. */
+export async function openYear(year) {
   const { document } = await readJson(year.url);
   const days = new Map();
   for (const link of linksOf(document, 'item')) {
     const day = link.datetime.slice(0, 10);
-    if (!days.has(day)) days.set(day, { day, url: resolve(link.href, year.url), status: link['nilas:status'] });
+    const [status, revision] = [link['nilas:status'], link['nilas:revision']];
+    if (!days.has(day)) days.set(day, { day, url: resolve(link.href, year.url), status, revision });
   }
-  return [...days.values()].sort((one, other) => one.day.localeCompare(other.day));
+  return { days: [...days.values()], withdrawn: document['nilas:withdrawn'] ?? [] };
 }
 
 const assetOf = (asset, base) => ({

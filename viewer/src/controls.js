@@ -19,17 +19,17 @@ function showYears(days, day) {
   const years = [...new Set(days.map((entry) => entry.day.slice(0, 4)))].reverse();
   element('year-label').hidden = years.length < 2;
   element('year').replaceChildren(...years.map((year) => make('option', { value: year, textContent: year })));
-  element('year').value = day.slice(0, 4);
+  element('year').value = day?.slice(0, 4) ?? '';
 }
 
-/** Shows which day of how many is chosen. */
+/** Shows which day of how many is chosen; none where there is none. */
 export function showDay(days, day) {
   const position = positionOf(days, day);
   const slider = element('day');
   Object.assign(slider, { max: days.length - 1, value: position, disabled: days.length < 2 });
   slider.setAttribute('aria-valuetext', dayText(day));
-  element('day-text').textContent = day;
-  element('day-before').disabled = position === 0;
+  element('day-text').textContent = day ?? '';
+  element('day-before').disabled = position <= 0;
   element('day-after').disabled = position === days.length - 1;
   showYears(days, day);
 }

@@ -52,7 +52,7 @@ function factsOf({ version, created, 'nilas:members': members }) {
   return `Revision ${Number(version.replace(/\D/g, ''))}, ${members} members${made}.`;
 }
 
-/** Shows the day and whether its product is final, before anything of it has been read. */
+/** Shows the day and whether its product is final, before anything of it has been read; nothing where there is none. */
 export function showHeadline({ day, status }) {
   const badge = element('status');
   element('headline-day').textContent = dayText(day);

@@ -2,8 +2,8 @@ const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', ye
 const WHOLE = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 });
 const SMALL = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 1 });
 
-/** `1 March 2026` of `2026-03-01`. */
-export const dayText = (day) => DAY.format(new Date(`${day}T12:00:00Z`));
+/** `1 March 2026` of `2026-03-01`; nothing of no day. */
+export const dayText = (day) => (day ? DAY.format(new Date(`${day}T12:00:00Z`)) : '');
 
 /** An area or a volume, thousands apart; small ones with a decimal. */
 export const amountText = (number) => (number < 10 ? SMALL : WHOLE).format(number);

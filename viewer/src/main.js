@@ -1,10 +1,11 @@
-import { daysOf, openCatalogue, openItem } from './catalogue.js';
+import { openCatalogue, openItem, openYear } from './catalogue.js';
 import { classesOf, coloursBelow, coloursOf } from './classes.js';
 import { showDay, showLayer, showThresholds, watchControls } from './controls.js';
 import { showCollection, showHeadline, showItem } from './details.js';
 import { dayText } from './format.js';
 import { CLASSES, layerNamed, quantityOf, THIN } from './layers.js';
 import { showLegend } from './legend.js';
+import { lossText } from './loss.js';
 import { createMap } from './map.js';
 import { say } from './messages.js';
 import { element } from './page.js';
@@ -18,10 +19,12 @@ import { Picture } from './scene.js';
 const CATALOGUE = new URL('../catalog.json', window.location.href).href;
 // While someone drags the slider nothing is read.
 const SETTLING_MILLISECONDS = 120;
+const LOOK_AGAIN_MILLISECONDS = 15 * 60 * 1000;
 
 const OUTSIDE = { name: 'no value', text: 'outside the map' };
 
 const state = { layer: 'mean', threshold: 0.3, opacity: 1 };
+const years = new Map();
 let days = [];
 let item;
 let classes = [];
@@ -30,6 +33,7 @@ let framed = false;
 let busy = true;
 let turns = 0;
 let settling;
+let isLooking = false;
 
 const map = createMap(element('map'), { onPlace: point, onMove: moved });
 const below = new Picture(map, map.showUnderlay);
@@ -126,8 +130,10 @@ async function showPictures(isLatest) {
   framed = true;
 }
 
+const entryOf = (wanted) => days.find(({ day }) => day === wanted);
+
 async function readItem(isLatest) {
-  const entry = days.find(({ day }) => day === state.day);
+  const entry = entryOf(state.day);
   if (item?.url === entry.url) return;
   const read = await openItem(entry);
   if (!isLatest()) return;
@@ -136,11 +142,15 @@ async function readItem(isLatest) {
   showItem(item);
 }
 
-function dropItem(error) {
+function clearItem() {
   item = undefined;
   showItem(undefined);
   below.clear();
   above.clear();
+}
+
+function dropItem(error) {
+  clearItem();
   say('item', unreadable(`The product of ${dayText(state.day)}`, error));
 }
 
@@ -169,7 +179,7 @@ function showChoice() {
   showLayer(layerNamed(state.layer), state.opacity);
   if (days.length === 0) return;
   showDay(days, state.day);
-  showHeadline(days.find(({ day }) => day === state.day));
+  showHeadline(entryOf(state.day));
 }
 
 function change(part) {
@@ -216,40 +226,110 @@ function followLink() {
   begin();
 }
 
-async function addYear(year) {
-  const more = await daysOf(year);
-  if (more.length === 0) return;
-  const isFirst = days.length === 0;
-  days = [...days, ...more].sort((one, other) => one.day.localeCompare(other.day));
-  if (isFirst) begin();
-  else showDay(days, state.day);
+/** Takes everything away that was of a product. */
+function showNothing() {
+  clearTimeout(settling);
+  turns += 1;
+  state.day = undefined;
+  clearItem();
+  for (const subject of ['item', 'below', 'above']) say(subject);
+  showDay(days, undefined);
+  showHeadline({});
+  map.draw();
+  readValue().catch(failed('value', 'The value'));
 }
 
-/** Reads the year that is asked for first, so that its map need not wait for the others. */
-async function readYears(years) {
-  const wanted = state.day?.slice(0, 4);
-  const order = [...years].sort((one, other) => (other.title === wanted) - (one.title === wanted));
-  for (const year of order) {
-    await addYear(year).catch(failed(`year ${year.title}`, `The list of days of ${year.title}`));
+/** What was shown is not there any more, or has a newer revision: what stands takes its place, and the view stays as it is. */
+function replace(shown, instead) {
+  const withdrawn = [...years.values()].flatMap((year) => year.withdrawn);
+  say('day', lossText(shown, withdrawn, instead));
+  if (!instead) {
+    showNothing();
+    return;
+  }
+  state.day = instead.day;
+  showChoice();
+  refresh();
+}
+
+/** Takes the days that the catalogs have now. */
+function takeDays() {
+  const shown = entryOf(state.day);
+  const all = [...years.values()].flatMap((year) => year.days);
+  days = all.sort((one, other) => one.day.localeCompare(other.day));
+  const instead = entryOf(shown?.day) ?? days.at(-1);
+  if (!shown && instead) {
+    say('day');
+    begin();
+  } else if (shown && shown.url === instead?.url) {
+    showDay(days, state.day);
+  } else if (shown) {
+    replace(shown, instead);
   }
 }
 
-async function start() {
+/** Reads a year; what is known of it stays where that fails. */
+async function readYear(year) {
+  const subject = `year ${year.title}`;
+  try {
+    years.set(year.title, { ...year, ...await openYear(year) });
+    say(subject);
+  } catch (error) {
+    say(subject, unreadable(`The list of days of ${year.title}`, error));
+  }
+}
+
+/** Nothing leads any more to a year in which nothing stands, but it says why. */
+async function leaveYear(year) {
+  const { withdrawn } = await openYear(year).catch(() => ({ withdrawn: [] }));
+  years.set(year.title, { ...year, days: [], withdrawn });
+}
+
+/** Reads the year that is asked for first, so that its map need not wait for the others. */
+async function readYears(listed) {
+  const wanted = state.day?.slice(0, 4);
+  const order = [...listed].sort((one, other) => (other.title === wanted) - (one.title === wanted));
+  for (const year of order) {
+    await readYear(year);
+    if (days.length === 0) takeDays();
+  }
+  const left = [...years.values()].filter(({ title }) => !listed.some((year) => year.title === title));
+  for (const year of left) await leaveYear(year);
+  takeDays();
+}
+
+async function readCatalogue() {
+  const { collection, years: listed } = await openCatalogue(CATALOGUE);
+  showCollection(collection);
+  await readYears(listed);
+  // A list that cannot be read has said so.
+  const isEmpty = days.length === 0 && listed.every(({ title }) => years.has(title));
+  say('catalogue', isEmpty ? 'There is no product here.' : undefined);
+}
+
+/** Looks what the catalogs have: at the start, and again while the page is open. */
+async function look() {
+  if (isLooking) return;
+  isLooking = true;
+  await readCatalogue().catch(failed('catalogue', 'The list of products'));
+  isLooking = false;
+  if (days.length === 0) setBusy(false);
+}
+
+function lookAgain() {
+  if (!document.hidden) look();
+}
+
+function start() {
   takeLink();
   watchControls({ days: () => ({ all: days, day: state.day }), change, fade, faded: remember });
   element('zoom-in').addEventListener('click', () => map.zoomBy(1));
   element('zoom-out').addEventListener('click', () => map.zoomBy(-1));
   element('zoom-ice').addEventListener('click', frame);
   window.addEventListener('hashchange', followLink);
-  const { collection, years } = await openCatalogue(CATALOGUE);
-  showCollection(collection);
-  await readYears(years);
-  if (days.length > 0) return;
-  setBusy(false);
-  if (!element('messages').hasChildNodes()) say('catalogue', 'There are no products yet.');
+  document.addEventListener('visibilitychange', lookAgain);
+  setInterval(lookAgain, LOOK_AGAIN_MILLISECONDS);
+  look();
 }
 
-start().catch((error) => {
-  setBusy(false);
-  say('catalogue', unreadable('The list of products', error));
-});
+start();

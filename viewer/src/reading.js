@@ -1,7 +1,8 @@
 /** A file cannot be read. The message completes the sentence "name of the file: ...". */
 export class ReadError extends Error {
-  constructor(reason, url) {
+  constructor(reason, url, status) {
     super(reason);
+    this.status = status;
     this.file = new URL(url).pathname.split('/').pop();
   }
 }
@@ -17,5 +18,6 @@ export async function request(url, options) {
     throw new ReadError('the server does not answer', url);
   });
   if (response.ok) return response;
-  throw new ReadError(response.status === 404 ? 'not found' : `the server answered ${response.status}`, url);
+  const { status } = response;
+  throw new ReadError(status === 404 ? 'not found' : `the server answered ${status}`, url, status);
 }

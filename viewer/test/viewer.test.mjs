@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { dayText } from '../src/format.js';
 import { layerNamed } from '../src/layers.js';
 import { colourAt } from '../src/ramps.js';
 import { calmPlaces, getJson, readDays, readGrid, readItem, toDegrees, toPlane } from './support/truth.mjs';
@@ -423,15 +424,74 @@ test('says that a file is missing, and goes on with the others', async () => {
 
 const catalogue = () => new URL('catalog.json', products.root).href;
 
-test('says that there are no products yet', async () => {
+test('says that there is no product, whether the catalog is empty or was taken away with the last one', async () => {
   const empty = { type: 'Catalog', stac_version: '1.1.0', id: 'empty', description: 'empty', links: [] };
-  const prepare = (page) => page.route(catalogue(), (route) => route.fulfill({ json: empty }));
-  await visit({ prepare }, async (page) => assert.equal(await messages(page), 'There are no products yet.'));
+  for (const answer of [{ json: empty }, { status: 404 }]) {
+    const prepare = (page) => page.route(catalogue(), (route) => route.fulfill(answer));
+    await visit({ prepare, expected: /catalog\.json$/ }, async (page) => {
+      assert.equal(await messages(page), 'There is no product here.');
+    });
+  }
+});
+
+/** Takes back all revisions of the newest day while the page is open. */
+async function takeBackNewest(page) {
+  const { day } = days.at(-1);
+  const year = new URL(`${day.slice(0, 4)}/catalog.json`, products.root).href;
+  const known = await getJson(year);
+  const isTaken = ({ datetime }) => datetime?.startsWith(day);
+  const links = known.links.filter((link) => !isTaken(link));
+  const withdrawn = known.links.filter(isTaken)
+    .map((link) => ({ day, revision: link['nilas:revision'], withdrawn_at: link.datetime, reason: 'wrong ice' }));
+  await page.route(year, (route) => route.fulfill({ json: { ...known, links, 'nilas:withdrawn': withdrawn } }));
+}
+
+/** What a browser tells a page to which somebody comes back. */
+const comeBack = (page) => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+
+test('says that what it shows was taken back, and shows the newest that stands in the same way', async () => {
+  const [taken, next] = [days.at(-1).day, days.at(-2)?.day ?? '1999-12-31'];
+  await visit({ prepare: addOldDay, fragment: '#layer=spread' }, async (page) => {
+    await allDays(page);
+    const before = linkOf(page);
+    await takeBackNewest(page);
+    await comeBack(page);
+    await until(page, () => linkOf(page).day === next, 'the newest day that stands');
+    await settled(page);
+    const wanted = `The product of ${dayText(taken)} was taken back (wrong ice). This is ${dayText(next)}.`;
+    assert.equal(await messages(page), wanted);
+    assert.deepEqual(linkOf(page), { ...before, day: next });
+    assert.ok(await page.locator('#day-after').isDisabled());
+  });
+});
+
+test('shows no map where nothing stands any more, and says why', async () => {
+  const { day } = days.at(-1);
+  await visit({ expected: /catalog\.json$/ }, async (page) => {
+    await takeBackNewest(page);
+    await page.route(catalogue(), (route) => route.fulfill({ status: 404 }));
+    await comeBack(page);
+    await until(page, async () => (await messages(page)).includes('There is no product here.'), 'the message');
+    assert.ok((await messages(page)).includes(`The product of ${dayText(day)} was taken back (wrong ice).`));
+    assert.equal(await page.locator('#headline-day').innerText(), '');
+    assert.equal(await page.locator('#downloads li').count(), 0);
+    await settled(page);
+  });
+});
+
+test('a day that is new appears in the list of an open page, and changes nothing else', async () => {
+  await visit({}, async (page) => {
+    const before = page.url();
+    await addOldDay(page);
+    await comeBack(page);
+    await allDays(page);
+    assert.equal(page.url(), before);
+    assert.equal(await messages(page), '');
+  });
 });
 
 test('says that the catalogue cannot be read', async () => {
   const answers = [
-    [{ status: 404 }, 'not found'],
     [{ body: '<html>' }, 'not readable as JSON'],
     [{ status: 503 }, 'the server answered 503'],
   ];

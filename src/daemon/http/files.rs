@@ -20,7 +20,7 @@ pub(super) const PLACE: &str = "/products";
 const MAP_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers a request for a file under `root`; the path of the request is that under [`PLACE`].
-pub(super) async fn answer(root: &Path, request: Request) -> Response {
+pub(super) async fn answer(root: &Path, mut request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let Ok(path) = percent_decode_str(&path).decode_utf8().map(Cow::into_owned) else {
         return nothing();
@@ -28,6 +28,7 @@ pub(super) async fn answer(root: &Path, request: Request) -> Response {
     if path.split('/').any(|part| part.starts_with('.')) {
         return nothing();
     }
+    forget_range_of_what_changes(&path, &mut request);
     let mut folder = ServeDir::new(root).redirect_path_prefix(PLACE);
     match folder.try_call::<Body, _>(request).await {
         Ok(served) if served.status() == StatusCode::NOT_FOUND => nothing(),
@@ -42,6 +43,15 @@ pub(super) async fn answer(root: &Path, request: Request) -> Response {
             (StatusCode::INTERNAL_SERVER_ERROR, "this cannot be read now; the log of nilas says why\n")
                 .into_response()
         }
+    }
+}
+
+/// A file that may change is sent whole to whoever has a part of it and wants the rest if it is still the same: [`ServeDir`] does not look
+/// whether it is, and the rest of another version would be joined to that part.
+fn forget_range_of_what_changes(path: &str, request: &mut Request) {
+    let may_change = !publish::cache_control(path).contains("immutable");
+    if may_change && request.headers().contains_key(header::IF_RANGE) {
+        request.headers_mut().remove(header::RANGE);
     }
 }
 

@@ -353,6 +353,22 @@ async fn files_of_the_product_root_are_served_in_parts_and_not_twice() {
     assert_eq!(served.ask("PUT /products/catalog.json").await.status, 405);
 }
 
+/// A browser goes on with a broken download so, and joins what it gets to what it has.
+#[tokio::test]
+async fn the_rest_of_a_file_that_may_have_changed_is_sent_with_its_beginning() {
+    let served = with_products().await;
+    let rest_of = |name: &str, version: &str| {
+        format!("GET /products/{name} HTTP/1.1\r\nRange: bytes=1-\r\n{version}X-Rest: ")
+    };
+    let version = "If-Range: \"another\"\r\n";
+    let changed = served.ask(&rest_of("catalog.json", version)).await;
+    assert_eq!((changed.status, changed.text()), (200, "{}"));
+    let asked_for = served.ask(&rest_of("catalog.json", "")).await;
+    assert_eq!((asked_for.status, asked_for.text()), (206, "}"));
+    let lasting = served.ask(&rest_of("2026/03/01/r09/map.tif", version)).await;
+    assert_eq!((lasting.status, lasting.text()), (206, "123456789"));
+}
+
 #[tokio::test]
 async fn what_is_private_in_the_product_root_is_not_served() {
     let served = with_products().await;
