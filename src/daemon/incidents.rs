@@ -123,8 +123,15 @@ pub(super) fn note_failed(ledger: &Ledger, now: DateTime<Utc>, config: &Config) 
 }
 
 /// There is no young product, whatever the reason: what nobody has thought of shows here at the latest.
-pub(super) fn note_overdue(ledger: &Ledger, now: DateTime<Utc>, config: &Config) -> Result<(), DaemonError> {
+/// While production is held that is known, and it only ends.
+pub(super) fn note_overdue(
+    ledger: &Ledger,
+    now: DateTime<Utc>,
+    config: &Config,
+    is_held: bool,
+) -> Result<(), DaemonError> {
     match overdue(ledger, config, now)? {
+        Some(_) if is_held => Ok(()),
         Some(text) => raise(ledger, OVERDUE, Severity::Failure, &text, now),
         None => settle(ledger, OVERDUE, "no product is overdue any more", now),
     }

@@ -296,15 +296,15 @@ pub(super) fn overdue(
 /// The key of the incident of a thickness that is late.
 const LATE_THICKNESS: &str = "late:thickness";
 
-/// Whether no thickness serves a day of the part of the year in which its season ends, in one year earlier than in another, and that is
-/// all: people were told that it is late, and can do no more.
+/// Whether no thickness serves a day, that of the days before ended in the part of the year in which its season does, in one year earlier
+/// than in another, and that is all: people were told that it is late, and can do no more.
 fn may_be_off_season(ledger: &Ledger, config: &Config, day: ProductDay) -> Result<bool, DaemonError> {
     let input = &config.inputs.thickness;
-    let is_in_season = input.always_in_season.is_some_and(|part| part.contains(day));
-    let oldest_that_serves = day.plus_days(-i64::from(input.oldest_days));
-    let newest = ledger.newest_centre(Role::Thickness.name())?;
+    let Some(newest) = ledger.newest_centre(Role::Thickness.name())? else { return Ok(false) };
+    let last_served = newest.plus_days(i64::from(input.oldest_days));
+    let is_in_season = input.always_in_season.is_some_and(|part| part.contains(last_served.plus_days(1)));
     let is_told = ledger.incident(LATE_THICKNESS)?.is_some_and(|late| late.closed_at.is_none());
-    Ok(!is_in_season && is_told && newest.is_some_and(|newest| newest < oldest_that_serves))
+    Ok(day > last_served && !is_in_season && is_told)
 }
 
 fn newest(product: ProductRow, config: &Config, now: DateTime<Utc>) -> NewestProduct {

@@ -104,6 +104,8 @@ fn a_young_product_or_the_summer_makes_it_ready() {
     assert!(overdue_at("2026-03-31T12:00:00Z").is_some(), "it is winter");
     assert!(overdue_at("2026-04-20T12:00:00Z").is_some(), "nobody was told why");
     house.ledger.raise("late:thickness", Severity::Warning, "thickness is late", House::now()).unwrap();
+    assert!(overdue_at("2026-04-20T12:00:00Z").is_some(), "it stopped in winter");
+    house.file(Role::Thickness, day("2026-04-05"));
     assert_eq!(overdue_at("2026-04-20T12:00:00Z"), None, "the season of thickness may have ended");
     house.file(Role::Thickness, day("2026-04-15"));
     assert!(overdue_at("2026-04-20T12:00:00Z").is_some(), "it has not");

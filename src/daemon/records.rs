@@ -46,12 +46,18 @@ pub(super) fn adopt_day(ledger: &Ledger, root: &Path, day: ProductDay) -> Result
 }
 
 /// Takes over the days that `latest.json` names, which a person may have put into the folder: targets are led to what the ledger knows.
-/// One that is being produced is left to whoever does that; a file that cannot be read is written anew with the next product.
+/// One that is being produced is left to whoever does that; a file that cannot be read is written anew with the next product. No other day
+/// is held up by what cannot be taken over.
 pub(super) fn adopt_named(ledger: &Ledger, root: &Path) -> Result<(), DaemonError> {
     let Ok(Some(latest)) = publish::read_latest(root) else { return Ok(()) };
     for pointer in iter::once(latest.newest).chain(latest.newest_final) {
-        if let Ok(_lock) = DayLock::take(root, pointer.day) {
-            adopt_day(ledger, root, pointer.day)?;
+        let Ok(_lock) = DayLock::take(root, pointer.day) else { continue };
+        match adopt_day(ledger, root, pointer.day) {
+            Err(error @ DaemonError::Ledger(_)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(day = %pointer.day, %error, "a day that readers are led to cannot be taken over into the ledger");
+            }
+            Ok(()) => {}
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use crate::time::Clock;
 use super::chores::COPIES;
 use super::{DaemonError, incidents, records};
 
-/// The incident of a ledger that was damaged. It is over when a copy of the ledger is made on a later day.
+/// The incident of a ledger that was damaged. It is over when a copy of the ledger is made a day later, or more.
 pub(super) const LEDGER: &str = "ledger";
 
 /// Opens the ledger for the daemon. Where it is damaged, its newest whole copy takes its place and learns of all products that were

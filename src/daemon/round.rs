@@ -68,7 +68,7 @@ impl Round<'_> {
         self.productions.note_space(self.clock.now())?;
         if let Some(hold) = self.ledger.current_hold()? {
             incidents::held(self.ledger, &hold, self.clock.now())?;
-            return self.note_standing();
+            return self.note_standing(true);
         }
         incidents::not_held(self.ledger, self.clock.now())?;
         let look = self.gatherer.look_anew();
@@ -89,14 +89,14 @@ impl Round<'_> {
             look.complete()?;
         }
         incidents::note_refused(self.ledger, &refused, self.clock.now())?;
-        self.note_standing()?;
+        self.note_standing(false)?;
         all
     }
 
     /// Says how the days stand, whoever has made them, or has not.
-    fn note_standing(&self) -> Result<(), DaemonError> {
+    fn note_standing(&self, is_held: bool) -> Result<(), DaemonError> {
         incidents::note_failed(self.ledger, self.clock.now(), self.config)?;
-        incidents::note_overdue(self.ledger, self.clock.now(), self.config)
+        incidents::note_overdue(self.ledger, self.clock.now(), self.config, is_held)
     }
 
     /// Makes days that were asked for, one after the other, until none is left or it is time for the next look. One that is at work

@@ -313,13 +313,17 @@ impl Trip<'_> {
         Ok(())
     }
 
+    /// One that is not taken keeps no other back.
     async fn tell_withdrawals(&self, service: &Service) -> Result<(), DeliverError> {
+        let mut all = Ok(());
         for product in self.ledger.untold_withdrawals(&self.key)? {
             let number = (product.day, product.revision);
-            service.tell("withdrawn", number, status(&product), &folder_of(&product)).await?;
-            self.told(&product)?;
+            match service.tell("withdrawn", number, status(&product), &folder_of(&product)).await {
+                Ok(()) => self.told(&product)?,
+                Err(error) => all = all.and(Err(error)),
+            }
         }
-        Ok(())
+        all
     }
 
     /// A revision, if all of it is as it was published: its files, then the manifest.
@@ -369,7 +373,7 @@ impl Trip<'_> {
     }
 
     /// The files of the root that lead to revisions, where the target does not have them as they are. Those that are not there any more,
-    /// because what they led to was taken back, go there, too. Nothing goes while the target lacks what they lead to: it gets both later.
+    /// because what they led to was taken back, go there, too. Nothing goes while the target lacks what `latest.json` names: it gets both later.
     async fn carry_root(&self, place: &dyn Place) -> Result<(), DeliverError> {
         let failed = |source| DeliverError::File { path: self.root.to_owned(), source };
         let files = publish::root_files(self.root).map_err(failed)?;

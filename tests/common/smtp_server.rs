@@ -2,7 +2,8 @@
 //! `tests/tools/smtp_server.py`. Where it cannot be installed, the tests say that they were skipped.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -10,6 +11,7 @@ use std::sync::LazyLock;
 use nilas::config::{MailSecurity, MailSettings, Recipients};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 pub(crate) const USER: &str = "nilas-at-sea";
 pub(crate) const PASSWORD: &str = "thin ice, +4 °C";
@@ -25,6 +27,8 @@ pub(crate) struct SmtpServer {
     refused: Vec<String>,
     port: u16,
     process: Option<Child>,
+    /// What keeps its port from other servers while it does not listen.
+    kept: Vec<TcpSocket>,
 }
 
 /// A mail as it arrived.
@@ -56,13 +60,15 @@ impl SmtpServer {
         fs::write(folder.path().join("authority.pem"), identity.cert.pem()).unwrap();
         fs::write(folder.path().join("key.pem"), identity.signing_key.serialize_pem()).unwrap();
         let refused = refused.iter().map(|&address| address.to_owned()).collect();
-        let mut server = Self { folder, security, has_login, refused, port: 0, process: None };
+        let mut server =
+            Self { folder, security, has_login, refused, port: 0, process: None, kept: Vec::new() };
         server.begin();
         Some(server)
     }
 
     /// Begins to listen, at the same port as before; returns when it does.
     pub(crate) fn begin(&mut self) {
+        self.kept.clear();
         let (python, site) = AIOSMTPD.as_ref().unwrap();
         let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/smtp_server.py");
         let mut command = Command::new(python);
@@ -104,7 +110,19 @@ impl SmtpServer {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
+            self.keep_port();
         }
+    }
+
+    fn keep_port(&mut self) {
+        let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        let bound = addresses.into_iter().map(|address| {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind((address, self.port).into()).map(|()| socket)
+        });
+        // A machine may do without one of the two.
+        self.kept = bound.filter_map(io::Result::ok).collect();
     }
 
     /// Where its certificate is, which is its own authority.
