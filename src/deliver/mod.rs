@@ -373,7 +373,8 @@ impl Trip<'_> {
     }
 
     /// The files of the root that lead to revisions, where the target does not have them as they are. Those that are not there any more,
-    /// because what they led to was taken back, go there, too. Nothing goes while the target lacks what `latest.json` names: it gets both later.
+    /// because what they led to was taken back, go there, too. Nothing goes while the target lacks what `latest.json` names: it gets both
+    /// later.
     async fn carry_root(&self, place: &dyn Place) -> Result<(), DeliverError> {
         let failed = |source| DeliverError::File { path: self.root.to_owned(), source };
         let files = publish::root_files(self.root).map_err(failed)?;
