@@ -45,10 +45,12 @@ impl Credentials {
         find(key, named, credentials_folder().as_deref()).and_then(|path| read(&path))
     }
 
-    /// Whether what a key of the configuration names is a systemd credential, and systemd gives none to this process.
+    /// Whether what a key of the configuration names is a systemd credential that this process has not: where to look is said to it
+    /// without its being there, too.
     #[must_use]
     pub fn are_out_of_reach(named: &Path) -> bool {
-        is_name(named) && credentials_folder().is_none()
+        let is_there = |folder: PathBuf| folder.join(named).is_file();
+        is_name(named) && !credentials_folder().is_some_and(is_there)
     }
 }
 
