@@ -313,7 +313,7 @@ impl Trip<'_> {
         Ok(())
     }
 
-    /// One that is not taken keeps no other back.
+    /// Tells a service of what was taken back. One that it does not take keeps no other back.
     async fn tell_withdrawals(&self, service: &Service) -> Result<(), DeliverError> {
         let mut all = Ok(());
         for product in self.ledger.untold_withdrawals(&self.key)? {
