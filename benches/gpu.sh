@@ -43,12 +43,20 @@ for batch in 1 2 4 8 16; do
 done
 measure "bf16, batch by free memory" "${model[@]}" --precision bf16 --batch 0
 
-ensemble=("$program" bench model reference --device cuda --precision bf16 --calls 1 --members 30)
+# What a member needs beside the network: each part by itself, and as it would be without the choice that was made for it.
+for batch in 1 8; do
+    measure "parts of a member's way, batch $batch" \
+        "$program" bench model reference --device cuda --precision bf16 --calls 5 --warm 2 --batch "$batch" --parts
+done
+
+ensemble=("$program" bench model reference --device cuda --precision bf16 --calls 1 --members 30 --processes)
 
 for batch in 1 0; do
-    measure "30 members, 40 calls of ddim, batch $batch" "${ensemble[@]}" --batch "$batch" --sampler ddim --steps 40
-    measure "30 members, 10 calls, batch $batch" "${ensemble[@]}" --batch "$batch" --steps 10
+    measure "30 members, 40 calls of ddim, batch $batch" "${ensemble[@]}" 1 --batch "$batch" --sampler ddim --steps 40
+    measure "30 members, 10 calls, batch $batch" "${ensemble[@]}" 1 --batch "$batch" --steps 10
 done
+measure "30 members, 10 calls, batch 8, two processes" "${ensemble[@]}" 2 --batch 8 --steps 10
+measure "30 members, 10 calls, batch 8, a process for each GPU" "${ensemble[@]}" 0 --batch 8 --steps 10
 
 if [[ -n $python ]]; then
     peer=("$python" "$here/peer/network.py" --reference --device cuda --precision bf16 --layout nhwc --calls 5 --warm 2)

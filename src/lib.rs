@@ -11,7 +11,7 @@
 //! * [`source`] knows the products: their names, versions, layouts and flags.
 //! * [`prepare`] makes the network's inputs on the 3 km grid.
 //! * [`model`] is the diffusion model: tensors only, it knows no geography.
-//! * [`ensemble`] draws members and their statistics.
+//! * [`ensemble`] draws members and their statistics, [`drawing`] with a process for each GPU.
 //! * [`quality`] judges inputs and products.
 //! * [`publish`] writes files, all or nothing.
 //! * [`notify`] tells people, when they can help.
@@ -27,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod deliver;
+pub mod drawing;
 pub mod ensemble;
 pub mod evaluate;
 pub mod fetch;

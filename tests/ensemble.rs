@@ -2,25 +2,40 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "common/patience.rs"]
+mod patience;
+#[path = "common/say.rs"]
+mod say;
+
+use std::fs::{self, Permissions};
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use nilas::config::{Consistency, Precision, SamplerChoice};
+use nilas::drawing::{DrawingProcess, Weights};
 use nilas::ensemble::{
-    EDGE_TOLERANCE_M, EnsembleError, INNER_TOLERANCE_M, InMemory, MemberStore, Plan, SatelliteView, draw,
-    draw_together,
+    Drawer, EDGE_TOLERANCE_M, EnsembleError, INNER_TOLERANCE_M, InMemory, MemberStore, Plan, SatelliteView,
+    Statistics, draw, draw_together,
 };
-use nilas::model::{Calibration, Checkpoint, Placement, SpreadFactor, closed_ice};
+use nilas::model::{Calibration, Checkpoint, Placement, SpreadFactor, closed_ice, has_bfloat16};
 use nilas::progress::Bar;
+use patience::wait_for;
+use say::say;
 use tch::Device;
 
 const ROWS: usize = 61;
 const COLUMNS: usize = 90;
 
+const CHECKPOINT: &str = "models/small.safetensors";
+const ENGINE: &str = env!("CARGO_BIN_EXE_nilas-engine");
+const TRAIN: &str = env!("CARGO_BIN_EXE_nilas-train");
+
 fn checkpoint(placement: Placement) -> Checkpoint {
-    Checkpoint::load(Path::new("models/small.safetensors"), placement).unwrap()
+    Checkpoint::load(Path::new(CHECKPOINT), placement).unwrap()
 }
 
 /// A scene with ice, a coast and thin ice in a corner.
@@ -85,18 +100,114 @@ fn a_member_is_the_same_to_the_bit_whatever_the_ensemble_the_batch_and_the_threa
     }
     assert_ne!(bits(&five[0]), bits(&five[1]));
     let mut store = InMemory::default();
-    let helpers = vec![self::checkpoint(Placement::CPU), self::checkpoint(Placement::CPU)];
+    let others = processes(&[ENGINE, TRAIN], &checkpoint);
     let plan = plan(5, 2);
-    let shared = draw_together(&checkpoint, helpers, &context(), plan, &mut store, &Bar::hidden()).unwrap();
+    let shared = draw_together(&checkpoint, others, &context(), plan, &mut store, &Bar::hidden()).unwrap();
     let alone = draw(&checkpoint, &context(), plan, &mut InMemory::default(), &Bar::hidden()).unwrap();
-    assert_eq!(
-        bits(&shared.spread_m),
-        bits(&alone.spread_m),
-        "whoever draws a member, they are added up in order"
-    );
     for (member, drawn) in store.into_members().iter().enumerate() {
-        assert_eq!(bits(drawn), bits(&five[member]), "member {member}, three devices");
+        assert_eq!(bits(drawn), bits(&five[member]), "member {member}, three processes");
     }
+    assert_eq!((shared.members, &shared.clamped), (5, &alone.clamped));
+    let spreads = |statistics: &Statistics| {
+        let fields = [&statistics.mean_m, &statistics.spread_m, &statistics.fine_spread_m];
+        [fields.map(Array2::clone).to_vec(), statistics.input_spread_m.iter().cloned().collect()].concat()
+    };
+    assert_eq!(spreads(&shared).len(), 4);
+    for (shared, alone) in spreads(&shared).iter().zip(spreads(&alone)) {
+        for ((cell, shared), alone) in shared.indexed_iter().zip(alone) {
+            assert!((shared - alone).abs() < 1e-6 || shared.is_nan() && alone.is_nan(), "{cell:?}");
+        }
+    }
+}
+
+/// Processes of these programs that draw beside this one.
+fn processes(programs: &[&str], checkpoint: &Checkpoint) -> Vec<Box<dyn Drawer>> {
+    let weights = Weights::File(CHECKPOINT.into());
+    let start = |program: &&str| DrawingProcess::start_program(Path::new(program), Placement::CPU, 1);
+    programs.iter().map(|program| start(program).unwrap().with(&weights, checkpoint)).collect()
+}
+
+/// The error of an ensemble for which these programs draw beside this process.
+fn failure(programs: &[&str], checkpoint: &Checkpoint) -> EnsembleError {
+    let (others, mut store) = (processes(programs, checkpoint), InMemory::default());
+    let error = draw_together(checkpoint, others, &context(), plan(30, 1), &mut store, &Bar::hidden());
+    assert!(store.len() < 30, "the others end, too");
+    error.unwrap_err()
+}
+
+#[test]
+fn a_process_that_fails_ends_the_drawing_and_says_why() {
+    let mut checkpoint = checkpoint(Placement::CPU);
+    let folder = tempfile::tempdir().unwrap();
+    let nonsense = folder.path().join("nonsense");
+    fs::write(&nonsense, "#!/bin/sh\necho I see ice\ncat > /dev/null\nexec sleep 600\n").unwrap();
+    fs::set_permissions(&nonsense, Permissions::from_mode(0o700)).unwrap();
+    let reason = failure(&["/bin/false"], &checkpoint).to_string();
+    assert!(
+        reason.starts_with("the process that draws on cpu failed: it died without a word (exit status: 1"),
+        "{reason}"
+    );
+    let reason = failure(&[nonsense.to_str().unwrap()], &checkpoint).to_string();
+    assert!(reason.contains("it says what is not understood (expected value"), "{reason}");
+    let good = processes(&[TRAIN, ENGINE], &checkpoint);
+    checkpoint.sha256 = "of another".into();
+    let others = good.into_iter().chain(processes(&[TRAIN], &checkpoint)).collect();
+    let mut store = InMemory::default();
+    let error = draw_together(&checkpoint, others, &context(), plan(30, 1), &mut store, &Bar::hidden());
+    let error = error.unwrap_err();
+    assert!(!error.is_of_gpu() && error.to_string().contains("the checkpoint has changed"), "{error}");
+    assert!(store.len() < 30, "the others end, too");
+    let missing = DrawingProcess::start_program(&folder.path().join("none"), Placement::CPU, 1).unwrap_err();
+    assert!(missing.to_string().contains("it cannot be started (No such file"), "{missing}");
+}
+
+/// The processes that a process has started, by their numbers.
+fn children(process: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    listed.unwrap_or_default().split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+#[test]
+fn processes_end_with_the_one_that_started_them() {
+    let mut bench = Command::new(TRAIN)
+        .args(["bench", "model", "small", "--rows", "64", "--columns", "64", "--threads", "2"])
+        .args(["--calls", "1", "--members", "1000000", "--processes", "2"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let helper = wait_for("a second process", || children(bench.id()).first().copied());
+    let is_alive =
+        || fs::read_to_string(format!("/proc/{helper}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(is_alive());
+    bench.kill().unwrap();
+    bench.wait().unwrap();
+    wait_for("its end", || (!is_alive()).then_some(()));
+}
+
+/// What libraries for products of matrices promise for one number of threads only.
+#[test]
+fn what_is_seen_of_members_is_the_same_to_the_bit_whatever_the_threads() {
+    for shape in [(37, 61), (640, 712), (1088, 1312)] {
+        let mask = Array2::from_shape_fn(shape, |(row, column)| (row / 9 + column / 7) % 5 > 0);
+        let field =
+            Array2::from_shape_fn(shape, |(row, column)| (0.3 * row as f32).sin() + 0.01 * column as f32);
+        let seen = [1, 2, 3, 4].map(|threads| {
+            tch::set_num_threads(threads);
+            bits(&SatelliteView::of_means(&mask).of(field.view()))
+        });
+        tch::set_num_threads(2);
+        assert!(seen.iter().all(|field| *field == seen[0]), "{shape:?}");
+    }
+}
+
+#[test]
+fn a_member_that_is_no_number_is_refused() {
+    let mut checkpoint = checkpoint(Placement::CPU);
+    checkpoint.info.target_scale.constant_m = f32::INFINITY;
+    let error =
+        draw(&checkpoint, &context(), plan(2, 1), &mut InMemory::default(), &Bar::hidden()).unwrap_err();
+    let ice = mask().iter().filter(|&&inside| inside).count();
+    assert!(matches!(error, EnsembleError::NotANumber { member: 0, cells, .. } if cells == ice), "{error}");
 }
 
 /// Refuses the second member.
@@ -119,10 +230,10 @@ impl MemberStore for Full {
 #[test]
 fn a_store_that_is_full_ends_the_drawing_with_its_own_error() {
     let checkpoint = checkpoint(Placement::CPU);
-    let helpers = vec![self::checkpoint(Placement::CPU)];
+    let others = processes(&[TRAIN], &checkpoint);
     let mut store = Full(InMemory::default());
     let error =
-        draw_together(&checkpoint, helpers, &context(), plan(40, 1), &mut store, &Bar::hidden()).unwrap_err();
+        draw_together(&checkpoint, others, &context(), plan(40, 1), &mut store, &Bar::hidden()).unwrap_err();
     assert!(matches!(error, EnsembleError::Store { member: 1, .. }), "{error}");
     assert_eq!(store.len(), 1, "what was kept stays");
 }
@@ -269,6 +380,9 @@ fn a_calibration_changes_the_spread_only_where_it_is_asked_for() {
 
 #[test]
 fn bfloat16_members_are_near_those_of_32_bits() {
+    if !has_bfloat16() {
+        return say("skipped: this processor has no instructions for bfloat16");
+    }
     let plan = plan(2, 1);
     let exact = draw_members(&checkpoint(Placement::CPU), plan);
     let rounded =

@@ -18,7 +18,7 @@ const LEVELS: [&[&str]; 15] = [
     &["cli"],
     &["daemon"],
     &["produce", "evaluate", "synth", "train", "deliver"],
-    &["publish", "quality", "notify"],
+    &["publish", "quality", "notify", "drawing"],
     &["ensemble"],
     &["source", "archive", "model", "prepare", "plot", "ledger"],
     &["fetch", "score"],

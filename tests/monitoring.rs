@@ -11,12 +11,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::demo_window::repository;
 use common::nilas::Nilas;
+use common::patience::{PATIENCE, wait_for};
 use nilas::ledger::{
     Aftermath, DayState, FileRow, Ledger, Origin, Outcome, ProductRow, RunEnd, Severity, Verdict,
 };
@@ -24,10 +23,6 @@ use nilas::publish;
 use nilas::time::{Clock, ProductDay, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// The longest that something of the daemon's may take.
-const PATIENCE: Duration = Duration::from_mins(2);
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// A configuration in a folder of its own, whose provider has nothing.
 struct World {
@@ -177,18 +172,6 @@ impl Drop for Daemon {
         // Where a test has failed; one that has ended by itself cannot be ended again.
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let clock = SystemClock::new();
-    let deadline = clock.monotonic() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(clock.monotonic() < deadline, "{what}: not within {PATIENCE:?}");
-        thread::sleep(PAUSE);
     }
 }
 

@@ -16,16 +16,17 @@ use super::produce::{Common, EnsembleOptions};
 use super::sampler::SamplerOptions;
 use super::{Handed, inspection_program, print};
 use crate::config::Config;
-use crate::ensemble::{MemberStore, Plan, draw_together};
-use crate::model::{
-    Checkpoint, ModelError, NetworkConfiguration, Placement, Workload, closed_ice, select_placements,
-    thread_count,
-};
+use crate::drawing::{DrawingProcess, Weights};
+use crate::ensemble::{Drawer, EnsembleError, MemberStore, Parts, Plan, draw_together};
+use crate::model::{Checkpoint, NetworkConfiguration, Workload, closed_ice, select_placements, thread_count};
 use crate::produce::{FeatureFiles, Gathered, Order, features, produce};
 use crate::progress::{Bar, Stages};
 use crate::source::InspectionProgram;
 use crate::sys;
 use crate::time::{Clock, ProductDay, SystemClock};
+
+/// What members' inputs are perturbed by where that is timed, m; it takes as long whatever it is.
+const INPUT_UNCERTAINTY_M: f32 = 0.2;
 
 /// What can be measured.
 #[derive(Subcommand)]
@@ -70,6 +71,12 @@ pub(super) struct Model {
     /// Members to draw after the calls, with all that belongs to a member.
     #[arg(long, default_value_t = 0)]
     members: usize,
+    /// Processes that share the members; 0 has one for each GPU. More than there are GPUs share these, on a CPU its threads.
+    #[arg(long, default_value_t = 0)]
+    processes: usize,
+    /// Time the parts of a member's way beside the network, each by itself, for as many members as are handled at once.
+    #[arg(long)]
+    parts: bool,
     #[command(flatten)]
     sampler: SamplerOptions,
     #[command(flatten)]
@@ -95,13 +102,18 @@ pub(super) struct Pipeline {
 pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
     let clock = SystemClock::new();
     let wanted = &options.placement;
-    let placements = select_placements(wanted.device, wanted.threads, wanted.precision)?;
-    let mut checkpoints =
-        placements.iter().map(|placement| options.load(*placement)).collect::<Result<Vec<_>, _>>()?;
+    let threads = thread_count(wanted.threads).div_ceil(options.processes.max(1));
+    let (placement, others) = select_placements(wanted.device, threads, wanted.precision)?;
+    let others: Vec<_> = match options.processes {
+        0 => others,
+        count => [placement].into_iter().chain(others).cycle().skip(1).take(count - 1).collect(),
+    };
+    let weights = options.weights();
+    let first = weights.load(placement)?;
+    let processes = 1 + others.len();
     let shape = (options.rows, options.columns);
-    let first = checkpoints.remove(0);
-    let batch = first.batch(options.batch, shape);
-    let workload = Workload::random(batch, shape, placements[0].device);
+    let batch = if options.batch > 0 { options.batch } else { first.batch(0, shape) };
+    let workload = Workload::random(batch, shape, placement.device);
     let mut calls = Vec::new();
     for number in 0..options.warm + options.calls {
         let begin = clock.monotonic();
@@ -110,8 +122,14 @@ pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
             calls.push(clock.monotonic().saturating_sub(begin));
         }
     }
-    let members =
-        if options.members == 0 { None } else { Some(options.draw(&first, checkpoints, batch, &clock)?) };
+    let parts = options.parts.then(|| options.time_parts(&first, batch, &clock)).transpose()?;
+    let start = |other| Ok(DrawingProcess::start(other, threads)?.with(&weights, &first));
+    let draw = || {
+        let others =
+            others.into_iter().map(start).collect::<Result<_, EnsembleError>>().map_err(Failure::other)?;
+        options.draw(&first, others, batch, &clock)
+    };
+    let members = (options.members > 0).then(draw).transpose()?;
     print(json!({
         "what": "network call",
         "program": format!("nilas {}", env!("CARGO_PKG_VERSION")),
@@ -119,11 +137,12 @@ pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
         "rows": shape.0,
         "columns": shape.1,
         "batch": batch,
-        "device": placements[0].device_name(),
-        "devices": placements.len(),
+        "device": placement.device_name(),
+        "processes": processes,
         "precision": first.network.precision().name(),
-        "threads": thread_count(wanted.threads),
+        "threads": threads,
         "seconds": seconds(&calls),
+        "parts": parts,
         "members": members,
         "peak_memory_bytes": sys::peak_resident_bytes(),
     }));
@@ -131,29 +150,78 @@ pub(super) fn model(OfModel::Model(options): &OfModel) -> Result<(), Failure> {
 }
 
 impl Model {
-    fn load(&self, placement: Placement) -> Result<Checkpoint, ModelError> {
+    fn weights(&self) -> Weights {
         match NetworkConfiguration::named(&self.checkpoint) {
-            Some(configuration) => Ok(Checkpoint::untrained(&configuration, placement)),
-            None => Checkpoint::load(Path::new(&self.checkpoint), placement),
+            Some(configuration) => Weights::Untrained(configuration),
+            None => Weights::File(self.checkpoint.clone().into()),
         }
+    }
+
+    fn plan(
+        &self,
+        checkpoint: &Checkpoint,
+        members: usize,
+        clock: &SystemClock,
+    ) -> Result<Plan<'_>, Failure> {
+        let sampler = checkpoint.info.sampler(self.sampler.choice())?;
+        Ok(Plan::new(ProductDay::new(clock.now().date_naive()), members, sampler, 1))
     }
 
     fn draw(
         &self,
         checkpoint: &Checkpoint,
-        helpers: Vec<Checkpoint>,
+        others: Vec<Box<dyn Drawer>>,
         batch: usize,
         clock: &SystemClock,
     ) -> Result<Value, Failure> {
-        let sampler = checkpoint.info.sampler(self.sampler.choice())?;
-        let day = ProductDay::new(clock.now().date_naive());
-        let plan = Plan { batch, ..Plan::new(day, self.members, sampler, 1) };
+        let plan = Plan { batch, ..self.plan(checkpoint, self.members, clock)? };
         let context = closed_ice(self.rows, self.columns);
         let begin = clock.monotonic();
-        draw_together(checkpoint, helpers, &context, plan, &mut Discarded::default(), &Bar::hidden())
+        draw_together(checkpoint, others, &context, plan, &mut Discarded::default(), &Bar::hidden())
             .map_err(Failure::other)?;
         let elapsed = clock.monotonic().saturating_sub(begin);
-        Ok(json!({ "members": self.members, "steps": sampler.steps, "seconds": elapsed.as_secs_f64() }))
+        Ok(json!({ "members": self.members, "steps": plan.sampler.steps, "seconds": elapsed.as_secs_f64() }))
+    }
+
+    /// What a member needs beside the network, and the same without each of the choices that were made for it.
+    fn time_parts(
+        &self,
+        checkpoint: &Checkpoint,
+        members: usize,
+        clock: &SystemClock,
+    ) -> Result<Value, Failure> {
+        let uncertainty_m = Array2::from_elem((self.rows, self.columns), INPUT_UNCERTAINTY_M);
+        let plan =
+            Plan { input_uncertainty_m: Some(&uncertainty_m), ..self.plan(checkpoint, members, clock)? };
+        let context = closed_ice(self.rows, self.columns);
+        let parts = Parts::new(checkpoint, &context, plan).map_err(Failure::other)?;
+        let time = |part: &dyn Fn() -> Result<(), EnsembleError>| {
+            let mut timed = Vec::new();
+            for number in 0..self.warm + self.calls {
+                let begin = clock.monotonic();
+                part().map_err(Failure::other)?;
+                if number >= self.warm {
+                    timed.push(clock.monotonic().saturating_sub(begin));
+                }
+            }
+            Ok::<_, Failure>(seconds(&timed))
+        };
+        Ok(json!({
+            "members": members,
+            "noise_and_inputs": time(&|| {
+                parts.ask();
+                Ok(())
+            })?,
+            "to_device": time(&|| parts.to_device(true))?,
+            "to_device_unpinned": time(&|| parts.to_device(false))?,
+            "bounds_and_statistics": time(&|| {
+                parts.finish();
+                Ok(())
+            })?,
+            "bounds_and_statistics_on_host": time(&|| parts.finish_on_host())?,
+            "to_host": time(&|| parts.to_host(true))?,
+            "to_host_unpinned": time(&|| parts.to_host(false))?,
+        }))
     }
 }
 

@@ -201,8 +201,8 @@ mod tests {
                 VERBS.iter().filter(|(_, owner, _)| *owner == binary).map(|(name, ..)| *name).collect();
             // What `nilas` starts by itself is no verb for people, nor what it starts for another binary.
             let hidden = |verb: &String| match binary {
-                "nilas-engine" => ["work", "synth", "bench"].contains(&verb.as_str()),
-                _ => verb == "bench",
+                "nilas-engine" => ["work", "draw", "synth", "bench"].contains(&verb.as_str()),
+                _ => ["draw", "bench"].contains(&verb.as_str()),
             };
             let for_people: Vec<_> = verbs(&command).into_iter().filter(|verb| !hidden(verb)).collect();
             assert_eq!(known, for_people, "{binary}");

@@ -10,6 +10,7 @@ mod bench;
 mod check;
 mod configuration;
 mod demo;
+mod draw;
 mod evaluate;
 mod explain;
 mod failure;
@@ -64,6 +65,8 @@ struct EngineArguments {
 enum EngineVerb {
     #[command(hide = true)]
     Work(work::Arguments),
+    #[command(hide = true)]
+    Draw(draw::Arguments),
     Verify(verify::Arguments),
     Reproduce(reproduce::Arguments),
     Features(Box<Handed<features::Arguments>>),
@@ -103,6 +106,8 @@ enum TrainVerb {
     Model(model::Arguments),
     #[command(subcommand, hide = true)]
     Bench(bench::OfModel),
+    #[command(hide = true)]
+    Draw(draw::Arguments),
 }
 
 /// Runs `nilas-engine`.
@@ -111,6 +116,7 @@ pub fn engine() -> ExitCode {
     prepare_process();
     finish(match EngineArguments::parse().verb {
         EngineVerb::Work(arguments) => work::run(&arguments),
+        EngineVerb::Draw(arguments) => draw::run(&arguments),
         EngineVerb::Verify(arguments) => verify::run(&arguments),
         EngineVerb::Reproduce(arguments) => reproduce::run(&arguments),
         EngineVerb::Features(handed) => features::run(&handed.arguments, &handed.inputs),
@@ -130,6 +136,7 @@ pub fn trainer() -> ExitCode {
         TrainVerb::Evaluate(arguments) => evaluate::run(&arguments),
         TrainVerb::Model(arguments) => model::run(&arguments),
         TrainVerb::Bench(arguments) => bench::model(&arguments),
+        TrainVerb::Draw(arguments) => draw::run(&arguments),
     })
 }
 

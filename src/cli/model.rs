@@ -14,7 +14,7 @@ use crate::config::{DeviceChoice, Precision, SamplerChoice};
 use crate::evaluate::{EvaluateError, EvaluateOptions, calibrate};
 use crate::model::{
     Checkpoint, CheckpointInfo, ModelError, Network, NetworkConfiguration, Placement, Target, read_tensors,
-    select_device,
+    select_placement,
 };
 use crate::progress::Stages;
 use crate::time::SystemClock;
@@ -168,8 +168,7 @@ fn describe(info: &CheckpointInfo, sha256: &str) -> Result<(), Failure> {
 impl Calibrate {
     fn run(&self) -> Result<(), Failure> {
         let archive = Archive::open(&self.archive).map_err(EvaluateError::from)?;
-        let placement =
-            Placement { device: select_device(self.device, self.threads)?, precision: Precision::F32 };
+        let placement = select_placement(self.device, self.threads, Precision::F32)?;
         let mut checkpoint = Checkpoint::load(&self.checkpoint, placement)?;
         let sampler = checkpoint.info.sampler(self.sampler.choice())?;
         let options = EvaluateOptions {

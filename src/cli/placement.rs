@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::config::{DeviceChoice, Precision};
-use crate::model::{ModelError, Placement, select_device};
+use crate::model::{ModelError, Placement, select_placement};
 
 /// Where a network runs, and in which numbers.
 #[derive(Args)]
@@ -23,8 +23,8 @@ impl PlacementOptions {
     /// The first of the devices that are meant.
     ///
     /// # Errors
-    /// Those of [`select_device`].
+    /// Those of [`select_placement`].
     pub(super) fn place(&self) -> Result<Placement, ModelError> {
-        Ok(Placement { device: select_device(self.device, self.threads)?, precision: self.precision })
+        select_placement(self.device, self.threads, self.precision)
     }
 }

@@ -11,7 +11,7 @@ use super::sweep::Sweep;
 use crate::archive::Archive;
 use crate::config::{DeviceChoice, Precision};
 use crate::model::{
-    CheckpointInfo, Features, NetworkConfiguration, Objective, Placement, Schedule, Target, select_device,
+    CheckpointInfo, Features, NetworkConfiguration, Objective, Schedule, Target, select_placement,
 };
 use crate::time::SystemClock;
 use crate::train::{BestCheckpoint, End, HeldOut, Limits, Outcome, TrainError, TrainOptions, train};
@@ -156,10 +156,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let options = arguments.options()?;
+    let mut options = arguments.options()?;
     let archive = Archive::open(&arguments.archive).map_err(TrainError::from)?;
-    let device = select_device(arguments.device, arguments.threads)?;
-    let placement = Placement { device, precision: arguments.precision };
+    let placement = select_placement(arguments.device, arguments.threads, arguments.precision)?;
+    options.precision = placement.precision;
     let time = arguments.minutes.map(|minutes| Duration::try_from_secs_f64(60.0 * minutes)).transpose();
     let time = time.map_err(|error| Failure::Usage(format!("--minutes: {error}")))?;
     let limits = Limits { time, patience: arguments.patience };

@@ -204,7 +204,7 @@ impl Worker {
         let mut look = time::interval(LOOK);
         loop {
             look.tick().await;
-            let memory = sys::resident_bytes(process).unwrap_or(0);
+            let memory = sys::resident_bytes_of_family(process).unwrap_or(0);
             *peak = memory.max(*peak);
             if memory > self.limits.memory_megabytes * MEGABYTE {
                 return Ending::TooLarge(memory);

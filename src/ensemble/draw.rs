@@ -1,20 +1,22 @@
 //! Drawing members.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::iter;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use ndarray::{Array2, Array3, Zip};
+use ndarray::{Array2, Array3};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tch::Device;
 
-use super::scene::{Ground, Question, Scene};
-use super::{MemberStore, Statistics, Streaming};
+use super::ground::{Ground, Question, ice};
+use super::scene::{Drawn, Finisher, Scene};
+use super::statistics::RunningSums;
+use super::transfer::{Lane, array, arrays};
+use super::{MemberStore, Statistics, Sums};
 use crate::config::Consistency;
 use crate::model::{Checkpoint, ModelError, Sampler};
-use crate::progress::{Bar, Processor};
+use crate::progress::Bar;
 use crate::time::ProductDay;
 
 /// What to draw.
@@ -28,8 +30,7 @@ pub struct Plan<'a> {
     pub sampler: Sampler,
     /// Seed of the noise.
     pub seed: u64,
-    /// Members handled at once on a GPU. On a CPU the network is always called for one member: larger batches gain nothing
-    /// there, and so a member is bit-equal whatever the batch.
+    /// Members handled at once on a GPU, 0 for as many as fit, see [`Checkpoint::batch`].
     pub batch: usize,
     /// Whether the spread is that which was fitted, where the checkpoint has a calibration.
     pub calibrated: bool,
@@ -70,6 +71,16 @@ pub enum EnsembleError {
         /// What the model said.
         source: ModelError,
     },
+    /// Whoever draws beside this process failed.
+    #[error("the process that draws on {device} failed: {reason}")]
+    Elsewhere {
+        /// Its device.
+        device: String,
+        /// Whether it was a GPU that failed.
+        on_gpu: bool,
+        /// What happened, and what to do.
+        reason: String,
+    },
     /// A member could not be kept or read again.
     #[error("member {member} could not be kept in the scratch file: {source}; free space in folders.cache")]
     Store {
@@ -92,6 +103,63 @@ pub enum EnsembleError {
     },
 }
 
+/// Which of the members somebody draws: every `step`-th one from `first` on, so that those next in order are drawn at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    first: usize,
+    step: usize,
+}
+
+impl Share {
+    /// How many there are of an ensemble of so many.
+    #[must_use]
+    pub fn count(self, all: usize) -> usize {
+        self.members(all).len()
+    }
+
+    fn members(self, all: usize) -> Vec<usize> {
+        (self.first..all).step_by(self.step).collect()
+    }
+}
+
+/// What a share of the members is drawn from.
+#[derive(Debug, Clone, Copy)]
+pub struct Work<'a> {
+    /// `[4, row, column]`, before standardising, see [`crate::prepare::context`].
+    pub context: &'a Array3<f32>,
+    /// The whole ensemble.
+    pub plan: Plan<'a>,
+    /// The members of it.
+    pub share: Share,
+}
+
+/// Who is told of what is drawn, while it is drawn.
+pub trait Listener: Sync {
+    /// The network was called for a member.
+    fn called(&self);
+
+    /// The next member of the share is there: effective thickness, m, at least 0, `[row, column]`, NaN outside the mask. False where no
+    /// more are wanted.
+    fn drawn(&self, field: Array2<f32>) -> bool;
+}
+
+/// Whoever draws a share of the members beside this process, on another device.
+pub trait Drawer: Send {
+    /// Draws the share, or so much of it as is wanted.
+    ///
+    /// # Errors
+    /// [`EnsembleError`].
+    fn draw(self: Box<Self>, work: Work<'_>, listener: &dyn Listener) -> Result<Sums, EnsembleError>;
+}
+
+impl EnsembleError {
+    /// Whether a GPU failed, so that the CPU may do.
+    #[must_use]
+    pub fn is_of_gpu(&self) -> bool {
+        matches!(self, Self::Model { on_gpu: true, .. } | Self::Elsewhere { on_gpu: true, .. })
+    }
+}
+
 /// Draws the members of `plan` from `context` (`[4, row, column]`, before standardising, see [`crate::prepare::context`]) and hands each to
 /// `store`: effective thickness, m, at least 0, NaN outside the mask. Steps `bar` once for every network call and member.
 ///
@@ -107,61 +175,49 @@ pub fn draw(
     draw_together(checkpoint, Vec::new(), context, plan, store, bar)
 }
 
-/// [`draw`] by several devices that share the members: `helpers` are the same checkpoint on others.
-///
-/// What comes before the network and after it is done by threads of their own while it is at work: noise and inputs of the next members,
-/// bounds, statistics and storing of those before.
+/// [`draw`] by this process and others that share the members. Whoever draws a member, it is the same.
 ///
 /// # Errors
-/// [`EnsembleError`]; the members kept so far stay in the store.
+/// [`EnsembleError`]; the members kept so far stay in the store. Where one fails the others end at their next member.
 pub fn draw_together(
     checkpoint: &Checkpoint,
-    helpers: Vec<Checkpoint>,
+    others: Vec<Box<dyn Drawer>>,
     context: &Array3<f32>,
     plan: Plan<'_>,
     store: &mut (dyn MemberStore + Send),
     bar: &Bar,
 ) -> Result<Statistics, EnsembleError> {
-    let plan = Plan { batch: share(plan.batch, plan.members, 1 + helpers.len()), ..plan };
-    let ground = Ground::new(checkpoint, context).for_members(plan);
-    let name = &checkpoint.info.name;
-    let (ask, asked) = mpsc::sync_channel(plan.batch);
-    let (give, given) = mpsc::sync_channel(plan.batch);
-    let queue = Queue(Mutex::new(Some(asked)));
-    let (ground, queue) = (&ground, &queue);
+    let drawers = 1 + others.len();
+    let work = |first| Work { context, plan, share: Share { first, step: drawers } };
+    let (frame, mask) = ice(checkpoint, context);
     thread::scope(|scope| {
-        scope.spawn(move || {
-            for first in (0..plan.members).step_by(plan.batch) {
-                let members = first..plan.members.min(first + plan.batch);
-                let questions: Vec<_> =
-                    members.into_par_iter().map(|member| (member, ground.question(plan, member))).collect();
-                // Whoever does not want to hear any more has met an error, which is told elsewhere.
-                if questions.into_iter().any(|question| ask.send(question).is_err()) {
-                    break;
-                }
-            }
-        });
-        let keeping = scope.spawn(move || keep(ground, given, store, name, bar));
-        let others: Vec<_> = helpers
-            .into_iter()
-            .map(|helper| {
-                let give = give.clone();
-                scope.spawn(move || draw_from((&helper, context), ground, queue, &give, plan, bar))
+        let mut given = Vec::new();
+        let mut teller = || {
+            let (give, taken) = mpsc::sync_channel(1);
+            given.push(taken);
+            Teller { give, bar }
+        };
+        let own = teller();
+        let others: Vec<_> = (1..)
+            .zip(others)
+            .map(|(first, other)| {
+                let teller = teller();
+                scope.spawn(move || other.draw(work(first), &teller))
             })
             .collect();
-        let own = draw_from((checkpoint, context), ground, queue, &give, plan, bar);
-        drop(give);
-        let others = others.into_iter().map(ended).collect::<Vec<_>>();
+        let keeping = scope.spawn(move || keep(plan.members, given, store, bar));
+        let own = {
+            // Gone when it has nothing more to tell.
+            let teller = own;
+            draw_share(checkpoint, work(0), &teller)
+        };
+        let others: Vec<_> = others.into_iter().map(ended).collect();
         // Who keeps the members tells first: the others end without an error when it does not listen any more.
-        let streaming = ended(keeping)?;
-        own.and(others.into_iter().collect::<Result<(), _>>())?;
-        Ok(streaming.finish(&ground.mask).put_back(&ground.frame))
+        ended(keeping)?;
+        let (own, others) = (own?, others.into_iter().collect::<Result<Vec<_>, _>>()?);
+        let sums = others.iter().fold(own, Sums::with);
+        Ok(sums.finish(&mask).put_back(&frame))
     })
-}
-
-/// How many of the members a device takes at once, so that none is idle while another one draws what both could.
-fn share(batch: usize, members: usize, devices: usize) -> usize {
-    batch.min(members.div_ceil(devices)).max(1)
 }
 
 /// What a thread came to.
@@ -169,61 +225,101 @@ fn ended<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The members that are to be drawn, for several devices to take from.
-struct Queue<Q>(Mutex<Option<Receiver<(usize, Q)>>>);
+/// Tells whoever keeps the members of those of one share. Its end, however it comes about, also by a panic of libtorch, is heard there.
+struct Teller<'a> {
+    give: SyncSender<Array2<f32>>,
+    bar: &'a Bar,
+}
 
-impl<Q> Queue<Q> {
-    /// The next members, at most so many; none when there are no more.
-    fn take(&self, most: usize) -> (Vec<usize>, Vec<Q>) {
-        let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        receiver.iter().flat_map(Receiver::iter).take(most).unzip()
+impl Listener for Teller<'_> {
+    fn called(&self) {
+        self.bar.step();
+    }
+
+    fn drawn(&self, field: Array2<f32>) -> bool {
+        self.give.send(field).is_ok()
     }
 }
 
-/// Closes a queue when it goes: nobody gets anything from it any more, and whoever asks does not wait to be taken from.
-struct Closing<'a, Q>(&'a Queue<Q>);
-
-impl<Q> Drop for Closing<'_, Q> {
-    fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
-
-/// A field of the network with the number of the member and the thickness that it started from.
-type Drawn = (usize, Vec<f32>, Array2<f32>);
-
-/// Draws members until there are no more. On a CPU one at a time: larger batches gain nothing there.
-fn draw_from(
-    (checkpoint, context): (&Checkpoint, &Array3<f32>),
-    ground: &Ground<'_>,
-    queue: &Queue<Question>,
-    give: &SyncSender<Drawn>,
-    plan: Plan<'_>,
+/// Keeps members in the order of their numbers; the shares take turns in it.
+fn keep(
+    members: usize,
+    given: Vec<Receiver<Array2<f32>>>,
+    store: &mut (dyn MemberStore + Send),
     bar: &Bar,
 ) -> Result<(), EnsembleError> {
-    // However this ends, also by a panic of libtorch: a production that waits for ever is worse than one that died.
-    let _closing = Closing(queue);
-    let scene = Scene::new(checkpoint, context, &ground.frame).map_err(failed(checkpoint, 0))?;
-    let mut at_once = if scene.is_on_gpu() { plan.batch } else { 1 };
+    for (member, share) in (0..members).zip(given.iter().cycle()) {
+        // Whoever should have drawn it has failed and says why; nobody draws on for what cannot be an ensemble any more.
+        let Ok(field) = share.recv() else { break };
+        store.append(field.view()).map_err(|source| EnsembleError::Store { member, source })?;
+        bar.say(format!("member {}", member + 1));
+    }
+    Ok(())
+}
+
+/// Draws a share of the members on the device of `checkpoint`.
+///
+/// What comes before the network and after it is done by threads of their own while it is at work: noise and inputs of the next members;
+/// bounds, statistics and the way to the host of those before.
+///
+/// # Errors
+/// [`EnsembleError`].
+pub fn draw_share(
+    checkpoint: &Checkpoint,
+    work: Work<'_>,
+    listener: &dyn Listener,
+) -> Result<Sums, EnsembleError> {
+    let Work { context, plan, share } = work;
+    let ground = Ground::new(checkpoint, context).for_members(plan);
+    let scene = Scene::new(checkpoint, &ground, context);
+    let scene = scene.map_err(|source| failed(checkpoint.network.device(), share.first, source))?;
+    let (lane, members) = (scene.lane(), share.members(plan.members));
+    let at_once = checkpoint.batch(plan.batch, lane.shape).min(members.len()).max(1);
+    let finisher = Finisher::new(&ground, plan.consistency, lane.device);
+    let (ask, asked) = mpsc::sync_channel(at_once);
+    let (give, given) = mpsc::sync_channel(1);
+    let ground = &ground;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for some in members.chunks(at_once) {
+                let questions: Vec<_> =
+                    some.par_iter().map(|&member| ground.question(plan, member)).collect();
+                // Whoever does not want to hear any more has met an error, which is told elsewhere.
+                if questions.into_iter().any(|question| ask.send(question).is_err()) {
+                    break;
+                }
+            }
+        });
+        let finishing = scope.spawn(move || finish(ground, finisher, lane, given, listener));
+        let drawing = draw_asked(&scene, plan, at_once, asked, give, listener);
+        let sums = ended(finishing);
+        drawing?;
+        sums
+    })
+}
+
+/// Draws what is asked until there is no more, or nobody takes it.
+fn draw_asked(
+    scene: &Scene<'_>,
+    plan: Plan<'_>,
+    mut at_once: usize,
+    asked: Receiver<Question>,
+    give: SyncSender<Drawn>,
+    listener: &dyn Listener,
+) -> Result<(), EnsembleError> {
     loop {
-        let (members, questions) = queue.take(at_once);
-        let Some(&member) = members.first() else { return Ok(()) };
+        let questions: Vec<_> = asked.iter().take(at_once).collect();
+        let Some(first) = questions.first().map(|question| question.member) else { return Ok(()) };
         let draw = |questions: &[Question]| {
-            scene.draw(plan, questions, || questions.iter().for_each(|_| bar.step()))
+            scene.draw(plan, questions, || questions.iter().for_each(|_| listener.called()))
         };
-        let fields = in_parts(&questions, &mut at_once, draw).map_err(failed(checkpoint, member))?;
-        for ((member, field), question) in members.into_iter().zip(fields).zip(questions) {
-            if give.send((member, field, question.low)).is_err() {
+        let parts = in_parts(&questions, &mut at_once, draw);
+        for drawn in parts.map_err(|source| failed(scene.lane().device, first, source))? {
+            if give.send(drawn).is_err() {
                 return Ok(());
             }
         }
     }
-}
-
-/// What the model's error is, at a member, as one of the ensemble.
-fn failed(checkpoint: &Checkpoint, member: usize) -> impl FnOnce(ModelError) -> EnsembleError {
-    let on_gpu = checkpoint.placement().processor() == Processor::Gpu;
-    move |source| EnsembleError::Model { member, on_gpu, source }
 }
 
 /// Draws some members together, in smaller parts where the memory does not suffice for `at_once`, which is less from then on. As each
@@ -231,13 +327,17 @@ fn failed(checkpoint: &Checkpoint, member: usize) -> impl FnOnce(ModelError) -> 
 fn in_parts<Q, A>(
     questions: &[Q],
     at_once: &mut usize,
-    mut draw: impl FnMut(&[Q]) -> Result<Vec<A>, ModelError>,
+    mut draw: impl FnMut(&[Q]) -> Result<A, ModelError>,
 ) -> Result<Vec<A>, ModelError> {
     let mut answers = Vec::new();
-    while answers.len() < questions.len() {
-        let left = &questions[answers.len()..];
-        match draw(&left[..left.len().min(*at_once)]) {
-            Ok(drawn) => answers.extend(drawn),
+    let mut left = questions;
+    while !left.is_empty() {
+        let (part, rest) = left.split_at(left.len().min(*at_once));
+        match draw(part) {
+            Ok(drawn) => {
+                answers.push(drawn);
+                left = rest;
+            }
             Err(error) if error.is_out_of_memory() && *at_once > 1 => {
                 *at_once /= 2;
                 tracing::warn!(at_once, "{error}; fewer members are drawn at once");
@@ -248,39 +348,38 @@ fn in_parts<Q, A>(
     Ok(answers)
 }
 
-/// Turns fields into members, in the order of their numbers, keeps them, and sums them up.
-fn keep(
+/// Turns what was drawn into members, sums them up, and hands them on.
+fn finish(
     ground: &Ground<'_>,
+    finisher: Finisher<'_>,
+    lane: Lane,
     given: Receiver<Drawn>,
-    store: &mut (dyn MemberStore + Send),
-    checkpoint: &str,
-    bar: &Bar,
-) -> Result<Streaming, EnsembleError> {
-    let mut streaming = Streaming::new(ground.frame.shape(), ground.has_differing_inputs());
-    let mut early = BTreeMap::new();
-    let mut next = 0;
-    while let Ok(first) = given.recv() {
-        let arrived: Vec<Drawn> = iter::once(first).chain(given.try_iter()).collect();
-        let members =
-            arrived.into_par_iter().map(|(number, field, low)| (number, ground.member(&field, low)));
-        early.extend(members.collect::<Vec<_>>());
-        while let Some(member) = early.remove(&next) {
-            let broken = Zip::from(&member.field)
-                .and(&ground.mask)
-                .fold(0, |n, v, &inside| n + usize::from(inside && !v.is_finite()));
-            if broken > 0 {
-                let checkpoint = checkpoint.to_owned();
-                return Err(EnsembleError::NotANumber { member: next, cells: broken, checkpoint });
+    listener: &dyn Listener,
+) -> Result<Sums, EnsembleError> {
+    let mut sums = RunningSums::new(lane, ground.has_differing_inputs());
+    for drawn in given {
+        let members = finisher.members(&drawn);
+        sums.add(&members.fields, &drawn.low);
+        let first = drawn.members.first().copied().unwrap_or_default();
+        // The device counts the cells behind sending the fields: with the numbers these are there, too.
+        let there = lane.to_host(&members.fields).and_then(|fields| Ok((fields, members.broken_cells()?)));
+        let (fields, broken) = there.map_err(|source| failed(lane.device, first, source))?;
+        for ((member, field), cells) in drawn.members.into_iter().zip(arrays(&fields)).zip(broken) {
+            if cells > 0 {
+                let checkpoint = ground.info.name.clone();
+                return Err(EnsembleError::NotANumber { member, cells, checkpoint });
             }
-            store
-                .append(ground.frame.put_back(&member.field, f32::NAN).view())
-                .map_err(|source| EnsembleError::Store { member: next, source })?;
-            streaming.add(&member);
-            bar.say(format!("member {}", next + 1));
-            next += 1;
+            if !listener.drawn(ground.frame.put_back(&field, f32::NAN)) {
+                return Ok(sums.ended());
+            }
         }
     }
-    Ok(streaming)
+    Ok(sums.ended())
+}
+
+/// What the model's error is, at a member, as one of the ensemble.
+pub(super) fn failed(device: Device, member: usize, source: ModelError) -> EnsembleError {
+    EnsembleError::Model { member, on_gpu: device != Device::Cpu, source }
 }
 
 /// What a network that was trained for the mean says of `context`: effective thickness, m, at least 0, NaN outside the mask.
@@ -289,45 +388,47 @@ fn keep(
 /// [`EnsembleError::Model`] when the network fails or was trained for noise.
 pub fn regress(checkpoint: &Checkpoint, context: &Array3<f32>) -> Result<Array2<f32>, EnsembleError> {
     let ground = Ground::new(checkpoint, context);
-    let scene = Scene::new(checkpoint, context, &ground.frame);
-    let mean = scene.and_then(|scene| scene.mean()).map_err(failed(checkpoint, 0))?;
-    Ok(ground.frame.put_back(&ground.member(&mean, ground.low()).field, f32::NAN))
+    let drawn = Scene::new(checkpoint, &ground, context).and_then(|scene| scene.mean(&ground.low));
+    let device = checkpoint.network.device();
+    let drawn = drawn.map_err(|source| failed(device, 0, source))?;
+    let mean = Finisher::new(&ground, None, device).members(&drawn).fields;
+    Ok(ground.frame.put_back(&array(&mean), f32::NAN))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{self, AssertUnwindSafe};
-
     use super::*;
+    use crate::ensemble::InMemory;
 
     #[test]
-    fn nobody_waits_for_a_device_that_was_lost() {
-        let (ask, asked) = mpsc::sync_channel(1);
-        let queue = Queue(Mutex::new(Some(asked)));
-        ask.send((0, "question")).unwrap();
-        let lost = panic::catch_unwind(AssertUnwindSafe(|| {
-            let _closing = Closing(&queue);
-            assert_eq!(queue.take(1), (vec![0], vec!["question"]));
-            panic!("CUDA error: device lost");
-        }));
-        lost.unwrap_err();
-        // With room for one only, the second would wait.
-        assert!((1..=2).all(|member| ask.send((member, "question")).is_err()));
-        assert_eq!(queue.take(1), (vec![], vec![]));
+    fn nobody_draws_on_when_one_is_lost() {
+        let bar = Bar::hidden();
+        let (lost, of_lost) = mpsc::sync_channel(1);
+        let (give, of_other) = mpsc::sync_channel(1);
+        let (lost, other) = (Teller { give: lost, bar: &bar }, Teller { give, bar: &bar });
+        let mut store = InMemory::default();
+        thread::scope(|scope| {
+            let lost = scope.spawn(move || {
+                assert!(lost.drawn(Array2::zeros((1, 1))));
+                panic!("CUDA error: device lost");
+            });
+            scope.spawn(move || while other.drawn(Array2::ones((1, 1))) {});
+            keep(30, vec![of_lost, of_other], &mut store, &bar).unwrap();
+            lost.join().unwrap_err();
+        });
+        assert_eq!(store.into_members(), [ndarray::array![[0.0_f32]], ndarray::array![[1.0]]]);
     }
 
     #[test]
-    fn every_device_has_work() {
-        for (batch, members, devices, expected) in [
-            (16, 30, 1, 16),
-            (16, 30, 2, 15),
-            (16, 30, 4, 8),
-            (16, 30, 8, 4),
-            (1, 30, 8, 1),
-            (16, 3, 8, 1),
-            (4, 0, 2, 1),
-        ] {
-            assert_eq!(share(batch, members, devices), expected, "{batch} {members} {devices}");
+    fn every_member_is_in_one_share_and_shares_are_equal() {
+        for (drawers, members) in [(1, 30), (2, 30), (4, 30), (8, 3), (3, 0)] {
+            let shares: Vec<_> =
+                (0..drawers).map(|first| Share { first, step: drawers }.members(members)).collect();
+            let sizes = shares.iter().map(Vec::len);
+            assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1, "{shares:?}");
+            let mut all = shares.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..members).collect::<Vec<_>>());
         }
     }
 
@@ -346,7 +447,7 @@ mod tests {
             let mut at_once = batch;
             let draw =
                 |part: &[usize]| if part.len() > FITS { Err(out_of_memory()) } else { Ok(part.to_vec()) };
-            assert_eq!(in_parts(&questions, &mut at_once, draw).unwrap(), questions);
+            assert_eq!(in_parts(&questions, &mut at_once, draw).unwrap().concat(), questions);
             assert!(at_once <= FITS || members <= FITS, "{at_once}");
         }
     }
@@ -354,7 +455,7 @@ mod tests {
     #[test]
     fn one_member_is_the_least() {
         let mut at_once = 4;
-        let error = in_parts(&[0, 1, 2, 3], &mut at_once, |_| Err::<Vec<()>, _>(out_of_memory()));
+        let error = in_parts(&[0, 1, 2, 3], &mut at_once, |_| Err::<(), _>(out_of_memory()));
         assert!(error.unwrap_err().is_out_of_memory());
         assert_eq!(at_once, 1);
     }

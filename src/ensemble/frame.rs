@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 
 /// A rectangle of a grid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Frame {
     }
 
     /// What a field of the grid has in the frame.
-    pub(super) fn cut<T: Clone>(&self, field: &Array2<T>) -> Array2<T> {
+    pub(super) fn cut<T: Clone>(&self, field: ArrayView2<'_, T>) -> Array2<T> {
         field.slice(s![self.rows.clone(), self.columns.clone()]).to_owned()
     }
 
@@ -93,7 +93,7 @@ mod tests {
                 prop_assert!(range.end % multiple == 0 || range.end == length);
             }
             let numbers = Array2::from_shape_fn((40, 50), |(row, column)| (50 * row + column) as f32);
-            let cut = frame.cut(&numbers);
+            let cut = frame.cut(numbers.view());
             let flat: Vec<f32> = numbers.iter().copied().collect();
             prop_assert!(cut.iter().eq(&frame.cut_flat(&flat)));
             let back = frame.put_back(&cut, -1.0);

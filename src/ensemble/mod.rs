@@ -1,25 +1,30 @@
-//! The ensemble: noise per member, members one by one, and their statistics. No IO of its own, no clock.
+//! The ensemble: noise per member, members one by one, and their statistics, on any device and in any number of shares. No IO of its own,
+//! no clock.
 
 pub(crate) mod dice;
 mod draw;
 mod frame;
+mod ground;
 mod input;
 mod noise;
+mod parts;
 mod rounding;
 mod satellite_view;
 mod scene;
 mod statistics;
 mod store;
+mod transfer;
 
 use ndarray::Array2;
 
-use statistics::Streaming;
-
-pub use draw::{EnsembleError, Plan, draw, draw_together, regress};
+pub use draw::{
+    Drawer, EnsembleError, Listener, Plan, Share, Work, draw, draw_share, draw_together, regress,
+};
 pub use noise::{member_noise, standard_normal};
+pub use parts::Parts;
 pub use rounding::relative_difference;
 pub use satellite_view::{EDGE_TOLERANCE_M, INNER_TOLERANCE_M, SatelliteView, SeenDifference};
-pub use statistics::distribution;
+pub use statistics::{Counts, Sums, distribution};
 #[cfg(test)]
 pub(crate) use store::conformance;
 pub use store::{InMemory, MemberStore};

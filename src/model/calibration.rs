@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Quantity;
+
 /// How samples are spread more or less than the network would by itself, so that they differ as much as the truth does from them.
 /// Both parts change each sample for itself, whatever the others are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,32 +41,30 @@ impl Calibration {
     /// The anomaly, m, that one is which the network drew, at a low-resolution effective thickness, m, where a typical anomaly is
     /// `typical_m`.
     #[must_use]
-    pub fn anomaly(&self, drawn_m: f32, thickness_m: f32, typical_m: f32) -> f32 {
-        self.spread_factor(thickness_m) * drawn_m * (1.0 + self.stretch * drawn_m.abs() / typical_m)
+    pub fn anomaly<Q: Quantity>(&self, drawn_m: Q, thickness_m: Q, typical_m: Q) -> Q {
+        let stretched = Q::from(1.0) + Q::from(self.stretch) * drawn_m.size() / typical_m;
+        self.spread_factor(thickness_m) * drawn_m * stretched
     }
 
     /// The inverse of [`Self::anomaly`]: what the network has to draw, m, for an anomaly.
     #[must_use]
-    pub fn drawn(&self, anomaly_m: f32, thickness_m: f32, typical_m: f32) -> f32 {
+    pub fn drawn<Q: Quantity>(&self, anomaly_m: Q, thickness_m: Q, typical_m: Q) -> Q {
         let linear = anomaly_m / self.spread_factor(thickness_m);
         // The root of a quadratic, in the form that holds without a stretch, too.
-        2.0 * linear / (1.0 + (1.0 + 4.0 * self.stretch * linear.abs() / typical_m).sqrt())
+        let root = (Q::from(1.0) + Q::from(4.0 * self.stretch) * linear.size() / typical_m).root();
+        Q::from(2.0) * linear / (Q::from(1.0) + root)
     }
 
     /// The factor on the anomaly at a low-resolution effective thickness, m.
     #[must_use]
-    pub fn spread_factor(&self, thickness_m: f32) -> f32 {
-        let next = self.spread_factors.partition_point(|known| known.thickness_m <= thickness_m);
-        let (thinner, thicker) =
-            (next.checked_sub(1).and_then(|at| self.spread_factors.get(at)), self.spread_factors.get(next));
-        match (thinner, thicker) {
-            (Some(a), Some(b)) => {
-                let share = (thickness_m - a.thickness_m) / (b.thickness_m - a.thickness_m);
-                a.factor + share * (b.factor - a.factor)
-            }
-            (Some(only), None) | (None, Some(only)) => only.factor,
-            (None, None) => 1.0,
-        }
+    pub fn spread_factor<Q: Quantity>(&self, thickness_m: Q) -> Q {
+        let first = self.spread_factors.first().map_or(1.0, |thinnest| thinnest.factor);
+        self.spread_factors.windows(2).fold(Q::from(first), |factor, pair| {
+            let (from, to) = (pair[0], pair[1]);
+            let beyond = thickness_m.again() - Q::from(from.thickness_m);
+            let share = (beyond / Q::from(to.thickness_m - from.thickness_m)).between(0.0, 1.0);
+            factor + Q::from(to.factor - from.factor) * share
+        })
     }
 
     /// In words, as products carry it.
@@ -105,6 +105,8 @@ impl Calibration {
 
 #[cfg(test)]
 mod tests {
+    use tch::Tensor;
+
     use super::*;
 
     fn calibration(factors: &[(f32, f32)]) -> Calibration {
@@ -139,6 +141,21 @@ mod tests {
                 assert!((anomaly - expected).abs() < 1e-5, "{stretch} {drawn}: {anomaly}");
                 assert!((fitted.drawn(anomaly, 1.0, 0.4) - drawn).abs() < 1e-5, "{stretch} {drawn}");
             }
+        }
+    }
+
+    #[test]
+    fn a_field_is_calibrated_as_its_numbers_are() {
+        let fitted = Calibration { stretch: 0.1, ..calibration(&[(0.5, 1.2), (1.5, 1.0), (3.5, 0.8)]) };
+        let (drawn, low) = ([-0.4_f32, 0.0, 0.3, 2.0], [0.1_f32, 1.1, 2.0, 5.0]);
+        let field = |values: &[f32]| Tensor::from_slice(values);
+        let anomalies = fitted.anomaly(field(&drawn), field(&low), Tensor::from(0.4_f32));
+        let back = fitted.drawn(anomalies.again(), field(&low), Tensor::from(0.4_f32));
+        for (at, (drawn, low)) in drawn.into_iter().zip(low).enumerate() {
+            let place = [at as i64];
+            let expected = f64::from(fitted.anomaly(drawn, low, 0.4));
+            assert!((anomalies.double_value(&place) - expected).abs() < 1e-6, "{drawn} at {low}");
+            assert!((back.double_value(&place) - f64::from(drawn)).abs() < 1e-6, "{drawn} at {low}");
         }
     }
 

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     CONTEXT_CHANNELS, Calibration, Constraint, InferenceNetwork, ModelError, Network, NetworkConfiguration,
-    NoisePredictor, Placement, Sampler, Schedule, Unconstrained, WithinMask,
+    NoisePredictor, Placement, Quantity, Sampler, Schedule, Unconstrained, WithinMask,
 };
 use crate::config::SamplerChoice;
 use crate::sys;
@@ -189,10 +189,10 @@ impl Target {
     /// What is added to the network's field times its scale, m, where the low-resolution effective thickness is
     /// `effective_thickness_m`.
     #[must_use]
-    pub fn base_m(self, statistics: &FeatureStatistics, effective_thickness_m: f32) -> f32 {
+    pub fn base_m<Q: Quantity>(self, statistics: &FeatureStatistics, effective_thickness_m: Q) -> Q {
         match self {
             Self::Anomaly => effective_thickness_m,
-            Self::Full => statistics.mean[THICKNESS_CHANNEL],
+            Self::Full => Q::from(statistics.mean[THICKNESS_CHANNEL]),
         }
     }
 }
@@ -248,8 +248,8 @@ pub struct TargetScale {
 impl TargetScale {
     /// The scale for a low-resolution effective thickness, m.
     #[must_use]
-    pub fn at(&self, effective_thickness_m: f32) -> f32 {
-        self.constant_m + self.per_metre * effective_thickness_m
+    pub fn at<Q: Quantity>(&self, effective_thickness_m: Q) -> Q {
+        Q::from(self.constant_m) + Q::from(self.per_metre) * effective_thickness_m
     }
 }
 

@@ -41,21 +41,31 @@ impl Placement {
     }
 }
 
-/// Finds the placements that share the members: every CUDA device where CUDA was asked for and is there, else the CPU, each with the
-/// number format that suits it.
+/// Finds the placements that share the members, the first apart from the others: every CUDA device where CUDA was asked for and is there,
+/// else the CPU, each with the number format that suits it.
 ///
 /// # Errors
-/// Those of [`select_device`].
+/// Those of [`select_placement`].
 pub fn select_placements(
     choice: DeviceChoice,
     threads: usize,
     precision: Precision,
-) -> Result<Vec<Placement>, ModelError> {
-    let devices = match select_device(choice, threads)? {
-        Device::Cuda(_) => (0..Cuda::device_count() as usize).map(Device::Cuda).collect(),
-        device => vec![device],
-    };
-    Ok(devices.into_iter().map(|device| Placement::suitable(device, precision)).collect())
+) -> Result<(Placement, Vec<Placement>), ModelError> {
+    let first = select_placement(choice, threads, precision)?;
+    let others = if first.device == Device::Cpu { 1..1 } else { 1..Cuda::device_count() as usize };
+    Ok((first, others.map(|index| Placement { device: Device::Cuda(index), ..first }).collect()))
+}
+
+/// The first of [`select_placements`], for what is done on one device.
+///
+/// # Errors
+/// [`ModelError::NoCuda`] when CUDA was asked for by name and is not to be had.
+pub fn select_placement(
+    choice: DeviceChoice,
+    threads: usize,
+    precision: Precision,
+) -> Result<Placement, ModelError> {
+    Ok(Placement::suitable(select_device(choice, threads)?, precision))
 }
 
 /// The number of CPU threads that is meant by `threads`: 0 stands for as many as the process may use.
@@ -64,11 +74,23 @@ pub fn thread_count(threads: usize) -> usize {
     if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads }
 }
 
-/// Finds the device that was asked for, the first one where there are several. `threads` is as for [`thread_count`].
+/// The device that [`Placement::device_name`] names so. `threads` is as for [`thread_count`].
 ///
 /// # Errors
-/// [`ModelError::NoCuda`] when CUDA was asked for by name and is not to be had.
-pub fn select_device(choice: DeviceChoice, threads: usize) -> Result<Device, ModelError> {
+/// [`ModelError::NoCuda`] when it is not to be had.
+pub fn open_device(name: &str, threads: usize) -> Result<Device, ModelError> {
+    tch::set_num_threads(thread_count(threads) as i32);
+    if name == Placement::CPU.device_name() {
+        return Ok(Device::Cpu);
+    }
+    let missing = || ModelError::NoCuda { reason: format!("there is no {name}") };
+    let index: usize = name.strip_prefix("cuda:").and_then(|index| index.parse().ok()).ok_or_else(missing)?;
+    cuda().map_err(|reason| ModelError::NoCuda { reason })?;
+    if (index as i64) < Cuda::device_count() { Ok(Device::Cuda(index)) } else { Err(missing()) }
+}
+
+/// Finds the device that was asked for, the first one where there are several. `threads` is as for [`thread_count`].
+fn select_device(choice: DeviceChoice, threads: usize) -> Result<Device, ModelError> {
     tch::set_num_threads(thread_count(threads) as i32);
     if choice == DeviceChoice::Cpu {
         return Ok(Device::Cpu);
@@ -98,7 +120,9 @@ impl Placement {
     }
 }
 
-fn has_bfloat16() -> bool {
+/// Whether the processor has instructions for bfloat16.
+#[must_use]
+pub fn has_bfloat16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
     #[cfg(target_arch = "aarch64")]
@@ -114,16 +138,15 @@ impl Checkpoint {
         Placement { device: self.network.device(), precision: self.network.precision() }
     }
 
-    /// Samples that the network handles at once, where `wanted` is 0: on a GPU as many as its free memory holds, but not more than are
-    /// of use; on a CPU one.
+    /// Samples that the network handles at once: on a GPU as many as are wanted or, where that is 0, as its free memory holds, but not
+    /// more than are of use. On a CPU one: larger batches gain nothing there, and so a member is bit-equal whatever the batch.
     #[must_use]
     pub fn batch(&self, wanted: usize, (rows, columns): (usize, usize)) -> usize {
+        let Device::Cuda(index) = self.network.device() else { return 1 };
         if wanted > 0 {
             return wanted;
         }
-        let Some(free) = sys::free_cuda_bytes().filter(|_| self.network.device() != Device::Cpu) else {
-            return 1;
-        };
+        let Some(free) = sys::free_cuda_bytes(index) else { return 1 };
         let value_bytes = if self.network.precision() == Precision::Bf16 { 2.0 } else { 4.0 };
         let values = self.network.configuration().values_per_cell() * (rows * columns) as f64;
         let fitting = USED_SHARE_OF_FREE_MEMORY * free as f64 / (value_bytes * values);

@@ -8,6 +8,7 @@ mod calibration;
 mod checkpoint;
 mod device;
 mod network;
+mod quantity;
 mod sampler;
 mod schedule;
 mod workload;
@@ -19,8 +20,9 @@ pub use checkpoint::{
     Checkpoint, CheckpointInfo, FeatureStatistics, Features, MEAN_VARIANCE, Objective, Target, TargetScale,
     TrainingRecord, read_tensors, write_tensors,
 };
-pub use device::{Placement, select_device, select_placements, thread_count};
+pub use device::{Placement, has_bfloat16, open_device, select_placement, select_placements, thread_count};
 pub use network::{CONTEXT_CHANNELS, InferenceNetwork, Network, NetworkConfiguration, channels_last};
+pub use quantity::Quantity;
 pub use sampler::{AtLeast, Constraint, NoisePredictor, Sampler, Unconstrained, WithinMask};
 pub use schedule::{Rates, Schedule};
 pub use workload::{Workload, closed_ice};
@@ -107,6 +109,12 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// Whether it may be the fault of a CUDA device, so that the CPU may do.
+    #[must_use]
+    pub fn is_of_cuda(&self) -> bool {
+        matches!(self, Self::NoCuda { .. } | Self::Torch { .. })
+    }
+
     /// Whether a device had too little memory, so that less at once may do.
     #[must_use]
     pub fn is_out_of_memory(&self) -> bool {

@@ -11,7 +11,6 @@ mod reproduce;
 mod verify;
 
 use std::fs;
-use std::iter;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3};
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{self, ArchiveError, Observed};
 use crate::config::{Config, ConfigError, Precision, SamplerChoice};
+use crate::drawing::{DrawingProcess, Weights};
 use crate::ensemble::{self, EnsembleError, MemberStore, Plan};
 use crate::fetch::FetchError;
 use crate::grid::{Grid, GridError, Regions, RemapCache};
@@ -180,11 +180,11 @@ impl ProduceError {
     /// Whether the device failed that the network ran on, so that another may do.
     #[must_use]
     pub fn is_of_device(&self) -> bool {
-        matches!(
-            self,
-            Self::Model(ModelError::NoCuda { .. })
-                | Self::Ensemble(EnsembleError::Model { on_gpu: true, .. })
-        )
+        match self {
+            Self::Model(ModelError::NoCuda { .. }) => true,
+            Self::Ensemble(error) => error.is_of_gpu(),
+            _ => false,
+        }
     }
 }
 
@@ -230,24 +230,27 @@ pub fn produce(
 
     let inputs = stages.run("read", inputs::STEPS, |bar| inputs::read(gathered, reader, bar))?;
     sys::fail_point("produce.read");
-    let placements = select_placements(config.model.device, config.model.threads, config.model.precision)?;
-    let processor = placements[0].processor();
-    let checkpoints = stages.run_on(processor, "load", 1, |_| {
-        placements
-            .into_iter()
-            .map(|placement| load_checkpoint(config, placement))
-            .collect::<Result<Vec<_>, _>>()
+    let (placement, others) =
+        select_placements(config.model.device, config.model.threads, config.model.precision)?;
+    let processor = placement.processor();
+    let (checkpoint, processes) = stages.run_on(processor, "load", 1, |_| {
+        // These come to life while the day is prepared. Nobody is started who would have no member to draw.
+        let threads = model::thread_count(config.model.threads).div_ceil(1 + others.len());
+        let others = others.into_iter().take(config.ensemble.members.saturating_sub(1));
+        let others = others.map(|other| DrawingProcess::start(other, threads));
+        let processes = others.collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, ProduceError>((load_checkpoint(config, placement)?, processes))
     })?;
-    let sampler = checkpoints[0].info.sampler(config.ensemble.sampler_choice())?;
+    let sampler = checkpoint.info.sampler(config.ensemble.sampler_choice())?;
     let prepared = stages.run("prepare", 1, |_| prepare(day, &inputs, config, &grid))?;
 
     let context = prepared.context();
     let plan = plan(day, config, sampler, &prepared);
-    let mut checkpoints = precise(config, checkpoints, &context, plan, stages)?;
-    let checkpoint = checkpoints.remove(0);
-    let plan = Plan { batch: checkpoint.batch(config.ensemble.batch, prepared.mask.dim()), ..plan };
+    let checkpoint = precise(config, checkpoint, &context, plan, stages)?;
+    let weights = Weights::File(config.model.checkpoint.clone());
+    let others = processes.into_iter().map(|process| process.with(&weights, &checkpoint)).collect();
     let statistics = stages.run_on(processor, "draw", plan.members * plan.sampler.steps, |bar| {
-        ensemble::draw_together(&checkpoint, checkpoints, &context, plan, &mut store, bar)
+        ensemble::draw_together(&checkpoint, others, &context, plan, &mut store, bar)
     })?;
     sys::fail_point("produce.drawn");
     let thresholds_m = &config.publication.thinner_than_m;
@@ -371,34 +374,31 @@ fn make_folder_of(file: &Path) -> Result<(), ProduceError> {
     fs::create_dir_all(folder).map_err(|source| ProduceError::Output { path: folder.to_owned(), source })
 }
 
-/// The same checkpoints where their number format changes a member of this day by little, else those of 32-bit floats: the
-/// product then says that these were used.
+/// The same checkpoint where its number format changes a member of this day by little, else that of 32-bit floats: the product then says
+/// that these were used.
 fn precise(
     config: &Config,
-    checkpoints: Vec<Checkpoint>,
+    checkpoint: Checkpoint,
     context: &Array3<f32>,
     plan: Plan<'_>,
     stages: &mut Stages<'_>,
-) -> Result<Vec<Checkpoint>, ProduceError> {
-    let used = checkpoints[0].placement();
+) -> Result<Checkpoint, ProduceError> {
+    let used = checkpoint.placement();
     if used.precision == Precision::F32 {
-        return Ok(checkpoints);
+        return Ok(checkpoint);
     }
-    let exact = |rounded: &Checkpoint| {
-        load_checkpoint(config, Placement { precision: Precision::F32, ..rounded.placement() })
-    };
     stages.run_on(used.processor(), "precision", 1, |_| {
-        let first = exact(&checkpoints[0])?;
-        let difference = ensemble::relative_difference(&first, &checkpoints[0], context, plan)?;
+        let exact = load_checkpoint(config, Placement { precision: Precision::F32, ..used })?;
+        let difference = ensemble::relative_difference(&exact, &checkpoint, context, plan)?;
         if difference <= MOST_ROUNDING {
-            return Ok(checkpoints);
+            return Ok(checkpoint);
         }
         tracing::warn!(
             difference,
             most = MOST_ROUNDING,
             "bfloat16 changes this day's members too much; the network computes in 32-bit floats"
         );
-        iter::once(Ok(first)).chain(checkpoints[1..].iter().map(exact)).collect()
+        Ok(exact)
     })
 }
 
@@ -430,6 +430,7 @@ fn plan<'a>(day: ProductDay, config: &Config, sampler: Sampler, prepared: &'a Pr
     Plan {
         calibrated: config.model.calibrate,
         consistency: Some(ensemble.consistency),
+        batch: ensemble.batch,
         input_uncertainty_m: uncertainty_m.filter(|_| ensemble.perturb_input),
         ..Plan::new(day, ensemble.members, sampler, ensemble.seed)
     }

@@ -23,8 +23,8 @@ pub use files::{FileMap, TEMPORARY, replace_file, replace_file_through};
 pub(crate) use private::mode;
 pub use private::{keep_private, make_private, make_private_folder, open_private};
 pub use processes::{
-    WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, signal_reload,
-    yield_to_others,
+    WorkGroup, die_with_parent, free_bytes, peak_resident_bytes, resident_bytes, resident_bytes_of_family,
+    signal_reload, yield_to_others,
 };
 #[cfg(test)]
 pub(crate) use warnings::warnings;
@@ -55,19 +55,22 @@ pub fn load_cuda_library() -> Result<(), String> {
     library.map(std::mem::forget).map_err(|error| error.to_string())
 }
 
-/// Free memory of the current CUDA device, bytes; none where there is no device, or its library was not loaded.
+/// Free memory of a CUDA device, bytes; none where there is no such device, or its library was not loaded. It is this thread's device
+/// from then on.
 #[expect(unsafe_code, reason = "CUDA's runtime is called by name")]
 #[must_use]
-pub fn free_cuda_bytes() -> Option<u64> {
+pub fn free_cuda_bytes(device: usize) -> Option<u64> {
     use libloading::os::unix::{Library, Symbol};
+    type Choose = unsafe extern "C" fn(c_int) -> c_int;
     type MemoryInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
     let (mut free, mut total) = (0, 0);
-    // SAFETY: the symbol is that of the CUDA runtime, whose signature this is, and it writes to the two numbers only.
-    let status = unsafe {
+    // SAFETY: the symbols are those of the CUDA runtime, whose signatures these are, and it writes to the two numbers only.
+    let has_answered = unsafe {
+        let choose: Symbol<Choose> = Library::this().get(b"cudaSetDevice\0").ok()?;
         let ask: Symbol<MemoryInfo> = Library::this().get(b"cudaMemGetInfo\0").ok()?;
-        ask(&raw mut free, &raw mut total)
+        choose(c_int::try_from(device).ok()?) == 0 && ask(&raw mut free, &raw mut total) == 0
     };
-    (status == 0).then_some(free as u64)
+    has_answered.then_some(free as u64)
 }
 
 /// Stops HDF5 from printing its own error stack on this thread; errors reach us as return values.

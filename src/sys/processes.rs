@@ -15,6 +15,19 @@ pub fn resident_bytes(process: u32) -> Option<u64> {
     status_bytes(&format!("/proc/{process}/status"), "VmRSS:")
 }
 
+/// The resident size of a process together with those that its first thread has started, bytes; what they have mapped of files, above all
+/// the same libraries, counts once. `None` where the process is gone.
+#[must_use]
+pub fn resident_bytes_of_family(process: u32) -> Option<u64> {
+    let own = resident_bytes(process)?;
+    let listed = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let children = listed.split_whitespace().filter_map(|child| {
+        let status = format!("/proc/{child}/status");
+        Some(status_bytes(&status, "VmRSS:")?.saturating_sub(status_bytes(&status, "RssFile:")?))
+    });
+    Some(own + children.sum::<u64>())
+}
+
 /// The largest resident size that this process has had, bytes; `None` where the system does not say.
 #[must_use]
 pub fn peak_resident_bytes() -> Option<u64> {
@@ -110,6 +123,9 @@ impl WorkGroup {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -118,6 +134,24 @@ mod tests {
         let now = resident_bytes(std::process::id()).unwrap();
         assert!(now > 1 << 20 && now <= peak_resident_bytes().unwrap());
         assert_eq!(resident_bytes(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_family_is_larger_than_its_head() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "cat | cat; true"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        shell.stdin.as_mut().unwrap().write_all(b"?").unwrap();
+        // What comes back has been through both of the children.
+        shell.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let (head, family) = (resident_bytes(shell.id()), resident_bytes_of_family(shell.id()));
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert!(family.unwrap() > head.unwrap(), "{family:?} {head:?}");
+        assert_eq!(resident_bytes_of_family(u32::MAX), None);
     }
 
     #[test]

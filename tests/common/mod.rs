@@ -10,6 +10,7 @@ pub(crate) mod folders;
 pub(crate) mod memory_group;
 pub(crate) mod netcdf_copy;
 pub(crate) mod nilas;
+pub(crate) mod patience;
 pub(crate) mod replay_tree;
 pub(crate) mod sample_layouts;
 pub(crate) mod say;

@@ -3,7 +3,7 @@
 mod solvers;
 mod time_grid;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::config::{SamplerChoice, SamplerKind, TimeGrid};
@@ -81,7 +81,7 @@ impl Constraint for AtLeast {
 }
 
 /// A sampler with all that its result depends on, beside noise and network.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sampler {
     /// Which one.
     pub kind: SamplerKind,
