@@ -66,11 +66,6 @@ impl<'a> Ground<'a> {
         self
     }
 
-    /// Whether each member starts from a low-resolution thickness of its own.
-    pub(super) fn has_differing_inputs(&self) -> bool {
-        self.uncertainty_m.is_some()
-    }
-
     pub(super) fn question(&self, plan: Plan<'_>, member: usize) -> Question {
         let (rows, columns) = self.frame.whole();
         let mut noise = self.frame.cut_flat(&member_noise(plan.seed, plan.day, member, rows * columns));

@@ -17,7 +17,6 @@ pub struct Parts<'a> {
     plan: Plan<'a>,
     ground: Ground<'a>,
     scene: Scene<'a>,
-    finisher: Finisher<'a>,
     host_finisher: Finisher<'a>,
     questions: Vec<Question>,
     drawn: Drawn,
@@ -36,15 +35,14 @@ impl<'a> Parts<'a> {
         let ground = Ground::new(checkpoint, context).for_members(plan);
         let questions: Vec<_> = (0..plan.members).map(|member| ground.question(plan, member)).collect();
         let device = checkpoint.network.device();
-        let scene = Scene::new(checkpoint, &ground, context);
+        let scene = Scene::new(checkpoint, &ground, context, plan.consistency);
         let made = scene.and_then(|scene| {
             let (values, low) = given(&questions, scene.lane())?;
             Ok((scene, Drawn { members: (0..plan.members).collect(), values, low }))
         });
         let (scene, drawn) = made.map_err(|source| failed(device, 0, source))?;
-        let finisher = Finisher::new(&ground, plan.consistency, device);
         let host_finisher = Finisher::new(&ground, plan.consistency, tch::Device::Cpu);
-        Ok(Self { plan, ground, scene, finisher, host_finisher, questions, drawn })
+        Ok(Self { plan, ground, scene, host_finisher, questions, drawn })
     }
 
     /// Noise and inputs.
@@ -68,7 +66,7 @@ impl<'a> Parts<'a> {
     /// Bounds, calibration, consistency and statistics, where the network is.
     pub fn finish(&self) {
         let lane = self.lane(true);
-        finish(&self.finisher, &self.drawn, lane);
+        finish(&self.scene.finisher, &self.drawn, lane);
         lane.wait();
     }
 
