@@ -18,8 +18,8 @@ use ndarray::{Array2, Array3, ArrayView2, Axis};
 use nilas::config::{Consistency, Precision, SamplerChoice};
 use nilas::drawing::{DrawingProcess, Weights};
 use nilas::ensemble::{
-    Drawer, EDGE_TOLERANCE_M, EnsembleError, INNER_TOLERANCE_M, InMemory, MemberStore, Plan, SatelliteView,
-    Statistics, draw, draw_together,
+    Drawer, EDGE_TOLERANCE_M, EnsembleError, INNER_TOLERANCE_M, InMemory, Listener, MemberStore, Plan,
+    SatelliteView, Statistics, Sums, Work, draw, draw_together,
 };
 use nilas::model::{Calibration, Checkpoint, Placement, SpreadFactor, closed_ice, has_bfloat16};
 use nilas::progress::Bar;
@@ -127,12 +127,25 @@ fn processes(programs: &[&str], checkpoint: &Checkpoint) -> Vec<Box<dyn Drawer>>
     programs.iter().map(|program| start(program).unwrap().with(&weights, checkpoint)).collect()
 }
 
-/// The error of an ensemble for which these programs draw beside this process.
-fn failure(programs: &[&str], checkpoint: &Checkpoint) -> EnsembleError {
-    let (others, mut store) = (processes(programs, checkpoint), InMemory::default());
-    let error = draw_together(checkpoint, others, &context(), plan(30, 1), &mut store, &Bar::hidden());
-    assert!(store.len() < 30, "the others end, too");
-    error.unwrap_err()
+/// Draws for as long as anybody wants it to.
+struct Tireless;
+
+impl Drawer for Tireless {
+    fn draw(
+        self: Box<Self>,
+        _work: Work<'_>,
+        listener: &dyn Listener,
+    ) -> Result<Option<Sums>, EnsembleError> {
+        while listener.drawn(Array2::zeros((ROWS, COLUMNS))) {}
+        Ok(None)
+    }
+}
+
+/// The error of an ensemble for which these draw beside this process, and one who has to be told when all is over.
+fn failure(mut others: Vec<Box<dyn Drawer>>, checkpoint: &Checkpoint) -> EnsembleError {
+    others.insert(0, Box::new(Tireless));
+    let mut store = InMemory::default();
+    draw_together(checkpoint, others, &context(), plan(1000, 1), &mut store, &Bar::hidden()).unwrap_err()
 }
 
 #[test]
@@ -142,21 +155,18 @@ fn a_process_that_fails_ends_the_drawing_and_says_why() {
     let nonsense = folder.path().join("nonsense");
     fs::write(&nonsense, "#!/bin/sh\necho I see ice\ncat > /dev/null\nexec sleep 600\n").unwrap();
     fs::set_permissions(&nonsense, Permissions::from_mode(0o700)).unwrap();
-    let reason = failure(&["/bin/false"], &checkpoint).to_string();
+    let reason = failure(processes(&["/bin/false"], &checkpoint), &checkpoint).to_string();
     assert!(
         reason.starts_with("the process that draws on cpu failed: it died without a word (exit status: 1"),
         "{reason}"
     );
-    let reason = failure(&[nonsense.to_str().unwrap()], &checkpoint).to_string();
+    let reason = failure(processes(&[nonsense.to_str().unwrap()], &checkpoint), &checkpoint).to_string();
     assert!(reason.contains("it says what is not understood (expected value"), "{reason}");
     let good = processes(&[TRAIN, ENGINE], &checkpoint);
     checkpoint.sha256 = "of another".into();
     let others = good.into_iter().chain(processes(&[TRAIN], &checkpoint)).collect();
-    let mut store = InMemory::default();
-    let error = draw_together(&checkpoint, others, &context(), plan(30, 1), &mut store, &Bar::hidden());
-    let error = error.unwrap_err();
+    let error = failure(others, &checkpoint);
     assert!(!error.is_of_gpu() && error.to_string().contains("the checkpoint has changed"), "{error}");
-    assert!(store.len() < 30, "the others end, too");
     let missing = DrawingProcess::start_program(&folder.path().join("none"), Placement::CPU, 1).unwrap_err();
     assert!(missing.to_string().contains("it cannot be started (No such file"), "{missing}");
 }
@@ -169,19 +179,21 @@ fn children(process: u32) -> Vec<u32> {
 
 #[test]
 fn processes_end_with_the_one_that_started_them() {
-    let mut bench = Command::new(TRAIN)
-        .args(["bench", "model", "small", "--rows", "64", "--columns", "64", "--threads", "2"])
-        .args(["--calls", "1", "--members", "1000000", "--processes", "2"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let helper = wait_for("a second process", || children(bench.id()).first().copied());
-    let is_alive =
-        || fs::read_to_string(format!("/proc/{helper}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-    assert!(is_alive());
-    bench.kill().unwrap();
-    bench.wait().unwrap();
-    wait_for("its end", || (!is_alive()).then_some(()));
+    // It waits for what this test could still say to it.
+    let draw = format!("exec 3<&0; {TRAIN} draw --device cpu --threads 1 --parent $$ <&3 & wait");
+    let mut shell = Command::new("sh").args(["-c", &draw]).stdin(Stdio::piped()).spawn().unwrap();
+    let is_named = |process: &u32| {
+        fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.trim() == "nilas-draw")
+    };
+    let helper = wait_for("a process that draws", || children(shell.id()).into_iter().find(is_named));
+    shell.kill().unwrap();
+    wait_for("its end", || (!is_named(&helper) || is_zombie(helper)).then_some(()));
+    shell.wait().unwrap();
+}
+
+/// Whether a process has ended, and nobody has asked how.
+fn is_zombie(process: u32) -> bool {
+    fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
 /// What libraries for products of matrices promise for one number of threads only.

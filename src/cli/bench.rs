@@ -177,10 +177,16 @@ impl Model {
         let plan = Plan { batch, ..self.plan(checkpoint, self.members, clock)? };
         let context = closed_ice(self.rows, self.columns);
         let begin = clock.monotonic();
-        draw_together(checkpoint, others, &context, plan, &mut Discarded::default(), &Bar::hidden())
+        let mut store = Discarded { clock, begin, came: Vec::new() };
+        draw_together(checkpoint, others, &context, plan, &mut store, &Bar::hidden())
             .map_err(Failure::other)?;
         let elapsed = clock.monotonic().saturating_sub(begin);
-        Ok(json!({ "members": self.members, "steps": plan.sampler.steps, "seconds": elapsed.as_secs_f64() }))
+        Ok(json!({
+            "members": self.members,
+            "steps": plan.sampler.steps,
+            "seconds": elapsed.as_secs_f64(),
+            "came_after_seconds": seconds(&store.came),
+        }))
     }
 
     /// What a member needs beside the network, and the same without each of the choices that were made for it.
@@ -225,18 +231,21 @@ impl Model {
     }
 }
 
-/// Takes members and keeps none.
-#[derive(Default)]
-struct Discarded(usize);
+/// Takes members and keeps when they came, and nothing else.
+struct Discarded<'a> {
+    clock: &'a SystemClock,
+    begin: Duration,
+    came: Vec<Duration>,
+}
 
-impl MemberStore for Discarded {
+impl MemberStore for Discarded<'_> {
     fn append(&mut self, _member: ArrayView2<'_, f32>) -> io::Result<()> {
-        self.0 += 1;
+        self.came.push(self.clock.monotonic().saturating_sub(self.begin));
         Ok(())
     }
 
     fn len(&self) -> usize {
-        self.0
+        self.came.len()
     }
 
     fn rows(&self, _member: usize, _rows: Range<usize>) -> io::Result<Array2<f32>> {

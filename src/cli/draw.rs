@@ -27,8 +27,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !sys::die_with_parent(arguments.parent).map_err(Failure::other)? {
         return Err(Failure::Other("whoever wanted these members is gone".into()));
     }
-    let drawn = answers()
-        .and_then(|answers| draw_for_another(&arguments.device, arguments.threads, stdin().lock(), answers));
+    let answers = answers().map_err(Failure::other)?;
+    let drawn = draw_for_another(&arguments.device, arguments.threads, stdin().lock(), answers);
     drawn.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => Failure::Usage(format!("what is to be drawn makes no sense: {error}")),
         _ => Failure::Other(format!("whoever wanted these members does not listen any more ({error})")),

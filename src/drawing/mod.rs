@@ -1,7 +1,7 @@
 //! Members drawn by several processes, one for each GPU: this one has the first, every other has one that it started.
 //!
-//! Threads of one process that keep several GPUs busy wait for each other in the driver, and a driver that ends a process for one card takes
-//! the work of all. So each GPU has a process of its own, which draws its share, sums it up where it was drawn, and ends with whoever
+//! Threads of one process that keep several GPUs busy wait for each other in the driver, and a driver that ends a process for one card
+//! takes the work of all. So each GPU has a process of its own, which draws its share, sums it up where it was drawn, and ends with whoever
 //! started it.
 
 mod wire;
@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array2, Array3};
@@ -31,6 +32,9 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// What such a process is called in lists of processes.
 pub const PROCESS_NAME: &CStr = c"nilas-draw";
+
+/// The exit code of a Rust program that panicked.
+const PANICKED: i32 = 101;
 
 /// The verb by which a program helps another one to draw.
 const VERB: &str = "draw";
@@ -82,8 +86,8 @@ struct Job {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum News {
-    /// The network was called for a member.
-    Called,
+    /// The network was called so many times for a member.
+    Called { times: usize },
     /// The next member is there, and its field follows.
     Member { shape: (usize, usize) },
     /// All are; so many fields of sums follow.
@@ -155,8 +159,11 @@ impl DrawingProcess {
             return failed(self.placement, false, reason);
         }
         let status = self.child.wait();
-        let is_killed = |status: &ExitStatus| status.signal() == Some(Signal::KILL.as_raw());
-        let on_gpu = !status.as_ref().is_ok_and(is_killed);
+        let is_of_driver = |status: &ExitStatus| match status.signal() {
+            Some(signal) => signal != Signal::KILL.as_raw(),
+            None => status.code() == Some(PANICKED),
+        };
+        let on_gpu = status.as_ref().is_ok_and(is_of_driver);
         let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         let reason = format!(
             "it died without a word ({how}; {error}); see the log for what happened before, and the kernel's for a lack of memory"
@@ -188,23 +195,23 @@ impl Helper {
         (stdin, stdout): (ChildStdin, ChildStdout),
         work: Work<'_>,
         listener: &dyn Listener,
-    ) -> io::Result<Result<Sums, EnsembleError>> {
+    ) -> io::Result<Result<Option<Sums>, EnsembleError>> {
         let wanted = work.share.count(work.plan.members);
         self.tell(stdin, work)?;
         let mut said = BufReader::new(stdout);
         loop {
             match wire::take_head(&mut said)? {
-                News::Called => listener.called(),
+                News::Called { times } => (0..times).for_each(|_| listener.called()),
                 News::Member { shape } => {
                     if !listener.drawn(wire::take_field(&mut said, shape)?) {
-                        return Ok(Ok(Sums::none(shape)));
+                        return Ok(Ok(None));
                     }
                 }
                 News::Done { counts, fields, shape } => {
                     let fields = (0..fields).map(|_| wire::take_field(&mut said, shape));
                     let sums = Sums::from_fields(counts, fields.collect::<io::Result<_>>()?);
                     let sums = sums.filter(|_| counts.members == wanted);
-                    return sums.map(Ok).ok_or_else(|| io::ErrorKind::InvalidData.into());
+                    return sums.map(|sums| Ok(Some(sums))).ok_or_else(|| io::ErrorKind::InvalidData.into());
                 }
                 News::Failed { on_gpu, reason } => {
                     return Ok(Err(failed(self.process.placement, on_gpu, reason)));
@@ -243,7 +250,11 @@ impl Helper {
 }
 
 impl Drawer for Helper {
-    fn draw(mut self: Box<Self>, work: Work<'_>, listener: &dyn Listener) -> Result<Sums, EnsembleError> {
+    fn draw(
+        mut self: Box<Self>,
+        work: Work<'_>,
+        listener: &dyn Listener,
+    ) -> Result<Option<Sums>, EnsembleError> {
         let child = &mut self.process.child;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(self.process.mishap(&io::ErrorKind::BrokenPipe.into()));
@@ -287,7 +298,7 @@ pub fn draw_for_another(
         consistency: job.consistency,
         input_uncertainty_m: uncertainty_m.as_ref(),
     };
-    let voice = Voice(Mutex::new(BufWriter::new(output)));
+    let voice = Voice { out: Mutex::new(BufWriter::new(output)), calls: AtomicUsize::new(0) };
     let checkpoint = opened
         .and_then(|device| job.weights.load(Placement { device, precision: job.precision }))
         .map_err(|error| (error.is_of_cuda(), error.to_string()))
@@ -311,21 +322,33 @@ pub fn draw_for_another(
 }
 
 /// Says what is drawn to whoever wanted it.
-struct Voice<W: Write>(Mutex<BufWriter<W>>);
+struct Voice<W: Write> {
+    out: Mutex<BufWriter<W>>,
+    /// Calls of the network that were not told yet.
+    calls: AtomicUsize,
+}
 
 impl<W: Write> Voice<W> {
     fn say(&self, news: &News, field: Option<&Array2<f32>>) -> io::Result<()> {
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        self.say_calls(&mut out)?;
         wire::put_head(&mut *out, news)?;
         field.map_or(Ok(()), |field| wire::put_field(&mut *out, field.view()))?;
         out.flush()
+    }
+
+    fn say_calls(&self, out: &mut BufWriter<W>) -> io::Result<()> {
+        match self.calls.swap(0, Ordering::Relaxed) {
+            0 => Ok(()),
+            times => wire::put_head(&mut *out, &News::Called { times }).and_then(|()| out.flush()),
+        }
     }
 
     fn say_sums(&self, sums: Sums) -> io::Result<()> {
         let (counts, fields) = sums.into_fields();
         let shape = fields.first().map_or((0, 0), Array2::dim);
         self.say(&News::Done { counts, fields: fields.len(), shape }, None)?;
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         fields.iter().try_for_each(|field| wire::put_field(&mut *out, field.view()))?;
         out.flush()
     }
@@ -333,8 +356,11 @@ impl<W: Write> Voice<W> {
 
 impl<W: Write + Send> Listener for Voice<W> {
     fn called(&self) {
-        // Whoever does not listen any more is missed when the member is there.
-        let _ = self.say(&News::Called, None);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        // The network does not wait while a member is on its way; nor does it matter here whether anybody listens.
+        if let Ok(mut out) = self.out.try_lock() {
+            let _ = self.say_calls(&mut out);
+        }
     }
 
     fn drawn(&self, field: Array2<f32>) -> bool {

@@ -114,7 +114,7 @@ impl Share {
     /// How many there are of an ensemble of so many.
     #[must_use]
     pub fn count(self, all: usize) -> usize {
-        self.members(all).len()
+        (self.first..all).step_by(self.step).len()
     }
 
     fn members(self, all: usize) -> Vec<usize> {
@@ -145,11 +145,11 @@ pub trait Listener: Sync {
 
 /// Whoever draws a share of the members beside this process, on another device.
 pub trait Drawer: Send {
-    /// Draws the share, or so much of it as is wanted.
+    /// Draws the share; None where no more of it was wanted.
     ///
     /// # Errors
     /// [`EnsembleError`].
-    fn draw(self: Box<Self>, work: Work<'_>, listener: &dyn Listener) -> Result<Sums, EnsembleError>;
+    fn draw(self: Box<Self>, work: Work<'_>, listener: &dyn Listener) -> Result<Option<Sums>, EnsembleError>;
 }
 
 impl EnsembleError {
@@ -215,7 +215,8 @@ pub fn draw_together(
         // Who keeps the members tells first: the others end without an error when it does not listen any more.
         ended(keeping)?;
         let (own, others) = (own?, others.into_iter().collect::<Result<Vec<_>, _>>()?);
-        let sums = others.iter().fold(own, Sums::with);
+        // Nobody was told to stop where nobody failed.
+        let sums = others.iter().flatten().fold(own, Sums::with);
         Ok(sums.finish(&mask).put_back(&frame))
     })
 }
@@ -260,8 +261,8 @@ fn keep(
 /// Draws a share of the members on the device of `checkpoint`.
 ///
 /// Noise and inputs of the next members are made by threads of their own while the network is at work, and those before are brought to the
-/// host and handed on by another one. All that the device is told it is told by this thread: two that have libtorch compute on a CPU would
-/// have its threads wait for each other.
+/// host and handed on by another one. All that is computed is computed by this thread: where two have libtorch compute on a CPU, the
+/// threads of both wait for each other.
 ///
 /// # Errors
 /// [`EnsembleError`].
@@ -276,7 +277,8 @@ pub fn draw_share(
     let scene = scene.map_err(|source| failed(checkpoint.network.device(), share.first, source))?;
     let (lane, members) = (scene.lane(), share.members(plan.members));
     let at_once = checkpoint.batch(plan.batch, lane.shape).min(members.len()).max(1);
-    let (ask, asked) = mpsc::sync_channel(at_once);
+    // The next questions are made while these are drawn, and no more.
+    let (ask, asked) = mpsc::sync_channel(0);
     let (give, given) = mpsc::sync_channel(1);
     let ground = &ground;
     thread::scope(|scope| {

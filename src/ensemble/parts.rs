@@ -26,7 +26,7 @@ impl<'a> Parts<'a> {
     /// All members of the plan together, as one batch.
     ///
     /// # Errors
-    /// [`EnsembleError::Model`] when the device fails, as for all parts.
+    /// [`EnsembleError::Model`] when the device fails.
     pub fn new(
         checkpoint: &'a Checkpoint,
         context: &Array3<f32>,
@@ -89,7 +89,7 @@ impl<'a> Parts<'a> {
         let lane = self.lane(is_pinned);
         let fields = self.told(lane.to_host(&self.drawn.values))?;
         lane.wait();
-        drop(arrays(&fields));
+        arrays(&fields).for_each(drop);
         Ok(())
     }
 

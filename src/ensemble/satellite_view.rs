@@ -124,8 +124,8 @@ impl SatelliteView {
         }
     }
 
-    /// What the product has of a field of effective thickness on the host, m, as effective thickness in the cells of the mask; 0 elsewhere. What the
-    /// field has outside the mask does not matter.
+    /// What the product has of a field of effective thickness on the host, m, as effective thickness in the cells of the mask; 0 elsewhere.
+    /// What the field has outside the mask does not matter.
     #[must_use]
     pub fn of(&self, field: ArrayView2<'_, f32>) -> Array2<f32> {
         array(&self.seen(&tensor(field)))
@@ -137,8 +137,8 @@ impl SatelliteView {
         self.down.matmul(&on_ice).matmul(&self.along) * &self.concentration_to_area
     }
 
-    /// How far what is seen of a member on the host differs from `wanted`, which is the low-resolution field that it started from, or what is seen of
-    /// that.
+    /// How far what is seen of a member on the host differs from `wanted`, which is the low-resolution field that it started from, or what
+    /// is seen of that.
     #[must_use]
     pub fn difference(&self, member: ArrayView2<'_, f32>, wanted: ArrayView2<'_, f32>) -> SeenDifference {
         let missing = self.missing(&tensor(member), &tensor(wanted));
@@ -408,7 +408,7 @@ mod tests {
             Tensor::cat(&alone.iter().map(of).collect::<Vec<_>>(), 0)
         };
         let held = view.hold(together(|pair| tensor(pair.0.view())), &together(|pair| tensor(pair.1.view())));
-        for (number, (held, (member, wanted))) in arrays(&held).iter().zip(alone).enumerate() {
+        for (number, (held, (member, wanted))) in arrays(&held).zip(alone).enumerate() {
             let expected = moved(view, member, wanted);
             for ((cell, held), expected) in held.indexed_iter().zip(&expected) {
                 let is_same = (held - expected).abs() < 1e-5 || held.is_nan() && expected.is_nan();

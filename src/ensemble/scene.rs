@@ -231,7 +231,7 @@ mod tests {
             Drawn { members: vec![0, 1], values: fields([first, second]), low: fields([[2.0; 4]; 2]) };
         let members = Finisher::new(&ground, None, Device::Cpu).members(&drawn);
         assert_eq!(members.broken_cells().unwrap(), [0, 2]);
-        let found = arrays(&members.fields);
+        let found: Vec<_> = arrays(&members.fields).collect();
         for (at, expected) in [2.3, 0.0, 2e-5].into_iter().enumerate() {
             assert!((found[0][[0, at]] - expected).abs() < 1e-6, "{}", found[0]);
         }

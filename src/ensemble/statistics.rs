@@ -144,18 +144,6 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Those over no member.
-    #[must_use]
-    pub fn none(shape: (usize, usize)) -> Self {
-        let nothing = || Moments { mean: Array2::zeros(shape), squares: Array2::zeros(shape) };
-        Self {
-            counts: Counts { members: 0, at_zero: 0 },
-            clamped: Array2::from_elem(shape, false),
-            all: nothing(),
-            parts: None,
-        }
-    }
-
     /// Those over the members of both.
     pub(super) fn with(self, other: &Self) -> Self {
         let (members, others) = (self.counts.members, other.counts.members);

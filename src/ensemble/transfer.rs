@@ -73,8 +73,8 @@ pub(super) fn tensor<T: Element + Copy>(field: ArrayView2<'_, T>) -> Tensor {
 }
 
 /// Arrays of the fields `[n, 1, row, column]` on the host.
-pub(super) fn arrays(fields: &Tensor) -> Vec<Array2<f32>> {
-    fields.unbind(0).iter().map(array).collect()
+pub(super) fn arrays(fields: &Tensor) -> impl Iterator<Item = Array2<f32>> {
+    fields.unbind(0).into_iter().map(|field| array(&field))
 }
 
 /// The array that a field is, whose last dimensions are row and column and whose others are 1.
@@ -98,7 +98,7 @@ mod tests {
         let fields = [[1.0, 2.0, f32::NAN, 4.0, 5.0, 6.0], [7.0; 6]];
         let there = lane.to_device(fields.iter().map(<[f32; 6]>::as_slice)).unwrap();
         assert_eq!(there.size(), [2, 1, 2, 3]);
-        let back = arrays(&lane.to_host(&there).unwrap());
+        let back: Vec<_> = arrays(&lane.to_host(&there).unwrap()).collect();
         for (back, field) in back.iter().zip(fields) {
             assert!(back.iter().zip(field).all(|(back, value)| back.to_bits() == value.to_bits()));
         }
