@@ -196,21 +196,6 @@ fn is_zombie(process: u32) -> bool {
     fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
-/// What libraries for products of matrices promise for one number of threads only.
-#[test]
-fn what_is_seen_of_members_is_the_same_to_the_bit_whatever_the_threads() {
-    for shape in [(37, 61), (640, 712), (1088, 1312)] {
-        let mask = Array2::from_shape_fn(shape, |(row, column)| (row / 9 + column / 7) % 5 > 0);
-        let field =
-            Array2::from_shape_fn(shape, |(row, column)| (0.3 * row as f32).sin() + 0.01 * column as f32);
-        let [one, two] = [1, 2].map(|threads| {
-            tch::set_num_threads(threads);
-            bits(&SatelliteView::of_means(&mask).of(field.view()))
-        });
-        assert!(one == two, "{shape:?}");
-    }
-}
-
 #[test]
 fn a_member_that_is_no_number_is_refused() {
     let mut checkpoint = checkpoint(Placement::CPU);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use super::ground::{Ground, Question, ice};
-use super::scene::{Members, Scene};
+use super::scene::{Drawn, Finisher, Scene};
 use super::statistics::RunningSums;
 use super::transfer::{Lane, array, arrays};
 use super::{MemberStore, Statistics, Sums};
@@ -260,9 +260,8 @@ fn keep(
 
 /// Draws a share of the members on the device of `checkpoint`.
 ///
-/// Noise and inputs of the next members are made by threads of their own while the network is at work, and those before are brought to the
-/// host and handed on by another one. All that is computed is computed by this thread: where two have libtorch compute on a CPU, the
-/// threads of both wait for each other.
+/// What comes before the network and after it is done by threads of their own while it is at work: noise and inputs of the next members;
+/// bounds, statistics and the way to the host of those before.
 ///
 /// # Errors
 /// [`EnsembleError`].
@@ -273,7 +272,7 @@ pub fn draw_share(
 ) -> Result<Sums, EnsembleError> {
     let Work { context, plan, share } = work;
     let ground = Ground::new(checkpoint, context).for_members(plan);
-    let scene = Scene::new(checkpoint, &ground, context, plan.consistency);
+    let scene = Scene::new(checkpoint, &ground, context);
     let scene = scene.map_err(|source| failed(checkpoint.network.device(), share.first, source))?;
     let (lane, members) = (scene.lane(), share.members(plan.members));
     let at_once = checkpoint.batch(plan.batch, lane.shape).min(members.len()).max(1);
@@ -292,35 +291,41 @@ pub fn draw_share(
                 }
             }
         });
-        let handing = scope.spawn(move || hand_on(ground, lane, given, listener));
-        let sums = draw_asked(&scene, plan, at_once, asked, give, listener);
-        ended(handing)?;
+        let threads = tch::get_num_threads();
+        let finishing = scope.spawn(move || {
+            // With one thread it asks for none of the network's, and gives the same to the bit however many these are. What is set is
+            // this thread's number, and that of threads which begin later.
+            tch::set_num_threads(1);
+            let sums = finish(ground, plan, lane, given, listener);
+            tch::set_num_threads(threads);
+            sums
+        });
+        let drawing = draw_asked(&scene, plan, at_once, asked, give, listener);
+        let sums = ended(finishing);
+        drawing?;
         sums
     })
 }
 
-/// Draws what is asked until there is no more, or nobody takes it, and sums it up.
+/// Draws what is asked until there is no more, or nobody takes it.
 fn draw_asked(
     scene: &Scene<'_>,
     plan: Plan<'_>,
     mut at_once: usize,
     asked: Receiver<Question>,
-    give: SyncSender<(Vec<usize>, Members)>,
+    give: SyncSender<Drawn>,
     listener: &dyn Listener,
-) -> Result<Sums, EnsembleError> {
-    let mut sums = RunningSums::new(scene.lane(), plan.input_uncertainty_m.is_some());
+) -> Result<(), EnsembleError> {
     loop {
         let questions: Vec<_> = asked.iter().take(at_once).collect();
-        let Some(first) = questions.first().map(|question| question.member) else { return Ok(sums.ended()) };
+        let Some(first) = questions.first().map(|question| question.member) else { return Ok(()) };
         let draw = |questions: &[Question]| {
             scene.draw(plan, questions, || questions.iter().for_each(|_| listener.called()))
         };
         let parts = in_parts(&questions, &mut at_once, draw);
         for drawn in parts.map_err(|source| failed(scene.lane().device, first, source))? {
-            let members = scene.finisher.members(&drawn);
-            sums.add(&members.fields, &drawn.low);
-            if give.send((drawn.members, members)).is_err() {
-                return Ok(sums.ended());
+            if give.send(drawn).is_err() {
+                return Ok(());
             }
         }
     }
@@ -352,29 +357,34 @@ fn in_parts<Q, A>(
     Ok(answers)
 }
 
-/// Brings members to the host and hands them on.
-fn hand_on(
+/// Turns what was drawn into members, sums them up, brings them to the host and hands them on.
+fn finish(
     ground: &Ground<'_>,
+    plan: Plan<'_>,
     lane: Lane,
-    given: Receiver<(Vec<usize>, Members)>,
+    given: Receiver<Drawn>,
     listener: &dyn Listener,
-) -> Result<(), EnsembleError> {
-    for (numbers, members) in given {
-        let first = numbers.first().copied().unwrap_or_default();
+) -> Result<Sums, EnsembleError> {
+    let finisher = Finisher::new(ground, plan.consistency, lane.device);
+    let mut sums = RunningSums::new(lane, plan.input_uncertainty_m.is_some());
+    for drawn in given {
+        let members = finisher.members(&drawn);
+        sums.add(&members.fields, &drawn.low);
+        let first = drawn.members.first().copied().unwrap_or_default();
         // The device counts the cells behind sending the fields: with the numbers these are there, too.
         let there = lane.to_host(&members.fields).and_then(|fields| Ok((fields, members.broken_cells()?)));
         let (fields, broken) = there.map_err(|source| failed(lane.device, first, source))?;
-        for ((member, field), cells) in numbers.into_iter().zip(arrays(&fields)).zip(broken) {
+        for ((member, field), cells) in drawn.members.into_iter().zip(arrays(&fields)).zip(broken) {
             if cells > 0 {
                 let checkpoint = ground.info.name.clone();
                 return Err(EnsembleError::NotANumber { member, cells, checkpoint });
             }
             if !listener.drawn(ground.frame.put_back(&field, f32::NAN)) {
-                return Ok(());
+                return Ok(sums.ended());
             }
         }
     }
-    Ok(())
+    Ok(sums.ended())
 }
 
 /// What the model's error is, at a member, as one of the ensemble.
@@ -388,9 +398,10 @@ pub(super) fn failed(device: Device, member: usize, source: ModelError) -> Ensem
 /// [`EnsembleError::Model`] when the network fails or was trained for noise.
 pub fn regress(checkpoint: &Checkpoint, context: &Array3<f32>) -> Result<Array2<f32>, EnsembleError> {
     let ground = Ground::new(checkpoint, context);
-    let drawn = Scene::new(checkpoint, &ground, context, None)
-        .and_then(|scene| Ok(scene.finisher.members(&scene.mean(&ground.low)?)));
-    let mean = drawn.map_err(|source| failed(checkpoint.network.device(), 0, source))?;
+    let device = checkpoint.network.device();
+    let drawn = Scene::new(checkpoint, &ground, context).and_then(|scene| scene.mean(&ground.low));
+    let drawn = drawn.map_err(|source| failed(device, 0, source))?;
+    let mean = Finisher::new(&ground, None, device).members(&drawn);
     Ok(ground.frame.put_back(&array(&mean.fields), f32::NAN))
 }
 

@@ -17,6 +17,7 @@ pub struct Parts<'a> {
     plan: Plan<'a>,
     ground: Ground<'a>,
     scene: Scene<'a>,
+    finisher: Finisher<'a>,
     host_finisher: Finisher<'a>,
     questions: Vec<Question>,
     drawn: Drawn,
@@ -35,14 +36,15 @@ impl<'a> Parts<'a> {
         let ground = Ground::new(checkpoint, context).for_members(plan);
         let questions: Vec<_> = (0..plan.members).map(|member| ground.question(plan, member)).collect();
         let device = checkpoint.network.device();
-        let scene = Scene::new(checkpoint, &ground, context, plan.consistency);
+        let scene = Scene::new(checkpoint, &ground, context);
         let made = scene.and_then(|scene| {
             let (values, low) = given(&questions, scene.lane())?;
             Ok((scene, Drawn { members: (0..plan.members).collect(), values, low }))
         });
         let (scene, drawn) = made.map_err(|source| failed(device, 0, source))?;
+        let finisher = Finisher::new(&ground, plan.consistency, device);
         let host_finisher = Finisher::new(&ground, plan.consistency, tch::Device::Cpu);
-        Ok(Self { plan, ground, scene, host_finisher, questions, drawn })
+        Ok(Self { plan, ground, scene, finisher, host_finisher, questions, drawn })
     }
 
     /// Noise and inputs.
@@ -66,7 +68,7 @@ impl<'a> Parts<'a> {
     /// Bounds, calibration, consistency and statistics, where the network is.
     pub fn finish(&self) {
         let lane = self.lane(true);
-        finish(&self.scene.finisher, &self.drawn, lane);
+        finish(&self.finisher, &self.drawn, lane);
         lane.wait();
     }
 
@@ -104,6 +106,10 @@ impl<'a> Parts<'a> {
 }
 
 fn finish(finisher: &Finisher<'_>, drawn: &Drawn, lane: Lane) {
+    // As many threads as it has beside the network.
+    let threads = tch::get_num_threads();
+    tch::set_num_threads(1);
     let members = finisher.members(drawn);
     RunningSums::new(lane, true).add(&members.fields, &drawn.low);
+    tch::set_num_threads(threads);
 }

@@ -82,19 +82,18 @@ impl Drawn {
 /// A checkpoint on its device with what it sees of a day.
 pub(super) struct Scene<'a> {
     checkpoint: &'a Checkpoint,
+    units: Units<'a>,
     lane: Lane,
     /// Standardised context on the device, `[1, 4, row, column]`.
     context: Tensor,
-    pub(super) finisher: Finisher<'a>,
 }
 
 impl<'a> Scene<'a> {
-    /// `context` is that of the whole grid, `[4, row, column]`, before standardising; `consistency` is as for [`Finisher::new`].
+    /// `context` is that of the whole grid, `[4, row, column]`, before standardising.
     pub(super) fn new(
         checkpoint: &'a Checkpoint,
         ground: &Ground<'a>,
         context: &Array3<f32>,
-        consistency: Option<Consistency>,
     ) -> Result<Self, ModelError> {
         let statistics = &checkpoint.info.statistics;
         let mut standardised = context.clone();
@@ -104,8 +103,7 @@ impl<'a> Scene<'a> {
         let channels: Vec<_> = channels.map(|channel| tensor(channel.view())).collect();
         let lane = Lane::new(checkpoint.network.device(), ground.frame.shape());
         let context = Tensor::cat(&channels, 1).f_to_device(lane.device).map_err(in_transfer)?;
-        let finisher = Finisher::new(ground, consistency, lane.device);
-        Ok(Self { checkpoint, lane, context, finisher })
+        Ok(Self { checkpoint, units: Units::of(ground), lane, context })
     }
 
     pub(super) fn lane(&self) -> Lane {
@@ -120,8 +118,7 @@ impl<'a> Scene<'a> {
         after_call: impl FnMut(),
     ) -> Result<Drawn, ModelError> {
         let (noise, low) = given(questions, self.lane)?;
-        let least = self.finisher.units.of_no_ice(&low);
-        let bound = AtLeast { least, below_noise_rate: BOUNDED_BELOW_NOISE_RATE };
+        let bound = AtLeast { least: self.units.of_no_ice(&low), below_noise_rate: BOUNDED_BELOW_NOISE_RATE };
         let context = self.context_of(&low)?;
         let values = self.checkpoint.sample(plan.sampler, &bound, &noise, &context, after_call)?;
         Ok(Drawn { members: questions.iter().map(|question| question.member).collect(), values, low })
@@ -138,7 +135,7 @@ impl<'a> Scene<'a> {
         let shared = self.context.expand([low.size()[0], -1, -1, -1], false);
         let [before, after, mask] =
             [(0, 1), (2, 2), (3, 1)].map(|(from, channels)| shared.narrow(1, from, channels));
-        Tensor::f_cat(&[before, self.finisher.units.standardised(low, &mask), after], 1).map_err(in_transfer)
+        Tensor::f_cat(&[before, self.units.standardised(low, &mask), after], 1).map_err(in_transfer)
     }
 }
 
